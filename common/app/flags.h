@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Command-line flags: one table makes the parser, --help and the man page.
+ *
+ * Grammar of kingpin, as Thanos has it: --name=value, --name value, --bool and
+ * --no-bool, @file with one argument per line. */
+#ifndef COMMON_APP_FLAGS_H
+#define COMMON_APP_FLAGS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/err.h"
+
+enum app_flag_kind {
+    APP_FLAG_TEXT,     /* const char * */
+    APP_FLAG_BOOL,     /* bool */
+    APP_FLAG_INT,      /* int64_t, within [min, max] */
+    APP_FLAG_DURATION, /* int64_t nanoseconds, within [min, max] */
+    APP_FLAG_SIZE      /* uint64_t bytes */
+};
+
+struct app_flag {
+    const char *name; /* without dashes */
+    enum app_flag_kind kind;
+    size_t at;            /* offsetof the field in the options struct */
+    const char *initial;  /* default, as the user would write it */
+    const char *argument; /* "<path>", for --help; "" for a bool */
+    const char *help;     /* one sentence */
+    int64_t min;          /* INT and DURATION */
+    int64_t max;
+    bool ours; /* not in Thanos: listed apart in --help */
+};
+
+struct app_flags {
+    const char *program; /* "blockhouse-store" */
+    const char *purpose; /* one line for --help */
+    const struct app_flag *flags;
+    size_t count;
+};
+
+enum app_flags_result {
+    APP_FLAGS_OK,
+    APP_FLAGS_EXIT_OK, /* --help or --version was answered on stdout */
+    APP_FLAGS_USAGE    /* wrong flag or value: err says what; exit status 2 */
+};
+
+/* Fill *options (the struct that the offsets mean) with defaults, then with argv[1..].
+ * Text values borrow from argv, the table, or memory that lives until the process ends
+ * (@file). Prints --help and --version. */
+enum app_flags_result app_flags_parse(const struct app_flags *table, int argc,
+                                      char **argv, void *options, struct err *err);
+
+/* Print the OPTIONS section of the man page in Markdown. */
+void app_flags_print_man(const struct app_flags *table, FILE *to);
+
+/* The content of a "path or content" pair of flags: inline text, or the file's. Neither
+ * yields empty content. Release *content with free.
+ * Errors ERR_INVALID both given, ERR_NOT_FOUND, ERR_DENIED; the text names the flag. */
+NODISCARD bool app_flags_content(const char *name, const char *inline_text,
+                                 const char *path, char **content, struct err *err);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start and end of a daemon: signals, exit status, version. */
+#ifndef COMMON_APP_LIFECYCLE_H
+#define COMMON_APP_LIFECYCLE_H
+
+#include "common/base/err.h"
+
+/* Exit statuses. */
+enum { APP_EXIT_OK = 0, APP_EXIT_FAILED = 1, APP_EXIT_USAGE = 2 };
+
+/* Before any thread starts: block SIGINT, SIGTERM, SIGHUP in all threads, ignore
+ * SIGPIPE, bound the number of malloc arenas. */
+void app_lifecycle_begin(void);
+
+/* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. */
+void app_lifecycle_wait(void);
+
+/* From any thread: make app_lifecycle_wait return, for a failure that must end the
+ * process; the status is then APP_EXIT_FAILED. */
+void app_lifecycle_fail(const struct err *err);
+
+/* Exit status after app_lifecycle_wait has returned. */
+int app_lifecycle_status(void);
+
+/* Print "program: text" to stderr; returns the exit status for the code. */
+int app_lifecycle_report(const char *program, const struct err *err);
+
+/* "0.1.0", from the build. */
+const char *app_version(void);
+const char *app_revision(void);
+
+#endif

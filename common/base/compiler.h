@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only place with compiler attributes. */
+#ifndef COMMON_BASE_COMPILER_H
+#define COMMON_BASE_COMPILER_H
+
+#define NODISCARD __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
+#define NORETURN __attribute__((noreturn))
+
+/* Run handler(&variable) when the variable's scope ends. The variable must be
+ * initialised where it is declared and the handler must accept its zero value. */
+#define CLEANUP(handler) __attribute__((cleanup(handler)))
+
+/* Yield a pointer and clear the variable that held it: ownership moves on. */
+#define TAKE(pointer)                                                                  \
+    __extension__({                                                                    \
+        __typeof__(pointer) taken_ = (pointer);                                        \
+        (pointer) = NULL;                                                              \
+        taken_;                                                                        \
+    })
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+#endif

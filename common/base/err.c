@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool
+err_set(struct err *err, enum err_code code, const char *fmt, ...)
+{
+    va_list args;
+    err->code = code;
+    err->sys = 0;
+    va_start(args, fmt);
+    vsnprintf(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    return false;
+}
+
+static enum err_code
+code_of_errno(int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+    case ENOTDIR:
+        return ERR_NOT_FOUND;
+    case EEXIST:
+    case ENOTEMPTY:
+        return ERR_CONFLICT;
+    case EACCES:
+    case EPERM:
+        return ERR_DENIED;
+    case ENOMEM:
+        return ERR_NOMEM;
+    case ETIMEDOUT:
+        return ERR_TIMEOUT;
+    case EAGAIN:
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return ERR_UNAVAILABLE;
+    default:
+        return ERR_IO;
+    }
+}
+
+bool
+err_sys(struct err *err, int errnum, const char *fmt, ...)
+{
+    va_list args;
+    char reason[128];
+    va_start(args, fmt);
+    int len = vsnprintf(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    err->code = code_of_errno(errnum);
+    err->sys = errnum;
+    if (len >= 0 && (size_t)len < sizeof err->text)
+        snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s",
+                 strerror_r(errnum, reason, sizeof reason));
+    return false;
+}
+
+bool
+err_wrap(struct err *err, const char *fmt, ...)
+{
+    va_list args;
+    char inner[sizeof err->text];
+    memcpy(inner, err->text, sizeof inner);
+    va_start(args, fmt);
+    int len = vsnprintf(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    if (len >= 0 && (size_t)len < sizeof err->text)
+        snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s", inner);
+    return false;
+}
+
+bool
+err_is_transient(enum err_code code)
+{
+    return code == ERR_UNAVAILABLE || code == ERR_THROTTLED || code == ERR_TIMEOUT;
+}
+
+const char *
+err_code_name(enum err_code code)
+{
+    switch (code) {
+    case ERR_NONE:
+        return "none";
+    case ERR_INVALID:
+        return "invalid";
+    case ERR_NOT_FOUND:
+        return "not_found";
+    case ERR_CONFLICT:
+        return "conflict";
+    case ERR_BUDGET:
+        return "budget";
+    case ERR_DENIED:
+        return "denied";
+    case ERR_UNSUPPORTED:
+        return "unsupported";
+    case ERR_UNAVAILABLE:
+        return "unavailable";
+    case ERR_THROTTLED:
+        return "throttled";
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_CANCELLED:
+        return "cancelled";
+    case ERR_CORRUPT:
+        return "corrupt";
+    case ERR_IO:
+        return "io";
+    case ERR_NOMEM:
+        return "nomem";
+    case ERR_INTERNAL:
+        return "internal";
+    }
+    return "unknown";
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The error type: a code that says who can do what, and a text that reads outside-in.
+ *
+ * It lives on the stack of whoever starts an operation and is passed down as the last
+ * parameter. No allocation, so it works when memory is what failed; nothing to free. */
+#ifndef COMMON_BASE_ERR_H
+#define COMMON_BASE_ERR_H
+
+#include <stdbool.h>
+
+#include "common/base/compiler.h"
+
+enum err_code {
+    ERR_NONE = 0,
+    ERR_INVALID,     /* fix the request or the configuration */
+    ERR_NOT_FOUND,   /* it is not there */
+    ERR_CONFLICT,    /* something else is there already */
+    ERR_BUDGET,      /* ask for less, or raise the limit */
+    ERR_DENIED,      /* credentials or permissions */
+    ERR_UNSUPPORTED, /* understood, and not done here */
+    ERR_UNAVAILABLE, /* try again */
+    ERR_THROTTLED,   /* try again, more slowly */
+    ERR_TIMEOUT,     /* try again */
+    ERR_CANCELLED,   /* the caller left or the process stops */
+    ERR_CORRUPT,     /* look at the data */
+    ERR_IO,          /* look at the disk or the network */
+    ERR_NOMEM,       /* the machine has no memory left */
+    ERR_INTERNAL     /* our bug */
+};
+
+struct err {
+    enum err_code code;
+    int sys; /* errno of the failed call, 0 if none */
+    char text[512];
+};
+
+/* Fill err at the source of a failure. Returns false, so that it can be returned. */
+bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Fill err from an errno value: the code follows from it, its text is appended. */
+bool err_sys(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Put what only the caller knows in front of the text, with ": ". Returns false. */
+bool err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Whether the same call may succeed later without anybody changing anything. */
+NODISCARD bool err_is_transient(enum err_code code);
+
+/* Short stable name of a code, for log fields and metric labels: "not_found". */
+const char *err_code_name(enum err_code code);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of all locks. A thread may take a lock only if its rank is above the ranks
+ * of all locks that it holds: so no two threads can wait for each other in a ring. */
+#ifndef COMMON_BASE_LOCK_RANK_H
+#define COMMON_BASE_LOCK_RANK_H
+
+/* X(name, what it guards), in rank order, lowest first. */
+#define LOCK_RANKS(X)                                                                  \
+    X(LOCK_SHIPPER, "sidecar: the view that the status page shows of the shipper")     \
+    X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")           \
+    X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")                \
+    X(LOCK_GATE, "store: free slots and waiting queries")                              \
+    X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache")          \
+    X(LOCK_FETCH, "store: what a waiting query knows of its fetches")                  \
+    X(LOCK_CREDENTIALS, "objstore: signing key of the day")                            \
+    X(LOCK_HTTP_CLIENT, "net: idle connections of an HTTP client")                     \
+    X(LOCK_HTTP_SERVER, "net: running requests of an HTTP server")                     \
+    X(LOCK_POOL, "base: job queue of a worker pool")                                   \
+    X(LOCK_METRICS, "metrics: the list of families and their children")                \
+    X(LOCK_TEST, "tests: whatever a test guards")
+
+enum lock_rank {
+    LOCK_NONE = 0,
+#define X(name, what) name,
+    LOCK_RANKS(X)
+#undef X
+        LOCK_RANK_COUNT
+};
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bit streams, most significant bit of each byte first (formats.md 1 of Prometheus
+ * chunks): bounded reader with a sticky error, and writer into a buf. */
+#ifndef COMMON_CODEC_BITS_H
+#define COMMON_CODEC_BITS_H
+
+#include "common/base/buf.h"
+#include "common/base/bytes.h"
+
+struct bits_reader {
+    struct bytes rest; /* bytes not yet loaded */
+    uint64_t window;   /* loaded bits, left-aligned */
+    unsigned loaded;   /* how many of them are left, 0..64 */
+    bool bad;          /* read past the end; stays set, reads yield zeros */
+};
+
+struct bits_writer {
+    struct buf *out; /* borrowed */
+    uint8_t partial; /* bits not yet in out, left-aligned */
+    unsigned used;   /* how many of them, 0..7 */
+};
+
+struct bits_reader bits_reader_of(struct bytes b);
+
+/* The next n bits, right-aligned; n is 0..64. */
+uint64_t bits_read(struct bits_reader *r, unsigned n);
+
+/* Byte-wise varints at the current bit position. */
+uint64_t bits_read_uvarint(struct bits_reader *r);
+int64_t bits_read_varint(struct bits_reader *r);
+
+struct bits_writer bits_writer_of(struct buf *out);
+
+/* Append the low n bits of v; n is 0..64. */
+void bits_write(struct bits_writer *w, uint64_t v, unsigned n);
+
+/* Pad the last byte with zeros. Nothing may be written afterwards. */
+void bits_flush(struct bits_writer *w);
+
+#endif

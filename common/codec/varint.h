@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Base-128 varints and zigzag, as in Prometheus files and protobuf. */
+#ifndef COMMON_CODEC_VARINT_H
+#define COMMON_CODEC_VARINT_H
+
+#include "common/base/buf.h"
+#include "common/base/cursor.h"
+
+enum { VARINT_MAX_BYTES = 10 };
+
+/* Read an unsigned varint. Marks c bad (and yields 0) when it is cut or overflows 64
+ * bits; non-minimal forms are accepted. */
+uint64_t varint_u64(struct cursor *c);
+
+/* Read a zigzag signed varint; as above. */
+int64_t varint_i64(struct cursor *c);
+
+/* Write v; returns the number of bytes, 1..10. */
+size_t varint_store_u64(uint8_t at[VARINT_MAX_BYTES], uint64_t v);
+size_t varint_store_i64(uint8_t at[VARINT_MAX_BYTES], int64_t v);
+
+/* Bytes that varint_store_u64 would write. */
+size_t varint_size_u64(uint64_t v);
+
+void varint_put_u64(struct buf *b, uint64_t v);
+void varint_put_i64(struct buf *b, int64_t v);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocking HTTP/1.1 client over libcurl, with connection reuse.
+ *
+ * One request is one try: no redirects, no retries, no proxies of the environment
+ * unless asked. Bodies stream in both directions, so memory does not depend on their
+ * size. Transport failures are errors; an HTTP status is a result. */
+#ifndef COMMON_NET_HTTP_CLIENT_H
+#define COMMON_NET_HTTP_CLIENT_H
+
+#include <stdint.h>
+
+#include "common/base/bytes.h"
+#include "common/base/cancel.h"
+#include "common/base/err.h"
+
+struct net_http_client;
+
+struct net_http_client_options {
+    const char *user_agent;        /* copied */
+    const char *ca_file;           /* NULL: the system's; copied */
+    bool insecure_skip_verify;     /* accept any certificate */
+    int64_t connect_timeout_ns;    /* 0: 10 s */
+    int64_t first_byte_timeout_ns; /* headers must have begun by then; 0: 2 min */
+    unsigned max_idle;             /* idle connections kept; 0: 16 */
+};
+
+/* Initialises libcurl on first use. Errors ERR_INTERNAL. */
+NODISCARD bool net_http_client_new(struct net_http_client **out,
+                                   const struct net_http_client_options *options,
+                                   struct err *err);
+void net_http_client_free(struct net_http_client **c);
+
+/* Receives a piece of the body of a 2xx answer. Returns false, with err filled, to
+ * abort the transfer with that error. */
+typedef bool net_http_sink_fn(void *arg, struct bytes piece, struct err *err);
+
+/* Fills at most room bytes of the request body and sets *got; 0 only at the end. */
+typedef bool net_http_source_fn(void *arg, uint8_t *into, size_t room, size_t *got,
+                                struct err *err);
+
+struct net_http_request {
+    const char *method; /* "GET" */
+    const char *url;    /* sent as it is: encoded by the caller */
+    const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
+    struct bytes body;          /* when source is NULL */
+    net_http_source_fn *source; /* streams body_size bytes instead of body */
+    void *source_arg;
+    uint64_t body_size;
+    net_http_sink_fn *sink; /* NULL: the body of a 2xx answer is dropped */
+    void *sink_arg;
+    int64_t deadline_ns;         /* of the whole exchange, clock_mono_ns */
+    const struct cancel *cancel; /* NULL: never */
+};
+
+enum { NET_HTTP_HEADERS_MAX = 8192, NET_HTTP_ERROR_BODY_MAX = 4096 };
+
+struct net_http_response {
+    int status;
+    uint64_t body_bytes; /* received, of a 2xx answer */
+    size_t headers_len;
+    size_t error_body_len;
+    char headers[NET_HTTP_HEADERS_MAX];       /* "name: value\n", names in lower case */
+    char error_body[NET_HTTP_ERROR_BODY_MAX]; /* start of the body of another status */
+};
+
+/* Perform one exchange. Any thread; blocks. *response is large: keep it off small
+ * stacks.
+ * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early), ERR_TIMEOUT (deadline or
+ * no first byte), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter
+ * than its Content-Length), or what sink or source gave. Errors name the host. */
+NODISCARD bool net_http_perform(struct net_http_client *c,
+                                const struct net_http_request *request,
+                                struct net_http_response *response, struct err *err);
+
+/* Value of a response header (name in lower case), or the empty slice. */
+struct bytes net_http_response_header(const struct net_http_response *r,
+                                      const char *name);
+
+/* The error code that an HTTP status of another server stands for: 404 ERR_NOT_FOUND,
+ * 401 and 403 ERR_DENIED, 408 ERR_TIMEOUT, 429 and 503 ERR_THROTTLED, other 5xx
+ * ERR_UNAVAILABLE, other 4xx ERR_INVALID, 3xx ERR_UNSUPPORTED, 2xx ERR_NONE. */
+enum err_code net_http_status_code(int status);
+
+#endif

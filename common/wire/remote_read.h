@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of the Prometheus remote-read protocol (formats: prometheus
+ * prompb/remote.proto, types.proto). Requests are parsed by protobuf-c; answers are
+ * written by hand straight from chunk bytes and samples. */
+#ifndef COMMON_WIRE_REMOTE_READ_H
+#define COMMON_WIRE_REMOTE_READ_H
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/tsdb/chunk.h"
+#include "common/tsdb/chunk_xor.h"
+#include "common/tsdb/labels.h"
+#include "common/tsdb/matcher.h"
+
+struct wire_matcher {
+    enum tsdb_matcher_type type;
+    struct bytes name;
+    struct bytes value;
+};
+
+struct wire_hints {
+    bool present;
+    int64_t step_ms;
+    int64_t start_ms;
+    int64_t end_ms;
+    int64_t range_ms;
+    struct bytes func;
+};
+
+/* Times are inclusive at both ends. */
+struct wire_query {
+    int64_t start_ms;
+    int64_t end_ms;
+    size_t matcher_count;
+    const struct wire_matcher *matchers;
+    struct wire_hints hints;
+};
+
+enum wire_response_type { WIRE_SAMPLES = 0, WIRE_STREAMED_CHUNKS = 1 };
+
+struct wire_read_request {
+    size_t query_count;
+    const struct wire_query *queries;
+    enum wire_response_type response; /* negotiated: the first known of those accepted */
+};
+
+/* Parse a decompressed ReadRequest. Everything lives in arena, whose budget bounds it;
+ * texts may borrow from body.
+ * Errors ERR_INVALID: not protobuf, an unknown matcher type, no known response type.
+ * ERR_BUDGET. */
+NODISCARD bool wire_read_request_parse(struct wire_read_request *request,
+                                       struct bytes body, struct arena *arena,
+                                       struct err *err);
+
+/* A chunk of an answer. */
+struct wire_chunk {
+    int64_t mint_ms;
+    int64_t maxt_ms; /* inclusive, exact */
+    struct tsdb_chunk chunk;
+};
+
+/* Frame limit of Prometheus's client ("chunked_read_limit"). */
+enum { WIRE_FRAME_MAX = 50 * 1000 * 1000 };
+
+/* Size in bytes of the frame that wire_frame_put would append. */
+uint64_t wire_frame_size(size_t query_index, struct tsdb_labels labels,
+                         const struct wire_chunk *chunks, size_t count);
+
+/* Append one frame (uvarint length, BE32 CRC-32C, ChunkedReadResponse) with one series.
+ * count is at least 1. Failures are latched in out. */
+void wire_frame_put(size_t query_index, struct tsdb_labels labels,
+                    const struct wire_chunk *chunks, size_t count, struct buf *out);
+
+/* Builder of a ReadResponse (sampled answer), written in order, in out. */
+struct wire_samples {
+    /* private */
+    struct buf *out;
+    struct buf result; /* the QueryResult being built */
+};
+
+void wire_samples_init(struct wire_samples *w, struct buf *out, struct budget *budget);
+void wire_samples_fini(struct wire_samples *w);
+/* Begin and end the result of one query; empty results are written as well. */
+void wire_samples_begin(struct wire_samples *w);
+void wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
+                      const struct tsdb_sample *samples, size_t count);
+NODISCARD bool wire_samples_end(struct wire_samples *w, struct err *err);
+
+#endif
