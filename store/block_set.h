@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The served blocks: an immutable snapshot, published by the sync, referenced by
+ * queries. A query takes one reference and needs no lock afterwards. */
+#ifndef STORE_BLOCK_SET_H
+#define STORE_BLOCK_SET_H
+
+#include "common/base/mutex.h"
+#include "store/block.h"
+
+struct store_block_set {
+    size_t count;
+    struct store_block **blocks; /* by mint_ms, then ULID; one reference each */
+    /* private */
+    atomic_uint references;
+};
+
+/* Make a set with one reference; takes over the references of blocks. */
+struct store_block_set *store_block_set_new(struct store_block **blocks, size_t count);
+void store_block_set_unref(struct store_block_set **s);
+
+/* The place where the current set is published. */
+struct store_block_view {
+    struct mutex lock; /* LOCK_BLOCK_SET */
+    /* guarded by lock */
+    struct store_block_set *current; /* never NULL */
+};
+
+void store_block_view_init(struct store_block_view *v); /* with the empty set */
+void store_block_view_fini(struct store_block_view *v);
+
+/* A reference to the current set. Any thread. */
+struct store_block_set *store_block_view_get(struct store_block_view *v);
+
+/* Publish a set, taking over its reference; the old one is dropped. */
+void store_block_view_put(struct store_block_view *v, struct store_block_set *set);
+
+#endif

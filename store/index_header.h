@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Index header: what planning a query needs of a block's index, in one local file laid
+ * out for use in place (<ULID>.bhx), read through the page cache. No heap per block but
+ * a small struct.
+ *
+ * Index versions are normalised here: above, a symbol reference is what a series entry
+ * holds and a series reference times store_index_header_series_unit is a file offset. */
+#ifndef STORE_INDEX_HEADER_H
+#define STORE_INDEX_HEADER_H
+
+#include "common/base/arena.h"
+#include "common/objstore/bucket.h"
+#include "common/tsdb/index.h"
+#include "store/page_cache.h"
+
+struct store_index_header;
+
+/* Where a postings list stands in the index: from its length field, CRC included;
+ * a few pad bytes may follow inside len. */
+struct store_posting_range {
+    uint64_t offset;
+    uint64_t len;
+};
+
+/* Read the two tables of the index object under key (index_size bytes) as streams,
+ * check their CRCs and write the header file at path (temporary file, fsync, rename).
+ * At most five ranged reads. Memory is charged to budget and does not grow with the
+ * tables (index version 1: with the postings table, which has to be sorted).
+ * Errors ERR_CORRUPT, ERR_UNSUPPORTED, ERR_BUDGET, ERR_IO, and those of the bucket. */
+NODISCARD bool store_index_header_build(struct objstore_bucket *bucket,
+                                        const struct objstore_call *call,
+                                        struct bytes key, uint64_t index_size,
+                                        const char *path, struct budget *budget,
+                                        struct err *err);
+
+/* Open a header file. cache must outlive it; pages are checked when they are read.
+ * Errors ERR_NOT_FOUND; ERR_CORRUPT (also for another version of the file): build it
+ * again. */
+NODISCARD bool store_index_header_open(struct store_index_header **out, const char *path,
+                                       struct store_page_cache *cache, struct err *err);
+void store_index_header_free(struct store_index_header **h);
+
+/* All functions below may be called by any number of threads and fail with ERR_CORRUPT
+ * (a page whose CRC is wrong), ERR_IO or ERR_BUDGET. */
+
+const struct tsdb_index_toc *store_index_header_toc(const struct store_index_header *h);
+
+/* Bytes per unit of a series reference: 16, or 1 for index version 1. */
+uint32_t store_index_header_series_unit(const struct store_index_header *h);
+
+/* The list of all series (empty name, empty value). */
+struct store_posting_range
+store_index_header_all(const struct store_index_header *h);
+
+/* Look up one label pair. O(log values). */
+NODISCARD bool store_index_header_find(struct store_index_header *h, struct bytes name,
+                                       struct bytes value, bool *found,
+                                       struct store_posting_range *range,
+                                       struct err *err);
+
+/* Whether any series has this label. */
+NODISCARD bool store_index_header_has_name(struct store_index_header *h,
+                                           struct bytes name, bool *has,
+                                           struct err *err);
+
+/* Call fn for each value of a label that starts with prefix, in byte order, with its
+ * postings. value is borrowed for the call. fn returns false, with err filled, to stop.
+ * An unknown name is success without a call. */
+typedef bool store_value_fn(void *arg, struct bytes value,
+                            struct store_posting_range range, struct err *err);
+NODISCARD bool store_index_header_values(struct store_index_header *h,
+                                         struct bytes name, struct bytes prefix,
+                                         store_value_fn *fn, void *arg,
+                                         struct err *err);
+
+/* The text of a symbol reference out of a series entry, copied into arena.
+ * Errors ERR_CORRUPT also for a reference that no symbol has. */
+NODISCARD bool store_index_header_symbol(struct store_index_header *h, uint32_t ref,
+                                         struct arena *arena, struct bytes *text,
+                                         struct err *err);
+
+#endif

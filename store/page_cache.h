@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Page cache: checked pages of local files, shared by all queries, drawing on the
+ * process budget. A file is a sequence of pages of STORE_PAGE_SIZE bytes, each ending in
+ * the CRC-32C of what stands before it. Copies out, so no page is ever pinned. */
+#ifndef STORE_PAGE_CACHE_H
+#define STORE_PAGE_CACHE_H
+
+#include <stdint.h>
+
+#include "common/base/budget.h"
+
+enum { STORE_PAGE_SIZE = 16384, STORE_PAGE_DATA = STORE_PAGE_SIZE - 4 };
+
+struct store_page_cache;
+
+/* At most limit bytes of pages (rounded up to 16 pages), charged to budget. When the
+ * budget refuses, an older page is evicted; with none left, reads go uncached. */
+struct store_page_cache *store_page_cache_new(size_t limit, struct budget *budget);
+void store_page_cache_free(struct store_page_cache **c);
+
+/* A number for a newly opened file, never used twice. */
+uint64_t store_page_cache_file_id(struct store_page_cache *c);
+
+/* Copy len bytes from logical offset (page data only, CRCs not counted) of the open
+ * file. path is for messages. Any thread; no I/O under a lock.
+ * Errors ERR_CORRUPT: the file ends before, or a page's CRC is wrong; ERR_IO. */
+NODISCARD bool store_page_cache_read(struct store_page_cache *c, uint64_t file_id,
+                                     int fd, const char *path, uint64_t offset,
+                                     void *into, size_t len, struct err *err);
+
+/* Drop the pages of a file that is being closed. */
+void store_page_cache_forget(struct store_page_cache *c, uint64_t file_id);
+
+#endif
