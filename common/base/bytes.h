@@ -105,6 +105,8 @@ be64_store(uint8_t *at, uint64_t v)
     memcpy(at, &v, sizeof v);
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the loads above swap bytes");
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the loads above swap bytes: a big-endian machine needs its own"
+#endif
 
 #endif
