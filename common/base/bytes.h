@@ -23,7 +23,7 @@ struct bytes {
 static inline struct bytes
 bytes_of(const void *at, size_t len)
 {
-    return (struct bytes){at, len};
+    return (struct bytes){(const uint8_t *)at, len};
 }
 
 static inline struct bytes
