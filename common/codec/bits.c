@@ -1,2 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/codec/bits.h"
+
+#include "common/base/check.h"
+#include "common/base/num.h"
+#include "common/codec/varint.h"
+
+struct bits_reader
+bits_reader_of(struct bytes b)
+{
+    return (struct bits_reader){.rest = b};
+}
+
+/* Replace the empty window by the next 8 bytes, or by as many as are left. */
+static void
+refill(struct bits_reader *r)
+{
+    if (r->rest.len >= sizeof r->window) {
+        r->window = be64_load(r->rest.at);
+        r->loaded = 64;
+        bytes_skip(&r->rest, sizeof r->window);
+        return;
+    }
+    r->window = 0;
+    for (size_t i = 0; i < r->rest.len; i++)
+        r->window |= (uint64_t)r->rest.at[i] << (56 - 8 * i);
+    r->loaded = (unsigned)r->rest.len * 8;
+    bytes_skip(&r->rest, r->rest.len);
+}
+
+static uint64_t
+fail(struct bits_reader *r)
+{
+    *r = (struct bits_reader){.bad = true};
+    return 0;
+}
+
+/* The next n bits of the window, which holds them. */
+static uint64_t
+take(struct bits_reader *r, unsigned n)
+{
+    if (n < 64)
+        return bits_read(r, n);
+    r->loaded = 0;
+    return r->window;
+}
+
+uint64_t
+bits_read_long(struct bits_reader *r, unsigned n)
+{
+    CHECK(n <= 64);
+    if (n <= r->loaded)
+        return take(r, n);
+    unsigned missing = n - r->loaded;
+    uint64_t high = take(r, r->loaded);
+    refill(r);
+    if (missing > r->loaded)
+        return fail(r);
+    uint64_t low = take(r, missing);
+    return missing == 64 ? low : high << missing | low;
+}
+
+uint64_t
+bits_read_uvarint(struct bits_reader *r)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < VARINT_MAX_BYTES; i++) {
+        uint64_t byte = bits_read(r, 8);
+        if (i == VARINT_MAX_BYTES - 1 && byte > 1)
+            break;
+        v |= (byte & 0x7f) << (7 * i);
+        if (byte < 0x80)
+            return r->bad ? 0 : v;
+    }
+    return fail(r);
+}
+
+int64_t
+bits_read_varint(struct bits_reader *r)
+{
+    return varint_unzigzag(bits_read_uvarint(r));
+}
+
+struct bits_writer
+bits_writer_of(struct buf *out)
+{
+    return (struct bits_writer){.out = out};
+}
+
+void
+bits_write(struct bits_writer *w, uint64_t v, unsigned n)
+{
+    CHECK(n <= 64);
+    while (n > 0) {
+        unsigned room = 8 - w->used;
+        unsigned count = NUM_MIN(room, n);
+        unsigned piece = (unsigned)(v >> (n - count)) & ((1U << count) - 1);
+        w->partial |= (uint8_t)(piece << (room - count));
+        w->used += count;
+        n -= count;
+        if (w->used == 8)
+            bits_flush(w);
+    }
+}
+
+void
+bits_flush(struct bits_writer *w)
+{
+    if (w->used == 0)
+        return;
+    buf_put_u8(w->out, w->partial);
+    w->partial = 0;
+    w->used = 0;
+}

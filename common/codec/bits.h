@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bit streams, most significant bit of each byte first (formats.md 1 of Prometheus
- * chunks): bounded reader with a sticky error, and writer into a buf. */
+/* Bit streams of Prometheus chunks, most significant bit of each byte first: bounded
+ * reader with a sticky error, and writer into a buf. */
 #ifndef COMMON_CODEC_BITS_H
 #define COMMON_CODEC_BITS_H
 
@@ -22,10 +22,23 @@ struct bits_writer {
 
 struct bits_reader bits_reader_of(struct bytes b);
 
-/* The next n bits, right-aligned; n is 0..64. */
-uint64_t bits_read(struct bits_reader *r, unsigned n);
+/* bits_read where the window does not hold all n bits; call that one. */
+uint64_t bits_read_long(struct bits_reader *r, unsigned n);
 
-/* Byte-wise varints at the current bit position. */
+/* The next n bits, right-aligned; n is 0..64. */
+static inline uint64_t
+bits_read(struct bits_reader *r, unsigned n)
+{
+    if (n > r->loaded || n == 64)
+        return bits_read_long(r, n);
+    /* Two shifts: one by 64 would be undefined when n is 0. */
+    uint64_t v = r->window >> 1 >> (63 - n);
+    r->window <<= n;
+    r->loaded -= n;
+    return v;
+}
+
+/* Byte-wise varints at the current bit position. A value above 64 bits is bad. */
 uint64_t bits_read_uvarint(struct bits_reader *r);
 int64_t bits_read_varint(struct bits_reader *r);
 

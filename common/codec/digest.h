@@ -19,6 +19,8 @@ void digest_sha256_add(struct digest_sha256_stream *s, struct bytes data);
 /* Yields the digest and releases *s, which becomes NULL. */
 void digest_sha256_finish(struct digest_sha256_stream **s,
                           uint8_t out[DIGEST_SHA256_SIZE]);
+/* Release a stream that is not finished. CLEANUP handler; accepts NULL inside. */
+void digest_sha256_free(struct digest_sha256_stream **s);
 
 /* Lower-case hexadecimal text of data; text holds 2 * data.len + 1 bytes. */
 void digest_hex(struct bytes data, char *text);

@@ -8,12 +8,34 @@
 
 enum { VARINT_MAX_BYTES = 10 };
 
+/* varint_u64 of any length; call that one. */
+uint64_t varint_u64_long(struct cursor *c);
+
 /* Read an unsigned varint. Marks c bad (and yields 0) when it is cut or overflows 64
  * bits; non-minimal forms are accepted. */
-uint64_t varint_u64(struct cursor *c);
+static inline uint64_t
+varint_u64(struct cursor *c)
+{
+    if (c->bad || c->rest.len == 0 || c->rest.at[0] >= 0x80)
+        return varint_u64_long(c);
+    uint64_t v = c->rest.at[0];
+    bytes_skip(&c->rest, 1);
+    return v;
+}
+
+/* The signed value that zigzag encoding made v of. */
+static inline int64_t
+varint_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1 ^ (0 - (v & 1)));
+}
 
 /* Read a zigzag signed varint; as above. */
-int64_t varint_i64(struct cursor *c);
+static inline int64_t
+varint_i64(struct cursor *c)
+{
+    return varint_unzigzag(varint_u64(c));
+}
 
 /* Write v; returns the number of bytes, 1..10. */
 size_t varint_store_u64(uint8_t at[VARINT_MAX_BYTES], uint64_t v);
