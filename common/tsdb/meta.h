@@ -17,6 +17,7 @@ struct json;
 struct tsdb_meta_file {
     const char *rel_path; /* "chunks/000001"; NUL-terminated */
     int64_t size;         /* bytes; -1 when not given (meta.json itself) */
+    const char *sha256;   /* 64 hex digits of the "hash" member; NULL when not given */
 };
 
 /* A parsed meta. Opaque parts are owned by it; release with tsdb_meta_fini. */
