@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocking HTTP/1.1 client over libcurl, with connection reuse.
  *
- * One request is one try: no redirects, no retries, no proxies of the environment
- * unless asked. Bodies stream in both directions, so memory does not depend on their
+ * One request is one try: no redirects, no retries, no proxies of the environment. Bodies stream in both directions, so memory does not depend on their
  * size. Transport failures are errors; an HTTP status is a result. */
 #ifndef COMMON_NET_HTTP_CLIENT_H
 #define COMMON_NET_HTTP_CLIENT_H
@@ -20,7 +19,7 @@ struct net_http_client_options {
     const char *ca_file;           /* NULL: the system's; copied */
     bool insecure_skip_verify;     /* accept any certificate */
     int64_t connect_timeout_ns;    /* 0: 10 s */
-    int64_t first_byte_timeout_ns; /* headers must have begun by then; 0: 2 min */
+    int64_t first_byte_timeout_ns; /* longest silence of the server; 0: 2 min */
     unsigned max_idle;             /* idle connections kept; 0: 16 */
 };
 
@@ -30,8 +29,9 @@ NODISCARD bool net_http_client_new(struct net_http_client **out,
                                    struct err *err);
 void net_http_client_free(struct net_http_client **c);
 
-/* Receives a piece of the body of a 2xx answer. Returns false, with err filled, to
- * abort the transfer with that error. */
+/* Receives a piece of the body of a 2xx answer; status and headers of the response are
+ * complete before the first call. Returns false, with err filled, to abort the transfer
+ * with that error. */
 typedef bool net_http_sink_fn(void *arg, struct bytes piece, struct err *err);
 
 /* Fills at most room bytes of the request body and sets *got; 0 only at the end. */
@@ -63,11 +63,13 @@ struct net_http_response {
     char error_body[NET_HTTP_ERROR_BODY_MAX]; /* start of the body of another status */
 };
 
-/* Perform one exchange. Any thread; blocks. *response is large: keep it off small
- * stacks.
+/* Perform one exchange. Any thread; blocks; a raised cancel is noticed within a second.
+ * *response is large: keep it off small stacks.
  * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early), ERR_TIMEOUT (deadline or
- * no first byte), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter
- * than its Content-Length), or what sink or source gave. Errors name the host. */
+ * silence), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter than
+ * its Content-Length or without its last chunk), ERR_INVALID (URL), ERR_UNSUPPORTED (not
+ * HTTP), ERR_IO (source ended early), or what sink or source gave. Errors name the host
+ * and nothing else of the URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,
                                 const struct net_http_request *request,
                                 struct net_http_response *response, struct err *err);
