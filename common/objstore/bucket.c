@@ -1,2 +1,239 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/bucket.h"
+
+#include <inttypes.h>
+
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/num.h"
+#include "common/objstore/bucket_priv.h"
+
+/* Why a key is refused, NULL if it is not. */
+static const char *
+key_fault(struct bytes key)
+{
+    if (key.len == 0)
+        return "it is empty";
+    if (key.len > OBJSTORE_KEY_MAX)
+        return "it is too long";
+    size_t part = 0; /* where the part before i begins */
+    for (size_t i = 0; i <= key.len; i++) {
+        if (i < key.len && key.at[i] != '/') {
+            if (key.at[i] < 0x20 || key.at[i] == 0x7f)
+                return "it has a control character";
+            continue;
+        }
+        struct bytes name = {key.at + part, i - part};
+        if (name.len == 0)
+            return "it has an empty part";
+        if (bytes_eq(name, BYTES(".")) || bytes_eq(name, BYTES("..")))
+            return "it has a part that is \".\" or \"..\"";
+        part = i + 1;
+    }
+    return NULL;
+}
+
+bool
+objstore_key_is_valid(struct bytes key)
+{
+    return key_fault(key) == NULL;
+}
+
+static bool
+check_key(struct bytes key, struct err *err)
+{
+    const char *fault = key_fault(key);
+    return fault == NULL || err_set(err, ERR_INVALID, "bad key: %s", fault);
+}
+
+static bool
+check_prefix(struct bytes prefix, struct err *err)
+{
+    if (prefix.len == 0)
+        return true;
+    if (prefix.at[prefix.len - 1] != '/')
+        return err_set(err, ERR_INVALID, "bad prefix: it does not end in \"/\"");
+    return check_key((struct bytes){prefix.at, prefix.len - 1}, err);
+}
+
+/* The one place that names operation, key and bucket in errors. */
+static bool
+named(bool ok, const struct objstore_bucket *b, const char *op, struct bytes key,
+      struct err *err)
+{
+    enum { SHOWN = 200 };
+    struct bytes shown = {key.at, NUM_MIN(key.len, (size_t)SHOWN)};
+    return ok || err_wrap(err, "%s \"%.*s\" in bucket %s", op, BYTES_FMT(shown),
+                          objstore_name(b));
+}
+
+bool
+objstore_list(struct objstore_bucket *b, const struct objstore_call *call,
+              struct bytes prefix, objstore_list_fn *fn, void *arg, struct err *err)
+{
+    bool ok = check_prefix(prefix, err) && objstore_call_check(call, err) &&
+              b->ops->list(b, call, prefix, fn, arg, err);
+    return named(ok, b, "list", prefix, err);
+}
+
+bool
+objstore_head(struct objstore_bucket *b, const struct objstore_call *call,
+              struct bytes key, struct objstore_attrs *attrs, struct err *err)
+{
+    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
+              b->ops->head(b, call, key, attrs, err);
+    return named(ok, b, "head", key, err);
+}
+
+static bool
+check_range(uint64_t offset, uint64_t len, struct err *err)
+{
+    uint64_t end;
+    if (len == 0 || !num_add(offset, len, &end))
+        return err_set(err, ERR_INVALID, "bad range: %" PRIu64 " bytes at %" PRIu64,
+                       len, offset);
+    return true;
+}
+
+bool
+objstore_get_range(struct objstore_bucket *b, const struct objstore_call *call,
+                   struct bytes key, uint64_t offset, uint64_t len,
+                   objstore_sink_fn *sink, void *arg, struct err *err)
+{
+    bool ok = check_key(key, err) && check_range(offset, len, err) &&
+              objstore_call_check(call, err) &&
+              b->ops->get_range(b, call, key, offset, len, sink, arg, err);
+    return named(ok, b, "read", key, err);
+}
+
+struct memory {
+    uint8_t *at;
+    size_t room;
+    size_t used;
+};
+
+static bool
+sink_memory(void *arg, struct bytes piece, struct err *err)
+{
+    struct memory *m = arg;
+    if (piece.len > m->room - m->used)
+        return err_set(err, ERR_INTERNAL, "more than the %zu bytes asked for", m->room);
+    memcpy(m->at + m->used, piece.at, piece.len);
+    m->used += piece.len;
+    return true;
+}
+
+bool
+objstore_read_range(struct objstore_bucket *b, const struct objstore_call *call,
+                    struct bytes key, uint64_t offset, uint8_t *into, size_t len,
+                    size_t *got, struct err *err)
+{
+    struct memory m = {.at = into, .room = len};
+    if (!objstore_get_range(b, call, key, offset, len, sink_memory, &m, err))
+        return false;
+    *got = m.used;
+    return true;
+}
+
+struct growing {
+    struct buf *into;
+    size_t start;
+    size_t limit;
+};
+
+static bool
+sink_growing(void *arg, struct bytes piece, struct err *err)
+{
+    struct growing *g = arg;
+    if (piece.len > g->limit - (g->into->len - g->start))
+        return err_set(err, ERR_INVALID, "it is larger than %zu bytes", g->limit);
+    buf_put(g->into, piece);
+    return buf_ok(g->into, err);
+}
+
+/* A range of an empty object is refused like one behind the end. */
+static bool
+is_empty_object(struct objstore_bucket *b, const struct objstore_call *call,
+                struct bytes key)
+{
+    struct err ignored;
+    struct objstore_attrs attrs;
+    return b->ops->head(b, call, key, &attrs, &ignored) && attrs.size == 0;
+}
+
+bool
+objstore_get(struct objstore_bucket *b, const struct objstore_call *call,
+             struct bytes key, size_t limit, struct buf *into, struct err *err)
+{
+    struct growing g = {.into = into, .start = into->len, .limit = limit};
+    /* One byte more than allowed, to see that there is more. */
+    uint64_t len = limit < SIZE_MAX ? (uint64_t)limit + 1 : limit;
+    if (objstore_get_range(b, call, key, 0, len, sink_growing, &g, err))
+        return true;
+    bool nothing_came = into->len == g.start;
+    into->len = g.start;
+    return err->code == ERR_INVALID && nothing_came && objstore_key_is_valid(key) &&
+           is_empty_object(b, call, key);
+}
+
+bool
+objstore_put_file(struct objstore_bucket *b, const struct objstore_call *call,
+                  struct bytes key, int fd, uint64_t size, struct err *err)
+{
+    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
+              b->ops->put_file(b, call, key, fd, size, err);
+    return named(ok, b, "put", key, err);
+}
+
+bool
+objstore_put(struct objstore_bucket *b, const struct objstore_call *call,
+             struct bytes key, struct bytes data, struct err *err)
+{
+    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
+              b->ops->put(b, call, key, data, err);
+    return named(ok, b, "put", key, err);
+}
+
+bool
+objstore_remove(struct objstore_bucket *b, const struct objstore_call *call,
+                struct bytes key, struct err *err)
+{
+    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
+              b->ops->remove(b, call, key, err);
+    return named(ok, b, "delete", key, err);
+}
+
+const char *
+objstore_name(const struct objstore_bucket *b)
+{
+    return b->ops->name(b);
+}
+
+void
+objstore_free(struct objstore_bucket **b)
+{
+    if (*b == NULL)
+        return;
+    struct objstore_bucket *taken = TAKE(*b);
+    taken->ops->free(taken);
+}
+
+bool
+objstore_call_check(const struct objstore_call *call, struct err *err)
+{
+    if (cancel_is_raised(call->cancel))
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    if (clock_left_ns(call->deadline_ns) == 0)
+        return err_set(err, ERR_TIMEOUT, "deadline passed");
+    return true;
+}
+
+bool
+objstore_outlet_pass(struct objstore_outlet *outlet, struct bytes piece,
+                     struct err *err)
+{
+    outlet->refused = !outlet->sink(outlet->arg, piece, err);
+    if (!outlet->refused)
+        outlet->passed += piece.len;
+    return !outlet->refused;
+}

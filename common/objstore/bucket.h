@@ -30,9 +30,9 @@ struct objstore_call {
 };
 
 struct objstore_attrs {
-    uint64_t size;     /* bytes */
-    int64_t mtime_ms;  /* last change, since the epoch */
-    char etag[80];     /* without quotes; "" if the driver has none */
+    uint64_t size;    /* bytes */
+    int64_t mtime_ms; /* last change, since the epoch */
+    char etag[80];    /* without quotes; "" if the driver has none */
 };
 
 struct objstore_object {
@@ -70,14 +70,15 @@ struct objstore_bucket_ops {
     void (*free)(struct objstore_bucket *b);
 };
 
-/* All objects below prefix ("" or ending in "/"), recursively, in byte order of keys. */
-NODISCARD bool objstore_list(struct objstore_bucket *b, const struct objstore_call *call,
-                             struct bytes prefix, objstore_list_fn *fn, void *arg,
-                             struct err *err);
+/* All objects below prefix ("" or ending in "/"), recursively, in byte order of keys.
+ */
+NODISCARD bool objstore_list(struct objstore_bucket *b,
+                             const struct objstore_call *call, struct bytes prefix,
+                             objstore_list_fn *fn, void *arg, struct err *err);
 
-NODISCARD bool objstore_head(struct objstore_bucket *b, const struct objstore_call *call,
-                             struct bytes key, struct objstore_attrs *attrs,
-                             struct err *err);
+NODISCARD bool objstore_head(struct objstore_bucket *b,
+                             const struct objstore_call *call, struct bytes key,
+                             struct objstore_attrs *attrs, struct err *err);
 
 /* Stream bytes [offset, offset + len) to sink. A range that begins inside the object
  * and ends behind it delivers what is there (the caller counts); one that begins at or
