@@ -10,6 +10,10 @@
 
 #include "common/base/compiler.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum err_code {
     ERR_NONE = 0,
     ERR_INVALID,     /* fix the request or the configuration */
@@ -34,20 +38,37 @@ struct err {
     char text[512];
 };
 
-/* Fill err at the source of a failure. Returns false, so that it can be returned. */
-bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
+/* Fill err at the source of a failure: err_set(err, code, fmt, ...). Yields false, so
+ * that it can be returned; the compiler sees that. */
+#define err_set(...) err_false(err_fill(__VA_ARGS__))
+int err_fill(struct err *err, enum err_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* Fill err from an errno value: the code follows from it, its text is appended. */
-bool err_sys(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Fill err from an errno value: err_sys(err, errnum, fmt, ...). The code follows from it,
+ * its text is appended. Yields false. */
+#define err_sys(...) err_false(err_fill_sys(__VA_ARGS__))
+int err_fill_sys(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Put what only the caller knows in front of the text, with ": ". Returns false. */
-bool err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Put what only the caller knows in front of the text, with ": ":
+ * err_wrap(err, fmt, ...). Yields false. */
+#define err_wrap(...) err_false(err_prepend(__VA_ARGS__))
+int err_prepend(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static inline bool
+err_false(int unused)
+{
+    (void)unused;
+    return false;
+}
 
 /* Whether the same call may succeed later without anybody changing anything. */
 NODISCARD bool err_is_transient(enum err_code code);
 
 /* Short stable name of a code, for log fields and metric labels: "not_found". */
 const char *err_code_name(enum err_code code);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,8 +12,8 @@
 
 struct json;
 
-/* Parse text of at most limit bytes.
- * Errors ERR_INVALID with line and column. */
+/* Parse text of at most limit bytes: an object or an array.
+ * Errors ERR_INVALID with line and column; also above 64 levels. */
 NODISCARD bool json_parse(struct bytes text, size_t limit, struct json **out,
                           struct err *err);
 
@@ -49,7 +49,8 @@ typedef bool json_member_fn(void *arg, const char *key, const struct json *value
 NODISCARD bool json_each(const struct json *j, json_member_fn *fn, void *arg,
                          struct err *err);
 
-/* Set a member, replacing what was there. The last takes ownership of *value, which
+/* Set a member, replacing what was there. Of a text that is not UTF-8 each byte above
+ * 0x7f becomes "?"; keys are UTF-8. The last takes ownership of *value, which
  * becomes NULL. */
 void json_set_text(struct json *j, const char *key, const char *value);
 void json_set_i64(struct json *j, const char *key, int64_t value);
