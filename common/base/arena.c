@@ -6,9 +6,10 @@
 
 #include "common/base/num.h"
 
-/* Small pieces share blocks; a piece above this is a block of its own. Measured
- * nowhere yet: 64 KiB keeps an idle query small and a large one at few mallocs. */
-enum { BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
+/* Small pieces share blocks. Blocks double from the first size, because a query over
+ * thousands of blocks holds thousands of arenas, up to the last, where the number of
+ * mallocs no longer matters. Both are guesses. */
+enum { FIRST_BLOCK_BYTES = 4 * 1024, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
 
 struct arena_block {
     struct arena_block *before;
@@ -57,12 +58,16 @@ add_block(struct arena *a, size_t cap)
 }
 
 static size_t
-block_size_for(size_t size)
+block_size_for(const struct arena *a, size_t size)
 {
 #ifdef ARENA_EMULATE
+    (void)a;
     return size;
 #else
-    return NUM_MAX(size, (size_t)BLOCK_BYTES - sizeof(struct arena_block));
+    size_t doubled = a->last != NULL ? 2 * (a->last->cap + sizeof *a->last) : 0;
+    size_t total = NUM_MIN(NUM_MAX(doubled, (size_t)FIRST_BLOCK_BYTES),
+                           (size_t)LAST_BLOCK_BYTES);
+    return NUM_MAX(size, total - sizeof(struct arena_block));
 #endif
 }
 
@@ -81,7 +86,7 @@ arena_alloc(struct arena *a, size_t size)
 #ifdef ARENA_EMULATE
         rounded = size;
 #endif
-        if (!add_block(a, block_size_for(rounded)))
+        if (!add_block(a, block_size_for(a, rounded)))
             return NULL;
     }
     void *at = a->last->data + a->last->used;

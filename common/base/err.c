@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-bool
-err_set(struct err *err, enum err_code code, const char *fmt, ...)
+int
+err_fill(struct err *err, enum err_code code, const char *fmt, ...)
 {
     va_list args;
     err->code = code;
@@ -15,7 +15,7 @@ err_set(struct err *err, enum err_code code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, args);
     va_end(args);
-    return false;
+    return 0;
 }
 
 static enum err_code
@@ -44,8 +44,8 @@ code_of_errno(int errnum)
     }
 }
 
-bool
-err_sys(struct err *err, int errnum, const char *fmt, ...)
+int
+err_fill_sys(struct err *err, int errnum, const char *fmt, ...)
 {
     va_list args;
     char reason[128];
@@ -57,11 +57,11 @@ err_sys(struct err *err, int errnum, const char *fmt, ...)
     if (len >= 0 && (size_t)len < sizeof err->text)
         snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s",
                  strerror_r(errnum, reason, sizeof reason));
-    return false;
+    return 0;
 }
 
-bool
-err_wrap(struct err *err, const char *fmt, ...)
+int
+err_prepend(struct err *err, const char *fmt, ...)
 {
     va_list args;
     char inner[sizeof err->text];
@@ -71,7 +71,7 @@ err_wrap(struct err *err, const char *fmt, ...)
     va_end(args);
     if (len >= 0 && (size_t)len < sizeof err->text)
         snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s", inner);
-    return false;
+    return 0;
 }
 
 bool

@@ -30,6 +30,13 @@ struct tsdb_chunk {
     struct bytes data; /* without length, encoding byte and CRC; borrowed */
 };
 
+/* A chunk with the times of its first and last sample, both inclusive and exact. */
+struct tsdb_timed_chunk {
+    int64_t mint_ms;
+    int64_t maxt_ms;
+    struct tsdb_chunk chunk;
+};
+
 /* Name of an encoding for messages: "XOR2", "unknown" for bytes not in the enum. */
 const char *tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding);
 

@@ -52,24 +52,17 @@ NODISCARD bool wire_read_request_parse(struct wire_read_request *request,
                                        struct bytes body, struct arena *arena,
                                        struct err *err);
 
-/* A chunk of an answer. */
-struct wire_chunk {
-    int64_t mint_ms;
-    int64_t maxt_ms; /* inclusive, exact */
-    struct tsdb_chunk chunk;
-};
-
 /* Frame limit of Prometheus's client ("chunked_read_limit"). */
 enum { WIRE_FRAME_MAX = 50 * 1000 * 1000 };
 
 /* Size in bytes of the frame that wire_frame_put would append. */
 uint64_t wire_frame_size(size_t query_index, struct tsdb_labels labels,
-                         const struct wire_chunk *chunks, size_t count);
+                         const struct tsdb_timed_chunk *chunks, size_t count);
 
 /* Append one frame (uvarint length, BE32 CRC-32C, ChunkedReadResponse) with one series.
  * count is at least 1. Failures are latched in out. */
 void wire_frame_put(size_t query_index, struct tsdb_labels labels,
-                    const struct wire_chunk *chunks, size_t count, struct buf *out);
+                    const struct tsdb_timed_chunk *chunks, size_t count, struct buf *out);
 
 /* Builder of a ReadResponse (sampled answer), written in order, in out. */
 struct wire_samples {

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/fetch.h"
+
+#include "common/base/clock.h"
+#include "common/base/num.h"
+
+/* Bridging this much costs less than another request: at 100 MB/s it is a third of a
+ * millisecond. Not measured against S3 yet. */
+enum { MAX_GAP = 32 * 1024, MAX_READ = 2 * 1024 * 1024 };
+
+/* How often a waiting query looks whether its reader has left. */
+#define POLL_NS (200 * CLOCK_NS_PER_MS)
+
+size_t
+store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
+                 uint64_t max_read, struct store_read *reads)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct store_piece *p = &pieces[i];
+        struct store_read *last = made > 0 ? &reads[made - 1] : NULL;
+        uint64_t end = p->offset + p->len;
+        if (last != NULL && last->object == p->object &&
+            p->offset <= last->offset + last->len + max_gap &&
+            NUM_MAX(end, last->offset + last->len) - last->offset <= max_read) {
+            last->len = NUM_MAX(end, last->offset + last->len) - last->offset;
+        } else {
+            reads[made++] = (struct store_read){
+                .object = p->object, .offset = p->offset, .len = p->len};
+        }
+        p->read = (uint32_t)(made - 1);
+    }
+    return made;
+}
+
+static void
+finish_read(struct store_fetch *g, const struct err *failure)
+{
+    MUTEX_SCOPE(&g->lock);
+    if (failure != NULL && g->failure.code == ERR_NONE)
+        g->failure = *failure;
+    if (--g->pending == 0)
+        cond_broadcast(&g->done);
+}
+
+static void
+run_read(struct pool_job *job)
+{
+    struct store_read *r =
+        (struct store_read *)(void *)((char *)job - offsetof(struct store_read, job));
+    struct store_fetch_source *source = r->group->source;
+    const struct objstore_call call = {.deadline_ns = source->deadline_ns,
+                                       .cancel = &source->cancel};
+    struct err err = {0};
+    bool ok = !cancel_is_raised(&source->cancel)
+                  ? objstore_read_range(source->bucket, &call, bytes_of_str(r->key),
+                                        r->offset, r->into, (size_t)r->len, &r->got,
+                                        &err)
+                  : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
+    finish_read(r->group, ok ? NULL : &err);
+}
+
+static bool
+take_buffers(struct store_fetch *g, const char *const *keys, struct arena *arena,
+             struct err *err)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        struct store_read *r = &g->reads[i];
+        r->into = arena_alloc(arena, r->len);
+        r->key = keys[r->object];
+        r->group = g;
+        r->job.run = run_read;
+    }
+    return arena_ok(arena, err);
+}
+
+bool
+store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
+                  const char *const *keys, struct store_piece *pieces, size_t count,
+                  struct arena *arena, struct err *err)
+{
+    *g = (struct store_fetch){.source = source};
+    if (count == 0)
+        return true;
+    g->reads = arena_calloc(arena, count, sizeof *g->reads);
+    if (g->reads == NULL)
+        return arena_ok(arena, err);
+    g->count = store_fetch_plan(pieces, count, MAX_GAP, MAX_READ, g->reads);
+    if (!take_buffers(g, keys, arena, err)) {
+        g->count = 0;
+        return false;
+    }
+    mutex_init(&g->lock, LOCK_FETCH);
+    cond_init(&g->done);
+    g->started = true;
+    g->pending = g->count;
+    source->reads += g->count;
+    for (size_t i = 0; i < g->count; i++) {
+        source->bytes += g->reads[i].len;
+        pool_submit(source->pool, &g->reads[i].job);
+    }
+    return true;
+}
+
+bool
+store_fetch_is_done(struct store_fetch *g)
+{
+    if (!g->started)
+        return true;
+    MUTEX_SCOPE(&g->lock);
+    return g->pending == 0;
+}
+
+/* One step of waiting; returns whether reads are still running. */
+static bool
+wait_a_while(struct store_fetch *g)
+{
+    MUTEX_SCOPE(&g->lock);
+    if (g->pending > 0)
+        cond_wait_until(&g->done, &g->lock, clock_deadline(POLL_NS));
+    return g->pending > 0;
+}
+
+bool
+store_fetch_wait(struct store_fetch *g, struct err *err)
+{
+    struct store_fetch_source *source = g->source;
+    if (!g->started)
+        return true;
+    while (wait_a_while(g)) {
+        bool gone = source->is_abandoned != NULL &&
+                    source->is_abandoned(source->abandoned_arg);
+        if (gone)
+            cancel_raise(&source->cancel);
+    }
+    MUTEX_SCOPE(&g->lock);
+    if (g->failure.code == ERR_NONE)
+        return true;
+    *err = g->failure;
+    return false;
+}
+
+struct bytes
+store_fetch_piece(const struct store_fetch *g, const struct store_piece *piece)
+{
+    const struct store_read *r = &g->reads[piece->read];
+    uint64_t skip = piece->offset - r->offset;
+    if (skip >= r->got)
+        return (struct bytes){0};
+    return bytes_of(r->into + skip, (size_t)NUM_MIN(piece->len, r->got - skip));
+}
+
+void
+store_fetch_fini(struct store_fetch *g)
+{
+    if (!g->started)
+        return;
+    /* An abandoned group stops its query: groups end early only when the query does. */
+    if (!store_fetch_is_done(g))
+        cancel_raise(&g->source->cancel);
+    while (wait_a_while(g))
+        continue;
+    cond_fini(&g->done);
+    mutex_fini(&g->lock);
+    *g = (struct store_fetch){0};
+}

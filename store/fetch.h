@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fetching ranges of objects in parallel on a fixed pool of threads.
+ *
+ * A query thread plans reads, starts them as one group, does other work, and waits.
+ * Worker threads own nothing between jobs and write only into buffers that the waiting
+ * query has lent. */
+#ifndef STORE_FETCH_H
+#define STORE_FETCH_H
+
+#include "common/base/arena.h"
+#include "common/base/mutex.h"
+#include "common/base/pool.h"
+#include "common/objstore/bucket.h"
+
+/* What a query wants of an object. Pieces are planned in order of (object, offset). */
+struct store_piece {
+    uint32_t object; /* position in the caller's table of object keys */
+    uint64_t offset;
+    uint64_t len;
+    uint32_t tag;  /* the caller's */
+    uint32_t read; /* set by the plan: position of the read that covers it */
+};
+
+struct store_fetch;
+
+/* One ranged read; it covers one or more pieces. */
+struct store_read {
+    uint32_t object;
+    uint64_t offset;
+    uint64_t len;
+    uint8_t *into; /* len bytes in the group's arena */
+    size_t got;    /* set when done: fewer than len only at the end of the object */
+    /* private */
+    const char *key;
+    struct store_fetch *group;
+    struct pool_job job;
+};
+
+/* Where reads come from, and until when a query wants them. Shared by all groups of a
+ * query; set up once. */
+struct store_fetch_source {
+    struct pool *pool;
+    struct objstore_bucket *bucket;
+    int64_t deadline_ns;
+    struct cancel cancel;
+    /* Polled while a query waits: whether its reader has left. NULL: never. */
+    bool (*is_abandoned)(void *arg);
+    void *abandoned_arg;
+    /* Totals of the query, for limits and metrics. */
+    uint64_t reads;
+    uint64_t bytes;
+};
+
+/* A group of reads. The zero value is an empty group. */
+struct store_fetch {
+    struct store_fetch_source *source;
+    size_t count;
+    struct store_read *reads;
+    /* private */
+    struct mutex lock;
+    struct cond done;
+    bool started;
+    /* guarded by lock */
+    size_t pending;
+    struct err failure;
+};
+
+/* Merge pieces (count of them, ascending by object and offset; lengths at least 1)
+ * into reads that bridge gaps of at most max_gap bytes and are cut, between pieces, at
+ * max_read bytes. reads has room for count; returns how many were made. Pure. */
+size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
+                        uint64_t max_read, struct store_read *reads);
+
+/* Plan the pieces, take buffers from arena, and start the reads. keys[piece.object] is
+ * the object's key and outlives the group, as the arena does.
+ * Errors ERR_BUDGET: nothing was started. */
+NODISCARD bool store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
+                                 const char *const *keys, struct store_piece *pieces,
+                                 size_t count, struct arena *arena, struct err *err);
+
+/* Whether all reads have ended, well or not. Does not block. */
+NODISCARD bool store_fetch_is_done(struct store_fetch *g);
+
+/* Wait for all reads.
+ * Errors the first failure of a read; ERR_CANCELLED when the reader left; ERR_TIMEOUT.
+ * Also after an error no read of the group is running any more. */
+NODISCARD bool store_fetch_wait(struct store_fetch *g, struct err *err);
+
+/* What a piece got: fewer bytes than asked only at the end of the object. Borrowed from
+ * the group's arena. */
+struct bytes store_fetch_piece(const struct store_fetch *g,
+                               const struct store_piece *piece);
+
+/* Wait until no read runs, cancelling them, and make the group empty. Call it before
+ * the arena goes. Accepts the zero value. */
+void store_fetch_fini(struct store_fetch *g);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the engine yields: series with their chunks, in label order; and what it knows of
+ * a series before its chunks are read. */
+#ifndef STORE_SERIES_H
+#define STORE_SERIES_H
+
+#include "common/tsdb/chunk.h"
+#include "common/tsdb/labels.h"
+#include "common/tsdb/series.h"
+
+/* Borrowed until the source that yielded it takes its next step. */
+struct store_series {
+    struct tsdb_labels labels; /* external labels included */
+    size_t chunk_count;
+    const struct tsdb_timed_chunk *chunks;
+};
+
+/* A series entry, decoded; bytes live in the arena of whoever made it. */
+struct store_entry {
+    struct tsdb_labels labels; /* external labels included */
+    size_t chunk_count;
+    const struct tsdb_chunk_meta *chunks;
+};
+
+/* Copy an entry and all its bytes into arena.
+ * Errors ERR_BUDGET. */
+NODISCARD bool store_entry_copy(struct store_entry *to, const struct store_entry *from,
+                                struct arena *arena, struct err *err);
+
+/* Copy a label set and its bytes into arena. */
+NODISCARD bool store_labels_copy(struct tsdb_labels *to, struct tsdb_labels from,
+                                 struct arena *arena, struct err *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A batch of series entries of one block: fetched together, decoded, given their final
+ * labels and their place in the order of answers. */
+#ifndef STORE_SERIES_BATCH_H
+#define STORE_SERIES_BATCH_H
+
+#include "store/fetch.h"
+#include "store/label_order.h"
+#include "store/limits.h"
+#include "store/select.h"
+#include "store/symbol_memo.h"
+
+/* What a stream of one block works with; outlives its batches and windows. */
+struct store_stream_context {
+    const struct store_block *block;
+    struct tsdb_labels external; /* added to each series; replaces none of its labels
+                                  * in a way that changes the order (select.h) */
+    int64_t mint_ms;             /* range of the query, both ends inclusive */
+    int64_t maxt_ms;
+    struct store_fetch_source *source;
+    struct store_symbol_memo *memo;
+    struct store_limits *limits;
+    struct budget *budget;
+    uint64_t series_guess; /* bytes to read for an entry of unknown length; learned */
+    uint64_t chunk_guess;  /* the same for a chunk record */
+};
+
+struct store_series_batch {
+    struct store_entries entries; /* after decode: those with chunks in the range */
+    /* private */
+    struct arena arena;
+    bool started;
+    const tsdb_ref *refs;
+    size_t count;
+    struct store_piece *pieces;
+    struct store_fetch fetch;
+};
+
+/* Start fetching count entries. refs (ascending, borrowed until decode).
+ * Errors ERR_BUDGET, ERR_CORRUPT (a reference outside the series section). Call fini
+ * also after an error. */
+NODISCARD bool store_series_batch_start(struct store_series_batch *b,
+                                        struct store_stream_context *c,
+                                        const tsdb_ref *refs, size_t count,
+                                        struct err *err);
+
+/* Wait and decode into b->entries. Waiting series of order move into this batch, so the
+ * batch before it may go; is_last flushes them. */
+NODISCARD bool store_series_batch_decode(struct store_series_batch *b,
+                                         struct store_stream_context *c,
+                                         struct store_label_order *order, bool is_last,
+                                         struct err *err);
+
+/* Accepts the zero value. */
+void store_series_batch_fini(struct store_series_batch *b);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/series_merge.h"
+
+#include "store/chunk_merge.h"
+
+static bool
+is_before(const struct store_series_merge *m, size_t a, size_t b)
+{
+    return tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels) < 0;
+}
+
+static void
+heap_push(struct store_series_merge *m, size_t stream)
+{
+    size_t at = m->heap_count++;
+    while (at > 0 && is_before(m, stream, m->heap[(at - 1) / 2])) {
+        m->heap[at] = m->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    m->heap[at] = stream;
+}
+
+static size_t
+heap_pop(struct store_series_merge *m)
+{
+    size_t top = m->heap[0];
+    size_t moved = m->heap[--m->heap_count];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= m->heap_count)
+            break;
+        if (child + 1 < m->heap_count &&
+            is_before(m, m->heap[child + 1], m->heap[child]))
+            child++;
+        if (!is_before(m, m->heap[child], moved))
+            break;
+        m->heap[at] = m->heap[child];
+        at = child;
+    }
+    m->heap[at] = moved;
+    return top;
+}
+
+static bool
+advance(struct store_series_merge *m, size_t stream, struct err *err)
+{
+    bool end;
+    if (!store_series_stream_next(&m->streams[stream], &m->heads[stream], &end, err))
+        return false;
+    if (!end)
+        heap_push(m, stream);
+    return true;
+}
+
+bool
+store_series_merge_init(struct store_series_merge *m,
+                        struct store_series_stream *streams, size_t count,
+                        struct arena *arena, struct budget *budget, struct err *err)
+{
+    *m = (struct store_series_merge){.streams = streams};
+    arena_init(&m->arena, budget);
+    m->heads = arena_calloc(arena, count, sizeof *m->heads);
+    m->heap = arena_calloc(arena, count, sizeof *m->heap);
+    m->taken = arena_calloc(arena, count, sizeof *m->taken);
+    if (m->heads == NULL || m->heap == NULL || m->taken == NULL)
+        return arena_ok(arena, err);
+    for (size_t i = 0; i < count; i++)
+        if (!advance(m, i, err))
+            return false;
+    return true;
+}
+
+/* Take the streams that have the smallest series. */
+static void
+take_equal(struct store_series_merge *m)
+{
+    struct tsdb_labels labels = m->heads[m->heap[0]].labels;
+    while (m->heap_count > 0 &&
+           tsdb_labels_cmp(m->heads[m->heap[0]].labels, labels) == 0)
+        m->taken[m->taken_count++] = heap_pop(m);
+}
+
+/* The chunks of all taken streams in one array. */
+static bool
+gather(struct store_series_merge *m, struct tsdb_timed_chunk **chunks, size_t *count,
+       struct err *err)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < m->taken_count; i++)
+        total += m->heads[m->taken[i]].chunk_count;
+    struct tsdb_timed_chunk *all = arena_calloc(&m->arena, total, sizeof *all);
+    if (all == NULL)
+        return arena_ok(&m->arena, err);
+    *chunks = all;
+    *count = total;
+    for (size_t i = 0; i < m->taken_count; i++) {
+        const struct store_series *head = &m->heads[m->taken[i]];
+        memcpy(all, head->chunks, head->chunk_count * sizeof *all);
+        all += head->chunk_count;
+    }
+    return true;
+}
+
+static bool
+name_series(struct tsdb_labels labels, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, NULL);
+    tsdb_labels_print(labels, &text);
+    err_wrap(err, "series %s", buf_text(&text));
+    buf_fini(&text);
+    return false;
+}
+
+bool
+store_series_merge_next(struct store_series_merge *m, struct store_series *series,
+                        bool *end, struct err *err)
+{
+    struct tsdb_timed_chunk *chunks = NULL;
+    size_t count = 0;
+    while (m->taken_count > 0)
+        if (!advance(m, m->taken[--m->taken_count], err))
+            return false;
+    arena_reset(&m->arena);
+    *end = m->heap_count == 0;
+    if (*end)
+        return true;
+    take_equal(m);
+    series->labels = m->heads[m->taken[0]].labels;
+    if (!gather(m, &chunks, &count, err))
+        return false;
+    return store_chunk_merge(chunks, count, &m->arena, &series->chunks,
+                             &series->chunk_count, err) ||
+           name_series(series->labels, err);
+}
+
+void
+store_series_merge_fini(struct store_series_merge *m)
+{
+    arena_fini(&m->arena);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The selected series of one block with their chunks, as a stream in the order of
+ * answers, with a bounded look-ahead.
+ *
+ * Opening starts the first fetch and does not wait; so the streams of all blocks of a
+ * query are opened, then primed, and only then read: their round trips overlap. */
+#ifndef STORE_SERIES_STREAM_H
+#define STORE_SERIES_STREAM_H
+
+#include "store/chunk_window.h"
+
+struct store_series_stream {
+    /* private */
+    struct store_stream_context context;
+    size_t share_bytes;
+    struct store_refs refs;
+    size_t next_ref;   /* the first that is in no batch yet */
+    size_t next_entry; /* of the decoded batch: the first that is in no window yet */
+    struct store_label_order order;
+    /* Pairs that take turns, because reads in flight must not move: one is used, the
+     * other is being fetched. */
+    unsigned batch_turn;
+    unsigned window_turn;
+    struct store_series_batch batches[2];
+    struct store_chunk_window windows[2];
+};
+
+/* Start. refs is borrowed and outlives the stream. share_bytes bounds the chunks in
+ * memory: one window of this size is read while another is fetched; a single series may
+ * be larger. Call fini also after an error. */
+NODISCARD bool store_series_stream_open(struct store_series_stream *s,
+                                        const struct store_stream_context *context,
+                                        struct store_refs refs, size_t share_bytes,
+                                        struct err *err);
+
+/* Wait for the first series entries and start fetching their chunks. */
+NODISCARD bool store_series_stream_prime(struct store_series_stream *s,
+                                         struct err *err);
+
+/* The next series, borrowed until the following call; *end after the last one. */
+NODISCARD bool store_series_stream_next(struct store_series_stream *s,
+                                        struct store_series *series, bool *end,
+                                        struct err *err);
+
+/* Accepts the zero value. */
+void store_series_stream_fini(struct store_series_stream *s);
+
+#endif
