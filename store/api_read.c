@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request is decoded, admitted, and its first part computed before the status line is
+ * sent, so that an error up to there is a status and a text. Later errors abort the
+ * connection: a reader takes a clean end of the body for a whole answer. */
+#include "store/api_read.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/xmalloc.h"
+#include "common/codec/compress.h"
+#include "store/api_read_priv.h"
+
+enum {
+    MAX_DECODED = 32 * 1024 * 1024, /* as Prometheus */
+    /* Bounds of what one request may ask; Prometheus sends one query. */
+    MAX_QUERIES = 100,
+    MAX_MATCHERS = 10000,
+    /* What a compiled expression takes, roughly: measured with RE2 on a few. */
+    MATCHER_BYTES = 4096,
+    MATCHER_BYTES_PER_CHAR = 64,
+    WAITING_PER_SLOT = 4
+};
+
+struct store_api_read *
+store_api_read_new(const struct store_api_read_options *options)
+{
+    struct store_api_read *api = xcalloc(1, sizeof *api);
+    api->options = *options;
+    store_gate_init(&api->gate, options->concurrency,
+                    options->concurrency * WAITING_PER_SLOT);
+    store_read_metrics_init(&api->metrics, options->metrics, &api->gate,
+                            options->concurrency);
+    return api;
+}
+
+void
+store_api_read_free(struct store_api_read **out)
+{
+    struct store_api_read *api = TAKE(*out);
+    if (api == NULL)
+        return;
+    store_gate_fini(&api->gate);
+    free(api);
+}
+
+static bool
+is_gone(void *arg)
+{
+    const struct store_read_request *r = arg;
+    return net_http_exchange_gone(r->exchange);
+}
+
+static struct store_read_request *
+request_new(struct store_api_read *api, struct net_http_exchange *x)
+{
+    struct store_read_request *r = xcalloc(1, sizeof *r);
+    r->api = api;
+    r->exchange = x;
+    r->started_ns = clock_mono_ns();
+    budget_init(&r->budget, "query (--store.query-memory-limit)",
+                api->options.query_memory_limit, api->options.budget);
+    arena_init(&r->arena, &r->budget);
+    buf_init(&r->out, &r->budget);
+    r->limits.max_series = api->options.max_series;
+    r->limits.max_samples = api->options.max_samples;
+    r->source.pool = api->options.fetch_pool;
+    r->source.bucket = api->options.bucket;
+    r->source.deadline_ns = clock_deadline(api->options.query_timeout_ns);
+    r->source.is_abandoned = is_gone;
+    r->source.abandoned_arg = r;
+    return r;
+}
+
+static void
+request_free(void *arg)
+{
+    struct store_read_request *r = arg;
+    struct store_api_read *api = r->api;
+    store_read_close(r);
+    const struct store_read_totals totals = {
+        .seconds = (double)(clock_mono_ns() - r->started_ns) / CLOCK_NS_PER_S,
+        .blocks = r->blocks_queried,
+        .series = r->series,
+        .fetches = r->source.reads,
+        .fetched_bytes = r->source.bytes,
+    };
+    store_block_set_unref(&r->blocks);
+    buf_fini(&r->out);
+    arena_fini(&r->arena);
+    budget_fini(&r->budget);
+    if (r->admitted)
+        store_gate_leave(&api->gate);
+    store_read_metrics_done(&api->metrics, &totals);
+    free(r);
+}
+
+static bool
+check_size(const struct wire_read_request *wire, struct err *err)
+{
+    size_t matchers = 0;
+    if (wire->query_count > MAX_QUERIES)
+        return err_set(err, ERR_INVALID, "%zu queries in one request, at most %d allowed",
+                       wire->query_count, MAX_QUERIES);
+    for (size_t i = 0; i < wire->query_count; i++)
+        matchers += wire->queries[i].matcher_count;
+    if (matchers > MAX_MATCHERS)
+        return err_set(err, ERR_INVALID, "%zu matchers in one request, at most %d allowed",
+                       matchers, MAX_MATCHERS);
+    return true;
+}
+
+static bool
+decode_request(struct store_read_request *r, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf plain;
+    buf_init(&plain, &r->budget);
+    if (!compress_snappy_decode(net_http_exchange_body(r->exchange), MAX_DECODED, &plain,
+                                err))
+        return err_wrap(err, "read request");
+    /* Texts of the request borrow from the body: keep it as long as they live. */
+    struct bytes body = arena_copy(&r->arena, buf_bytes(&plain));
+    if (!arena_ok(&r->arena, err))
+        return false;
+    if (!wire_read_request_parse(&r->wire, body, &r->arena, err))
+        return err_wrap(err, "read request");
+    return check_size(&r->wire, err);
+}
+
+static bool
+admit(struct store_read_request *r, struct err *err)
+{
+    int64_t before = clock_mono_ns();
+    if (!store_gate_enter(&r->api->gate, r->source.deadline_ns, is_gone, r, err))
+        return false;
+    r->admitted = true;
+    store_read_metrics_waited(&r->api->metrics,
+                              (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
+    r->blocks = store_block_view_get(r->api->options.view);
+    return true;
+}
+
+static bool
+make_matchers(struct store_read_request *r, const struct wire_query *q, struct err *err)
+{
+    r->matchers = arena_calloc(&r->arena, q->matcher_count, sizeof *r->matchers);
+    if (r->matchers == NULL)
+        return arena_ok(&r->arena, err);
+    for (size_t i = 0; i < q->matcher_count; i++) {
+        const struct wire_matcher *m = &q->matchers[i];
+        size_t charge = MATCHER_BYTES + MATCHER_BYTES_PER_CHAR * m->value.len;
+        if (!budget_take(&r->budget, charge, err))
+            return false;
+        r->matcher_charge += charge;
+        if (!tsdb_matcher_new(&r->matchers[i], m->type, m->name, m->value, err))
+            return false;
+        r->matcher_count++;
+    }
+    return true;
+}
+
+void
+store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms)
+{
+    bool hinted = q->hints.present && (q->hints.start_ms != 0 || q->hints.end_ms != 0);
+    *mint_ms = hinted ? q->hints.start_ms : q->start_ms;
+    *maxt_ms = hinted ? q->hints.end_ms : q->end_ms;
+}
+
+bool
+store_read_open(struct store_read_request *r, struct err *err)
+{
+    const struct wire_query *q = &r->wire.queries[r->at];
+    struct store_query_options options = {
+        .blocks = r->blocks,
+        .source = &r->source,
+        .limits = &r->limits,
+        .budget = &r->budget,
+        .lookahead_bytes = r->api->options.lookahead_bytes,
+    };
+    r->query = (struct store_query){0};
+    r->is_open = true;
+    store_read_range(q, &options.mint_ms, &options.maxt_ms);
+    if (!make_matchers(r, q, err))
+        return false;
+    options.matchers = (const struct tsdb_matcher *const *)r->matchers;
+    options.matcher_count = r->matcher_count;
+    return store_query_open(&r->query, &options, err);
+}
+
+void
+store_read_close(struct store_read_request *r)
+{
+    if (!r->is_open)
+        return;
+    store_query_fini(&r->query);
+    r->blocks_queried += r->query.blocks_queried;
+    for (size_t i = 0; i < r->matcher_count; i++)
+        tsdb_matcher_free(&r->matchers[i]);
+    budget_give(&r->budget, r->matcher_charge);
+    r->matcher_count = 0;
+    r->matcher_charge = 0;
+    r->is_open = false;
+    r->at++;
+}
+
+/* Next piece of the body: what is filled and not sent, then more frames. */
+static bool
+next_piece(void *arg, struct bytes *piece, struct err *err)
+{
+    struct store_read_request *r = arg;
+    bool streamed = r->wire.response == WIRE_STREAMED_CHUNKS;
+    if (r->sent == r->out.len && streamed && !r->ended) {
+        r->sent = 0;
+        if (!store_read_stream_fill(r, err)) {
+            store_read_metrics_failed(&r->api->metrics, err->code);
+            return false;
+        }
+    }
+    *piece = buf_bytes(&r->out);
+    bytes_skip(piece, r->sent);
+    r->sent = r->out.len;
+    return true;
+}
+
+static void
+reply(struct store_read_request *r)
+{
+    const struct net_http_stream stream = {next_piece, request_free, r};
+    if (r->wire.response == WIRE_STREAMED_CHUNKS) {
+        net_http_reply_stream(
+            r->exchange, 200,
+            "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
+            NET_HTTP_LENGTH_UNKNOWN, stream);
+        return;
+    }
+    net_http_exchange_add_header(r->exchange, "Content-Encoding", "snappy");
+    net_http_reply_stream(r->exchange, 200, "application/x-protobuf", r->out.len, stream);
+}
+
+static bool
+begin(struct store_read_request *r, struct err *err)
+{
+    if (!decode_request(r, err) || !admit(r, err))
+        return false;
+    return r->wire.response == WIRE_STREAMED_CHUNKS ? store_read_stream_fill(r, err)
+                                                    : store_read_samples_fill(r, err);
+}
+
+void
+store_api_read_handle(void *arg, struct net_http_exchange *x)
+{
+    struct store_api_read *api = arg;
+    struct err err = {0};
+    struct store_read_request *r = request_new(api, x);
+    if (begin(r, &err)) {
+        reply(r);
+        return;
+    }
+    LOG_DEBUG("read request failed", LOG_STR("code", err_code_name(err.code)),
+              LOG_ERR(&err));
+    store_read_metrics_failed(&api->metrics, err.code);
+    request_free(r);
+    net_http_reply_err(x, &err);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /api/v1/read: Prometheus remote read over the served blocks, both response
+ * types. One encoder of the engine in query.h. */
+#ifndef STORE_API_READ_H
+#define STORE_API_READ_H
+
+#include "common/base/pool.h"
+#include "common/metrics/registry.h"
+#include "common/net/http_server.h"
+#include "store/block_set.h"
+
+struct store_api_read;
+
+struct store_api_read_options {
+    struct store_block_view *view;    /* all pointers borrowed */
+    struct objstore_bucket *bucket;
+    struct pool *fetch_pool;
+    struct budget *budget;            /* of the process */
+    struct metrics_registry *metrics;
+    size_t query_memory_limit;        /* bytes */
+    size_t lookahead_bytes;
+    int64_t query_timeout_ns;
+    uint64_t max_series;              /* per request; 0: none */
+    uint64_t max_samples;             /* per request, by chunks; 0: none */
+    uint64_t max_sampled;             /* samples in a sampled answer; 0: none */
+    unsigned concurrency;             /* 0: no gate */
+};
+
+struct store_api_read *store_api_read_new(const struct store_api_read_options *options);
+
+/* No request may be running. *r becomes NULL; accepts NULL. */
+void store_api_read_free(struct store_api_read **r);
+
+/* Largest compressed body, as in Prometheus. */
+enum { STORE_API_READ_MAX_BODY = 32 * 1024 * 1024 };
+
+/* Route handler; arg is the struct store_api_read. */
+void store_api_read_handle(void *arg, struct net_http_exchange *x);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One read request on its way through: shared by the files of the read endpoint. */
+#ifndef STORE_API_READ_PRIV_H
+#define STORE_API_READ_PRIV_H
+
+#include "common/wire/remote_read.h"
+#include "store/api_read.h"
+#include "store/gate.h"
+#include "store/query.h"
+#include "store/read_metrics.h"
+
+struct store_api_read {
+    struct store_api_read_options options;
+    struct store_gate gate;
+    struct store_read_metrics metrics;
+};
+
+struct store_read_request {
+    struct store_api_read *api;
+    struct net_http_exchange *exchange;
+    int64_t started_ns;
+    struct budget budget;
+    struct arena arena; /* the decoded request */
+    struct wire_read_request wire;
+    bool admitted; /* holds a slot of the gate */
+    struct store_block_set *blocks;
+    struct store_fetch_source source;
+    struct store_limits limits;
+    /* The query that is being answered: wire.queries[at]. */
+    size_t at;
+    bool is_open;
+    struct tsdb_matcher **matchers;
+    size_t matcher_count;
+    size_t matcher_charge;
+    struct store_query query;
+    uint64_t series;         /* yielded so far */
+    uint64_t blocks_queried; /* by the queries that are closed */
+    struct buf out;  /* frames, or the compressed answer */
+    size_t sent;     /* bytes of out that went to the reader */
+    bool ended;
+};
+
+/* Open the query at r->at. */
+NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);
+
+/* Close it, if one is open, and move to the following one. */
+void store_read_close(struct store_read_request *r);
+
+/* Range of samples that a query asks for: its hints where it has them. Both ends
+ * inclusive. */
+void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
+
+/* Fill r->out with frames: some, or none at the end (r->ended). */
+NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);
+
+/* Fill r->out with the whole sampled answer, compressed. */
+NODISCARD bool store_read_samples_fill(struct store_read_request *r, struct err *err);
+
+#endif

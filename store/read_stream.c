@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streamed answers: one frame per series, never an empty one, because Prometheus makes
+ * each frame a series of its own. */
+#include <inttypes.h>
+
+#include "store/api_read_priv.h"
+
+/* Frames are handed to the socket in pieces of about this size. */
+enum { PIECE_BYTES = 128 * 1024 };
+
+static bool
+put_frame(struct store_read_request *r, const struct store_series *series,
+          struct err *err)
+{
+    uint64_t size = wire_frame_size(r->at, series->labels, series->chunks,
+                                    series->chunk_count);
+    if (size > WIRE_FRAME_MAX) {
+        CLEANUP(buf_fini) struct buf text = {0};
+        tsdb_labels_print(series->labels, &text);
+        return err_set(err, ERR_BUDGET,
+                       "series %s needs a frame of %" PRIu64 " bytes, clients accept %d: "
+                       "narrow the time range",
+                       buf_text(&text), size, WIRE_FRAME_MAX);
+    }
+    wire_frame_put(r->at, series->labels, series->chunks, series->chunk_count, &r->out);
+    r->series++;
+    return buf_ok(&r->out, err);
+}
+
+bool
+store_read_stream_fill(struct store_read_request *r, struct err *err)
+{
+    buf_clear(&r->out);
+    while (r->out.len < PIECE_BYTES) {
+        struct store_series series;
+        bool end;
+        if (r->at == r->wire.query_count) {
+            r->ended = true;
+            return true;
+        }
+        if (!r->is_open && !store_read_open(r, err))
+            return false;
+        if (!store_query_next(&r->query, &series, &end, err))
+            return false;
+        if (end)
+            store_read_close(r);
+        else if (series.chunk_count > 0 && !put_frame(r, &series, err))
+            return false;
+    }
+    return true;
+}
