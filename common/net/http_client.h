@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocking HTTP/1.1 client over libcurl, with connection reuse.
  *
- * One request is one try: no redirects, no retries, no proxies of the environment. Bodies stream in both directions, so memory does not depend on their
- * size. Transport failures are errors; an HTTP status is a result. */
+ * One request is one try: no redirects, no retries, no proxies of the environment.
+ * Bodies stream in both directions, so memory does not depend on their size. Transport
+ * failures are errors; an HTTP status is a result. */
 #ifndef COMMON_NET_HTTP_CLIENT_H
 #define COMMON_NET_HTTP_CLIENT_H
 
@@ -39,8 +40,8 @@ typedef bool net_http_source_fn(void *arg, uint8_t *into, size_t room, size_t *g
                                 struct err *err);
 
 struct net_http_request {
-    const char *method; /* "GET" */
-    const char *url;    /* sent as it is: encoded by the caller */
+    const char *method;         /* "GET" */
+    const char *url;            /* sent as it is: encoded by the caller */
     const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
     struct bytes body;          /* when source is NULL */
     net_http_source_fn *source; /* streams body_size bytes instead of body */
@@ -67,9 +68,9 @@ struct net_http_response {
  * *response is large: keep it off small stacks.
  * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early), ERR_TIMEOUT (deadline or
  * silence), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter than
- * its Content-Length or without its last chunk), ERR_INVALID (URL), ERR_UNSUPPORTED (not
- * HTTP), ERR_IO (source ended early), or what sink or source gave. Errors name the host
- * and nothing else of the URL. */
+ * its Content-Length or without its last chunk), ERR_INVALID (URL), ERR_UNSUPPORTED
+ * (not HTTP), ERR_IO (source ended early), or what sink or source gave. Errors name the
+ * host and nothing else of the URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,
                                 const struct net_http_request *request,
                                 struct net_http_response *response, struct err *err);

@@ -36,7 +36,7 @@ struct net_http_server_options {
     struct budget *budget;            /* request bodies draw on it */
     struct metrics_registry *metrics; /* http_* families; NULL for none */
     unsigned max_connections;         /* 0: 256 */
-    unsigned idle_timeout_s;          /* 0: 120; also cuts a reader that takes nothing */
+    unsigned idle_timeout_s; /* 0: 120; also cuts a reader that takes nothing */
 };
 
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What http_server.c (connections and requests coming in) and http_exchange.c (answers
+ * going out) share. */
+#ifndef COMMON_NET_HTTP_SERVER_PRIV_H
+#define COMMON_NET_HTTP_SERVER_PRIV_H
+
+#include <stdatomic.h>
+
+#include "common/base/buf.h"
+#include "common/base/mutex.h"
+#include "common/net/http_metrics_priv.h"
+#include "common/net/http_server.h"
+
+struct MHD_Connection;
+struct MHD_Daemon;
+
+struct net_http_server {
+    struct MHD_Daemon *daemon;
+    const struct net_http_route *routes;
+    size_t route_count;
+    struct budget *budget;
+    struct net_http_metrics *metrics;
+    uint16_t port;
+    atomic_bool stopping;
+    struct mutex lock;
+    struct cond ended; /* running has become 0 */
+    /* guarded by lock */
+    unsigned running;
+};
+
+/* One request and its answer. Belongs to the thread of its connection. */
+struct net_http_exchange {
+    struct net_http_server *server;
+    struct MHD_Connection *connection;
+    const struct net_http_route *route; /* NULL when no path fits */
+    int fd;
+    bool is_http_1_0;
+    bool replied;
+    bool queued; /* the library has taken the reply */
+    /* The library ends a request and releases its stream in either order. */
+    unsigned users;
+    int64_t begin_ns;
+    struct buf body;
+    uint64_t received;  /* bytes of the body, kept or not */
+    struct buf headers; /* of the reply: name and value in turn, each with its NUL */
+    /* Decided before the body is read: answer this without the handler. 0: none. */
+    int preset_status;
+    const char *preset_text;
+    struct net_http_sample sample;
+};
+
+/* Answer with a line of plain text. */
+void net_http_reply_line(struct net_http_exchange *x, int status, const char *text);
+
+/* Drop one user; the last one frees. */
+void net_http_exchange_unref(struct net_http_exchange **x);
+
+#endif
