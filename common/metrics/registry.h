@@ -2,8 +2,8 @@
 /* Counters, gauges and histograms, and their text exposition.
  *
  * Families are made at start and live as long as their registry. A child (one
- * combination of label values) is made once, with value 0, and then updated lock-free by
- * any thread through its pointer; so every combination exists from the start. */
+ * combination of label values) is made once, with value 0, and then updated lock-free
+ * by any thread through its pointer; so every combination exists from the start. */
 #ifndef COMMON_METRICS_REGISTRY_H
 #define COMMON_METRICS_REGISTRY_H
 
@@ -60,7 +60,8 @@ void metrics_observe(struct metrics_histogram *h, double value);
 typedef void metrics_collect_fn(void *arg);
 void metrics_on_collect(struct metrics_registry *r, metrics_collect_fn *fn, void *arg);
 
-/* Append the text exposition (version 0.0.4) of all families, in order of creation. */
+/* Append the text exposition (version 0.0.4) of all families that have children, in
+ * order of creation. */
 void metrics_print(struct metrics_registry *r, struct buf *out);
 
 /* Register process_* and the few go_* names that dashboards of Thanos read, filled from
