@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each golden block, alone in a directory bucket, is read through the store; every byte
+of the answers is compared with what the block's writer said that it holds.
+
+usage: read_golden.py <blockhouse-store> [<folder of golden blocks>]
+
+What should be answered is computed here, naively: external labels are put over the
+labels of each series, equal series become one, and every matcher is evaluated against
+the result with Python's regular expressions.
+"""
+import glob
+import gzip
+import itertools
+import json
+import os
+import random
+import re
+import shutil
+import struct
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+import remote_read as rr  # noqa: E402
+from daemon import Daemon, dir_bucket  # noqa: E402
+
+ALL = ("__name__", "!=", "no such metric")
+ENCODINGS = {1: "xor", 2: "histogram", 3: "floathistogram", 4: "xor2",
+             5: "histogram_st", 6: "floathistogram_st"}
+
+# Every type of matcher on stored, external, overridden and absent labels. Patterns mean
+# the same in RE2 and in Python.
+MATCHERS = [(name, kind, value) for kind in ("=", "!=") for name, value in (
+    ("__name__", "p"), ("__name__", "nh"), ("__name__", ""), ("__name__", "zz"),
+    ("__name__", "http.requests/total"), ("k8s.pod.name", "x"), ("job", "a"), ("a", "1"),
+    ("a", ""), ("a", "no name"), ("b", "2"), ("kind", "stale"), ("zz", ""),
+    ("ünï", 'köln\n"x"\\'), ("cluster", "eu1"), ("cluster", "mine"), ("cluster", "zz"),
+    ("cluster", ""), ("replica", "a"), ("replica", "b"), ("nowhere", ""),
+    ("nowhere", "x"))]
+MATCHERS += [(name, kind, value) for kind in ("=~", "!~") for name, value in (
+    ("__name__", ".*"), ("__name__", ".+"), ("__name__", ""), ("__name__", "p"),
+    ("__name__", "p|nh"), ("__name__", "(?:bits|odd|const|absent)"), ("__name__", "g.*"),
+    ("__name__", ".*s"), ("__name__", "count_.+"), ("__name__", "[a-g].*|two"),
+    ("__name__", "p|"), ("__name__", "(?i)NH"), ("__name__", "http[.]requests/.*"),
+    ("__name__", "n"), ("kind", "gauge.*"), ("kind", ".*float"), ("kind", "int|nhcb|x"),
+    ("kind", "(gauge|float)+"), ("kind", "[^f].*"), ("a", ".*"), ("a", ".+"), ("a", ""),
+    ("a", "1|no name"), ("a", "\\d"), ("ünï", "köln.*"), ("ünï", '(?i)KÖLN\n"x"\\\\'),
+    ("cluster", "eu1"), ("cluster", "eu.*"), ("cluster", "mine|zz"), ("cluster", ".+"),
+    ("cluster", ""), ("replica", "a|b"), ("replica", "[b-z]"), ("nowhere", ".*"),
+    ("nowhere", ".+"), ("nowhere", ""), ("nowhere", "x|"))]
+
+
+class Golden:
+    """One block and the series that a store must answer for it."""
+
+    def __init__(self, folder):
+        self.name = os.path.basename(folder)
+        [self.block] = glob.glob(os.path.join(folder, "0*"))
+        with open(os.path.join(self.block, "meta.json"), encoding="utf-8") as file:
+            meta = json.load(file)
+        self.begin, self.end = meta["minTime"], meta["maxTime"] - 1
+        self.external = meta["thanos"]["labels"]
+        self.series = self.final_series(os.path.join(folder, "expected.jsonl.gz"))
+
+    def final_series(self, path):
+        """{labels: {(min, max, type, data): [(ms, bits or None)]}}, ascending."""
+        final = {}
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                stored = json.loads(line)
+                labels = self.final_labels(stored["L"])
+                chunks = final.setdefault(labels, {})
+                for chunk in stored["C"]:
+                    key = (chunk["Min"], chunk["Max"], chunk["Enc"],
+                           bytes.fromhex(chunk["Hex"]))
+                    chunks[key] = [(sample["T"], sample.get("V")) for sample in chunk["S"]]
+        return {labels: dict(sorted(final[labels].items())) for labels in
+                sorted(final, key=label_order)}
+
+    def final_labels(self, stored):
+        merged = {**dict(map(tuple, stored)), **self.external}
+        return tuple(sorted(merged.items(), key=lambda pair: pair[0].encode()))
+
+    def selected(self, matchers, begin, end):
+        """[(labels, [chunk keys])], series without a chunk in the range left out."""
+        for labels, chunks in self.series.items():
+            if not all(holds(matcher, dict(labels)) for matcher in matchers):
+                continue
+            inside = [key for key in chunks if key[0] <= end and key[1] >= begin]
+            if inside:
+                yield labels, inside
+
+
+def label_order(labels):
+    return [(name.encode(), value.encode()) for name, value in labels]
+
+
+def holds(matcher, labels):
+    name, kind, value = matcher
+    actual = labels.get(name, "")
+    if kind in ("=", "!="):
+        return (actual == value) == (kind == "=")
+    return bool(re.fullmatch(value, actual, re.DOTALL)) == (kind == "=~")
+
+
+def bits_of(value):
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+def check_streamed(store, golden, *queries):
+    """queries: (matchers, begin, end)."""
+    expected = [(index, labels, [(enc, low, high, data) for low, high, enc, data in keys])
+                for index, (matchers, begin, end) in enumerate(queries)
+                for labels, keys in golden.selected(matchers, begin, end)]
+    actual = rr.read_streamed(store, [rr.query(*one) for one in queries])
+    if actual == expected:
+        return len(expected)
+    print(f"{golden.name}: {queries}")
+    for wanted, got in itertools.zip_longest(expected, actual):
+        if wanted != got:
+            print(f"  wanted {str(wanted)[:400]}\n  got    {str(got)[:400]}")
+            break
+    raise AssertionError(f"{len(actual)} series instead of {len(expected)}, or different")
+
+
+def matches_one_by_one(store, golden):
+    for matcher in MATCHERS:
+        check_streamed(store, golden, ([matcher], golden.begin, golden.end))
+    print(f"  {len(MATCHERS)} matchers")
+
+
+def matches_combined(store, golden):
+    choose = random.Random(golden.name)
+    series = 0
+    for _ in range(200):
+        matchers = choose.sample(MATCHERS, choose.choice((2, 2, 3, 4)))
+        series += check_streamed(store, golden, (matchers, golden.begin, golden.end))
+    print(f"  200 combinations of matchers, {series} series")
+
+
+def cuts_ranges(store, golden):
+    """Ranges whose ends lie on, beside and between the borders of chunks."""
+    borders = {golden.begin, golden.end}
+    for keys in golden.series.values():
+        for key in list(keys)[:6]:
+            borders.update(key[:2])
+    choose = random.Random(golden.name)
+    points = sorted({border + by for border in borders for by in (-1, 0, 1)})
+    ranges = [choose.sample(points, 2) for _ in range(150)]
+    ranges = [sorted(one) for one in ranges] + [[point] * 2 for point in points[::9]]
+    ranges += [[-(1 << 63), (1 << 63) - 1], [0, golden.begin - 1], [0, golden.begin],
+               [golden.end, 1 << 62], [golden.end + 1, 1 << 62]]
+    for begin, end in ranges:
+        check_streamed(store, golden, ([ALL], begin, end))
+    print(f"  {len(ranges)} time ranges")
+
+
+def answers_several_queries(store, golden):
+    middle = (golden.begin + golden.end) // 2
+    nothing = [("nowhere", "=", "x")]
+    check_streamed(store, golden, ([("__name__", "=", "p")], golden.begin, golden.end),
+                   (nothing, golden.begin, golden.end), ([ALL], middle, golden.end),
+                   ([("kind", "=~", ".+")], golden.begin, middle))
+    assert rr.read_streamed(store, []) == []
+    assert rr.read_streamed(store, [rr.query([], golden.begin, golden.end)]) == [], \
+        "no matchers at all select nothing"
+
+
+def samples_of(golden, matchers, begin, end):
+    for labels, keys in golden.selected(matchers, begin, end):
+        samples = [(ms, int(bits, 16)) for key in keys
+                   for ms, bits in golden.series[labels][key] if begin <= ms <= end]
+        if samples:
+            yield labels, samples
+
+
+def check_samples(store, golden):
+    """Floats arrive bit for bit within the range; other encodings are named."""
+    floats = [("__name__", "!=", "nh")]
+    if all(key[2] == 1 for _, keys in golden.selected(floats, 0, 1 << 62) for key in keys):
+        third = (golden.end - golden.begin) // 3
+        for begin, end in ((golden.begin, golden.end), (golden.begin + third,
+                           golden.end - third), (golden.end + 1, golden.end + 9),
+                           (golden.begin, golden.begin)):
+            [answer] = rr.read_sampled(store, [rr.query(floats, begin, end)])
+            actual = [(labels, [(ms, bits_of(value)) for ms, value in samples])
+                      for labels, samples in answer]
+            expected = list(samples_of(golden, floats, begin, end))
+            assert actual == expected, f"samples from {begin} to {end} differ"
+        assert rr.read_sampled(store, [rr.query([("a", "=", "?")], golden.begin,
+                                                golden.end)] * 2) == [[], []]
+        print("  samples, bit for bit")
+    refused = {}
+    for labels, keys in golden.series.items():
+        for key in keys:
+            if key[2] != 1:
+                refused.setdefault(key[2], labels)
+    for encoding, labels in refused.items():
+        matchers = [(name, "=", value) for name, value in labels]
+        answer = rr.post(store, rr.encode(
+            [rr.query(matchers, golden.begin, golden.end)], []))
+        named = answer.text.lower().replace(" ", "").replace("-", "")
+        assert answer.status not in (200, 500), (answer.status, answer.text)
+        assert ENCODINGS[encoding] in named, answer.text
+        assert all(json.dumps(value)[1:-1] in answer.text for _, value in labels), answer.text
+        print(f"  sampled {ENCODINGS[encoding]}: {answer.status} {answer.text.strip()}")
+
+
+def check(program, golden):
+    with tempfile.TemporaryDirectory() as directory:
+        bucket = os.path.join(directory, "bucket")
+        shutil.copytree(golden.block, os.path.join(bucket, os.path.basename(golden.block)),
+                        ignore=shutil.ignore_patterns("tombstones"))
+        with Daemon(program, "--http-address=127.0.0.1:{port}",
+                    f"--data-dir={directory}/data",
+                    f"--objstore.config={dir_bucket(bucket)}") as store:
+            print(f"{golden.name}: {len(golden.series)} series")
+            check_streamed(store, golden, ([ALL], golden.begin, golden.end))
+            matches_one_by_one(store, golden)
+            matches_combined(store, golden)
+            cuts_ranges(store, golden)
+            answers_several_queries(store, golden)
+            check_samples(store, golden)
+
+
+def main():
+    program = sys.argv[1]
+    folder = sys.argv[2] if len(sys.argv) > 2 else os.path.join(HERE, "..", "golden")
+    folders = sorted(os.path.dirname(path) for path in
+                     glob.glob(os.path.join(folder, "*", "expected.jsonl.gz")))
+    assert folders, f"no golden blocks below {folder}"
+    for one in folders:
+        check(program, Golden(one))
+
+
+if __name__ == "__main__":
+    main()
