@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "common/base/pool.h"
+#include "tests/unit/common/objstore/fixture.h"
+
+static void
+path_in(const struct fixture *f, const char *key, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s", f->root, key);
+}
+
+/* A file made behind the bucket's back. */
+static void
+plant(const struct fixture *f, const char *key)
+{
+    char path[PATH_MAX];
+    path_in(f, key, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static bool
+is_there(const struct fixture *f, const char *key)
+{
+    char path[PATH_MAX];
+    path_in(f, key, path);
+    return file_exists(path);
+}
+
+static void
+stores_replaces_and_deletes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    assert_true(put(&f, "01J/meta.json", "{}"));
+    assert_true(put(&f, "01J/meta.json", "{\"v\":1}"));
+    assert_true(put(&f, "01J/chunks/000001", "chunk"));
+    expect_object(&f, "01J/meta.json", "{\"v\":1}");
+    expect_object(&f, "01J/chunks", "<not_found>");
+    expect_object(&f, "01J/meta.json/x", "<not_found>");
+    struct objstore_attrs attrs;
+    assert_true(
+        objstore_head(f.bucket, &CALL, text("01J/chunks/000001"), &attrs, &f.err));
+    assert_int_equal(attrs.size, 5);
+    assert_true(llabs(attrs.mtime_ms - clock_wall_ns() / CLOCK_NS_PER_MS) < 60000);
+    assert_string_equal(attrs.etag, "");
+    assert_true(objstore_remove(f.bucket, &CALL, text("01J/meta.json"), &f.err));
+    expect_list(&f, "", "01J/chunks/000001 ");
+    assert_true(objstore_remove(f.bucket, &CALL, text("01J/meta.json"), &f.err));
+    assert_true(objstore_remove(f.bucket, &CALL, text("01J"), &f.err));
+    expect_list(&f, "", "01J/chunks/000001 ");
+    fixture_fini(&f);
+}
+
+static void
+stores_files_of_any_size(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    static const size_t sizes[] = {0, 1, 256 * 1024, 256 * 1024 + 1, 3000000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        uint8_t *data = malloc(sizes[i] + 1), *back = malloc(sizes[i] + 1);
+        for (size_t at = 0; at < sizes[i]; at++)
+            data[at] = (uint8_t)(at * 31 >> 3);
+        FILE *file = tmpfile();
+        assert_int_equal(fwrite(data, 1, sizes[i], file), sizes[i]);
+        assert_int_equal(fflush(file), 0);
+        assert_true(objstore_put_file(f.bucket, &CALL, text("b/f"), fileno(file),
+                                      sizes[i], &f.err));
+        struct objstore_attrs attrs;
+        assert_true(objstore_head(f.bucket, &CALL, text("b/f"), &attrs, &f.err));
+        assert_int_equal(attrs.size, sizes[i]);
+        size_t got;
+        if (sizes[i] > 0) {
+            assert_true(objstore_read_range(f.bucket, &CALL, text("b/f"), 0, back,
+                                            sizes[i], &got, &f.err));
+            assert_int_equal(got, sizes[i]);
+            assert_memory_equal(data, back, got);
+        }
+        fclose(file);
+        free(data);
+        free(back);
+    }
+    fixture_fini(&f);
+}
+
+static void
+stores_nothing_of_a_file_that_is_too_short(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    FILE *file = tmpfile();
+    fputs("short", file);
+    fflush(file);
+    assert_false(
+        objstore_put_file(f.bucket, &CALL, text("b/f"), fileno(file), 6, &f.err));
+    assert_int_equal(f.err.code, ERR_CORRUPT);
+    expect_object(&f, "b/f", "<not_found>");
+    /* Nor is the temporary file left. */
+    char path[PATH_MAX];
+    path_in(&f, "b", path);
+    assert_int_equal(rmdir(path), 0);
+    fclose(file);
+    fixture_fini(&f);
+}
+
+static void
+lists_in_byte_order_of_keys(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    /* '-' and '.' sort before '/', '0' behind it; bytes above 0x7f last. */
+    static const char *const keys[] = {"a0",    "a/b",      "a.txt", "a-b/c",
+                                       "a/a/z", "a/a0",     "B",     "b",
+                                       "a/a-",  "\xc3\xbc", "a",     "z/z/z/z"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (strcmp(keys[i], "a") != 0)
+            assert_true(put(&f, keys[i], "x"));
+    expect_list(&f, "", "B a-b/c a.txt a/a- a/a/z a/a0 a/b a0 b z/z/z/z \xc3\xbc ");
+    expect_list(&f, "a/", "a/a- a/a/z a/a0 a/b ");
+    expect_list(&f, "a/a/", "a/a/z ");
+    expect_list(&f, "nothing/", "");
+    expect_list(&f, "b/", "");
+    fixture_fini(&f);
+}
+
+static void
+lists_what_calls_can_read_only(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    char from[PATH_MAX], to[PATH_MAX];
+    assert_true(put(&f, "b/real", "x"));
+    plant(&f, "b/.blockhouse-0123456789abcdef.tmp");
+    plant(&f, "b/.blockhouse-0123456789abcdex.tmp");
+    plant(&f, "b/new\nline");
+    path_in(&f, "b/fifo", to);
+    assert_int_equal(mkfifo(to, 0644), 0);
+    path_in(&f, "empty", to);
+    assert_int_equal(mkdir(to, 0755), 0);
+    path_in(&f, "b/real", from);
+    path_in(&f, "b/link", to);
+    assert_int_equal(symlink(from, to), 0);
+    path_in(&f, "b", from);
+    path_in(&f, "b/ring", to);
+    assert_int_equal(symlink(from, to), 0);
+    path_in(&f, "b/dangling", to);
+    assert_int_equal(symlink("/nowhere", to), 0);
+    path_in(&f, "lost+found", to);
+    assert_int_equal(mkdir(to, 0), 0);
+    expect_list(&f, "", "b/.blockhouse-0123456789abcdex.tmp b/link b/real ");
+    expect_object(&f, "b/fifo", "<not_found>");
+    fixture_fini(&f);
+}
+
+static void
+reserves_the_names_of_temporary_files(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    assert_false(put(&f, "a/.blockhouse-0123456789abcdef.tmp", "x"));
+    assert_int_equal(f.err.code, ERR_INVALID);
+    assert_true(put(&f, "a/.blockhouse-0123456789ABCDEF.tmp", "x"));
+    fixture_fini(&f);
+}
+
+static void
+takes_the_longest_names_and_deepest_keys(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    char name[NAME_MAX + 1] = {0}, deep[OBJSTORE_KEY_MAX + 2] = {0};
+    memset(name, 'n', NAME_MAX);
+    for (size_t i = 0; i + 1 < OBJSTORE_KEY_MAX; i += 2)
+        memcpy(deep + i, "d/", 2);
+    deep[OBJSTORE_KEY_MAX - 1] = 0;
+    assert_true(put(&f, name, "x"));
+    assert_true(put(&f, deep, "deep"));
+    expect_object(&f, deep, "deep");
+    char expected[sizeof deep + sizeof name + 2];
+    snprintf(expected, sizeof expected, "%s %s ", deep, name);
+    expect_list(&f, "", expected);
+    assert_true(objstore_remove(f.bucket, &CALL, text(deep), &f.err));
+    assert_false(is_there(&f, "d"));
+    fixture_fini(&f);
+}
+
+static bool
+expect_ascending(void *arg, const struct objstore_object *object, struct err *err)
+{
+    (void)err;
+    size_t *next = arg;
+    char expected[32];
+    snprintf(expected, sizeof expected, "d/%06zu", (*next)++);
+    assert_true(bytes_eq(object->key, text(expected)));
+    return true;
+}
+
+static void
+lists_a_directory_of_several_batches(void **state)
+{
+    (void)state;
+    enum { COUNT = 50000 };
+    struct fixture f;
+    fixture_init(&f);
+    assert_true(put(&f, "d/000000", ""));
+    char path[PATH_MAX];
+    path_in(&f, "d", path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY);
+    for (int i = 1; i < COUNT; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%06d", (int)(i * 7919LL % COUNT));
+        assert_int_equal(mknodat(folder, name, S_IFREG | 0644, 0), 0);
+    }
+    close(folder);
+    size_t seen = 0;
+    assert_true(
+        objstore_list(f.bucket, &CALL, text(""), expect_ascending, &seen, &f.err));
+    assert_int_equal(seen, COUNT);
+    fixture_fini(&f);
+}
+
+static bool
+stop_at_second(void *arg, const struct objstore_object *object, struct err *err)
+{
+    (void)object;
+    int *seen = arg;
+    return ++*seen < 2 || err_set(err, ERR_BUDGET, "enough");
+}
+
+static void
+stops_when_the_reader_does(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    for (const char *key = "abcd"; *key != 0; key++)
+        assert_true(put(&f, key, "x"));
+    int seen = 0;
+    assert_false(
+        objstore_list(f.bucket, &CALL, text(""), stop_at_second, &seen, &f.err));
+    assert_int_equal(f.err.code, ERR_BUDGET);
+    assert_int_equal(seen, 2);
+    fixture_fini(&f);
+}
+
+static void
+fails_a_listing_that_it_cannot_complete(void **state)
+{
+    (void)state;
+    enum { NOBODY = 65534 };
+    struct fixture f;
+    fixture_init(&f);
+    assert_true(put(&f, "b/a", "x"));
+    char path[PATH_MAX];
+    path_in(&f, "b", path);
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(chmod(f.root, 0755), 0);
+    bool was_root = geteuid() == 0; /* who may read everything */
+    assert_true(!was_root || seteuid(NOBODY) == 0);
+    expect_list(&f, "", "<denied>");
+    assert_true(!was_root || seteuid(0) == 0);
+    assert_int_equal(chmod(path, 0700), 0);
+    fixture_fini(&f);
+}
+
+static void
+tells_a_lost_volume_from_an_empty_bucket(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    assert_int_equal(rmdir(f.root), 0);
+    expect_list(&f, "", "<io>");
+    expect_list(&f, "b/", "<io>");
+    expect_object(&f, "b/meta.json", "<io>");
+    assert_false(put(&f, "b/meta.json", "x"));
+    assert_int_equal(f.err.code, ERR_IO);
+    assert_false(objstore_remove(f.bucket, &CALL, text("b"), &f.err));
+    assert_int_equal(f.err.code, ERR_IO);
+    fixture_fini(&f);
+}
+
+static void
+refuses_an_object_above_or_below_another(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    assert_true(put(&f, "a/b", "x"));
+    assert_false(put(&f, "a", "x"));
+    assert_int_equal(f.err.code, ERR_CONFLICT);
+    assert_false(put(&f, "a/b/c/d", "x"));
+    assert_int_equal(f.err.code, ERR_CONFLICT);
+    expect_list(&f, "", "a/b ");
+    fixture_fini(&f);
+}
+
+static void
+prunes_empty_parents_up_to_the_root(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    assert_true(put(&f, "t/01J/chunks/000001", "x"));
+    assert_true(put(&f, "t/01K", "x"));
+    assert_true(objstore_remove(f.bucket, &CALL, text("t/01J/chunks/000001"), &f.err));
+    assert_false(is_there(&f, "t/01J"));
+    assert_true(is_there(&f, "t"));
+    assert_true(objstore_remove(f.bucket, &CALL, text("t/01K"), &f.err));
+    assert_false(is_there(&f, "t"));
+    assert_true(file_exists(f.root));
+    fixture_fini(&f);
+}
+
+struct racer {
+    struct fixture *f;
+    const char *key;
+    atomic_bool *failed;
+};
+
+static void *
+put_and_delete(void *arg)
+{
+    struct racer *r = arg;
+    for (int i = 0; i < 150; i++) {
+        struct err err;
+        if (!objstore_put(r->f->bucket, &CALL, text(r->key), text("x"), &err) ||
+            !objstore_remove(r->f->bucket, &CALL, text(r->key), &err))
+            atomic_store(r->failed, true);
+    }
+    return NULL;
+}
+
+static void *
+list_again_and_again(void *arg)
+{
+    struct racer *r = arg;
+    for (int i = 0; i < 150; i++) {
+        struct err err;
+        struct buf keys = {0};
+        if (!objstore_list(r->f->bucket, &CALL, text(""), append_key, &keys, &err))
+            atomic_store(r->failed, true);
+        buf_fini(&keys);
+    }
+    return NULL;
+}
+
+static void
+survives_puts_deletes_and_lists_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    atomic_bool failed = false;
+    struct racer racers[] = {
+        {&f, "p/q/a", &failed},
+        {&f, "p/q/b", &failed},
+        {&f, "p/q/r/c", &failed},
+        {&f, NULL, &failed},
+    };
+    pthread_t threads[ARRAY_LEN(racers)];
+    for (size_t i = 0; i < ARRAY_LEN(racers); i++)
+        assert_true(thread_start(&threads[i], "racer",
+                                 racers[i].key ? put_and_delete : list_again_and_again,
+                                 &racers[i], &f.err));
+    for (size_t i = 0; i < ARRAY_LEN(racers); i++)
+        pthread_join(threads[i], NULL);
+    assert_false(atomic_load(&failed));
+    assert_false(is_there(&f, "p"));
+    fixture_fini(&f);
+}
+
+static void
+opens_directories_only(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct objstore_bucket *b = NULL;
+    char path[PATH_MAX];
+    plant(&f, "file");
+    path_in(&f, "file", path);
+    assert_false(objstore_dir_open(&b, path, &f.err));
+    assert_int_equal(f.err.code, ERR_INVALID);
+    assert_false(objstore_dir_open(&b, "", &f.err));
+    assert_int_equal(f.err.code, ERR_INVALID);
+    assert_null(b);
+    path_in(&f, "made/on/demand//", path);
+    assert_true(objstore_dir_open(&b, path, &f.err));
+    assert_true(objstore_put(b, &CALL, text("k"), text("v"), &f.err));
+    objstore_free(&b);
+    expect_object(&f, "made/on/demand/k", "v");
+    fixture_fini(&f);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stores_replaces_and_deletes),
+        cmocka_unit_test(stores_files_of_any_size),
+        cmocka_unit_test(stores_nothing_of_a_file_that_is_too_short),
+        cmocka_unit_test(lists_in_byte_order_of_keys),
+        cmocka_unit_test(lists_what_calls_can_read_only),
+        cmocka_unit_test(reserves_the_names_of_temporary_files),
+        cmocka_unit_test(takes_the_longest_names_and_deepest_keys),
+        cmocka_unit_test(lists_a_directory_of_several_batches),
+        cmocka_unit_test(stops_when_the_reader_does),
+        cmocka_unit_test(fails_a_listing_that_it_cannot_complete),
+        cmocka_unit_test(tells_a_lost_volume_from_an_empty_bucket),
+        cmocka_unit_test(refuses_an_object_above_or_below_another),
+        cmocka_unit_test(prunes_empty_parents_up_to_the_root),
+        cmocka_unit_test(survives_puts_deletes_and_lists_at_once),
+        cmocka_unit_test(opens_directories_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
