@@ -14,21 +14,21 @@ enum yaml_kind { YAML_NULL, YAML_SCALAR, YAML_LIST, YAML_MAP };
 /* Transparent for reading. Owned by the root. */
 struct yaml {
     enum yaml_kind kind;
-    bool quoted;      /* scalar in quotes: a text even if it looks like a number */
-    int line;         /* 1-based */
-    char *text;       /* scalar */
-    size_t count;     /* children of a list or map */
-    char **keys;      /* map */
+    bool quoted;  /* scalar in quotes: a text even if it looks like a number */
+    int line;     /* 1-based; of its key for a member of a map */
+    char *text;   /* scalar */
+    size_t count; /* children of a list or map */
+    char **keys;  /* map */
     struct yaml *children;
 };
 
-/* Parse one document. An empty one yields YAML_NULL. Release with yaml_free.
+/* Parse one document. An empty one yields YAML_NULL. Release with yaml_tree_free.
  * Errors ERR_INVALID: "line 3: ...". */
 NODISCARD bool yaml_parse(struct bytes text, size_t limit, struct yaml **out,
                           struct err *err);
 
-/* CLEANUP handler; accepts NULL inside. */
-void yaml_free(struct yaml **y);
+/* CLEANUP handler; accepts NULL inside. The name yaml_free is libyaml's own. */
+void yaml_tree_free(struct yaml **y);
 
 /* Member of a map, NULL if absent or y is not a map. */
 const struct yaml *yaml_get(const struct yaml *y, const char *key);
