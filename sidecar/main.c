@@ -1,6 +1,173 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-int
-main(void)
+/* blockhouse-sidecar: what it consists of, in the order of its start. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/app/admin.h"
+#include "common/app/lifecycle.h"
+#include "common/base/clock.h"
+#include "common/base/num.h"
+#include "common/base/pool.h"
+#include "common/base/xmalloc.h"
+#include "common/objstore/config.h"
+#include "sidecar/heartbeat.h"
+#include "sidecar/options.h"
+#include "sidecar/ship_loop.h"
+
+/* Probes and scrapes have no bodies; this bounds what a stranger may send. */
+enum { REQUEST_BUDGET_BYTES = 1024 * 1024 };
+
+struct sidecar {
+    struct sidecar_options options;
+    struct budget budget;
+    struct metrics_registry *metrics;
+    struct app_admin *admin;
+    struct net_http_route routes[APP_ADMIN_ROUTES];
+    struct net_http_server *server;
+    struct objstore_bucket *bucket; /* NULL: nothing is shipped */
+    struct sidecar_watch *watch;
+    struct sidecar_prom_client *client;
+    struct sidecar_heartbeat *heartbeat;
+    struct sidecar_ship_loop *ship_loop;
+};
+
+static bool
+start_http(struct sidecar *s, struct err *err)
 {
-    return 0;
+    budget_init(&s->budget, "requests", REQUEST_BUDGET_BYTES, NULL);
+    s->metrics = metrics_registry_new();
+    s->admin = app_admin_new("sidecar", s->metrics);
+    struct net_http_server_options options = {
+        .address = s->options.http_address,
+        .routes = s->routes,
+        .route_count = app_admin_routes(s->admin, s->routes),
+        .budget = &s->budget,
+        .metrics = s->metrics,
+    };
+    return net_http_server_start(&s->server, &options, err);
+}
+
+static bool
+open_bucket(struct sidecar *s, struct err *err)
+{
+    CLEANUP(xfree) char *yaml = NULL;
+    if (!app_flags_content("objstore.config", s->options.objstore_config,
+                           s->options.objstore_config_file, &yaml, err))
+        return false;
+    if (yaml[0] != 0)
+        return objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics,
+                             err);
+    LOG_INFO("no object storage is configured: blocks are not shipped");
+    return true;
+}
+
+static void
+wake_shipper(void *arg)
+{
+    struct sidecar *s = arg;
+    sidecar_watch_wake(s->watch);
+}
+
+static bool
+start_heartbeat(struct sidecar *s, struct err *err)
+{
+    struct sidecar_heartbeat_options options = {
+        .admin = s->admin,
+        .metrics = s->metrics,
+        .interval_ns = s->options.get_config_interval_ns,
+        .timeout_ns = s->options.get_config_timeout_ns,
+        .ready_timeout_ns = s->options.ready_timeout_ns,
+        .changed = wake_shipper,
+        .changed_arg = s,
+    };
+    if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
+        !sidecar_prom_client_new(&s->client, s->options.prometheus_url, err))
+        return false;
+    options.client = s->client;
+    return sidecar_heartbeat_start(&s->heartbeat, &options, err);
+}
+
+static struct sidecar_ext_labels
+labels_now(void *arg)
+{
+    return sidecar_heartbeat_labels(arg);
+}
+
+static bool
+start_shipper(struct sidecar *s, struct err *err)
+{
+    if (s->bucket == NULL)
+        return true;
+    struct sidecar_shipper_options options = {
+        .tsdb_path = s->options.tsdb_path,
+        .state_name = s->options.meta_file_name,
+        .upload_compacted = s->options.upload_compacted,
+        .hash_sha256 = s->options.hash_sha256,
+        .bucket = s->bucket,
+        .metrics = s->metrics,
+        .labels = labels_now,
+        .labels_arg = s->heartbeat,
+    };
+    return sidecar_ship_loop_start(&s->ship_loop, &options, s->watch, err);
+}
+
+/* End the process at the deadline even if a thread hangs, in a call to a dead file
+ * server for instance: no step of a shipment minds being killed. */
+static void *
+exit_at_deadline(void *arg)
+{
+    const struct sidecar *s = arg;
+    struct timespec left = {s->options.shutdown_deadline_ns / CLOCK_NS_PER_S,
+                            s->options.shutdown_deadline_ns % CLOCK_NS_PER_S};
+    nanosleep(&left, NULL);
+    LOG_WARN("shutdown deadline has passed, leaving at once");
+    _exit(app_lifecycle_status());
+}
+
+/* In reverse order of the start; takes a sidecar that started in part. */
+static void
+stop(struct sidecar *s)
+{
+    struct err err;
+    pthread_t guard;
+    if (thread_start(&guard, "deadline", exit_at_deadline, s, &err))
+        pthread_detach(guard);
+    int64_t drain_ns =
+        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns);
+    int64_t drained_by_ns = clock_deadline(drain_ns);
+    app_admin_set_ready(s->admin, false, "stopping");
+    sidecar_ship_loop_stop(&s->ship_loop);
+    sidecar_heartbeat_stop(&s->heartbeat);
+    sidecar_prom_client_free(&s->client);
+    sidecar_watch_close(&s->watch);
+    objstore_free(&s->bucket);
+    net_http_server_stop(&s->server, drained_by_ns);
+    app_admin_free(&s->admin);
+    metrics_registry_free(&s->metrics);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct sidecar s;
+    struct err err = {0};
+    app_lifecycle_begin();
+    enum app_flags_result parsed = sidecar_options_parse(&s.options, argc, argv, &err);
+    if (parsed == APP_FLAGS_EXIT_OK)
+        return APP_EXIT_OK;
+    if (parsed == APP_FLAGS_USAGE) {
+        app_lifecycle_report("blockhouse-sidecar", &err);
+        return APP_EXIT_USAGE;
+    }
+    log_setup("sidecar", s.options.level, s.options.format);
+    bool started = start_http(&s, &err) && open_bucket(&s, &err) &&
+                   start_heartbeat(&s, &err) && start_shipper(&s, &err);
+    if (started)
+        app_lifecycle_wait();
+    int status = started ? app_lifecycle_status()
+                         : app_lifecycle_report("blockhouse-sidecar", &err);
+    stop(&s);
+    return status;
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sidecar/block_files.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/file.h"
+#include "common/base/xmalloc.h"
+#include "common/tsdb/block_path.h"
+
+struct reader {
+    const char *directory;
+    struct sidecar_block_files files;
+};
+
+/* Takes *rel_path. */
+static bool
+add(struct reader *r, char **rel_path, struct err *err)
+{
+    CLEANUP(xfree) char *name = TAKE(*rel_path);
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", r->directory, name);
+    CLEANUP(file_close) int fd = -1;
+    uint64_t size;
+    if (!file_open_read(path, &fd, err) || !file_size(fd, path, &size, err))
+        return false;
+    struct sidecar_block_files *files = &r->files;
+    files->at = xrealloc(files->at, (files->count + 1) * sizeof *files->at);
+    files->at[files->count++] =
+        (struct sidecar_block_file){.rel_path = TAKE(name), .size = size};
+    return true;
+}
+
+static bool
+add_segment(void *arg, const char *name, struct err *err)
+{
+    if (!tsdb_block_path_is_segment(bytes_of_str(name)))
+        return true;
+    char *rel_path = xasprintf("%s/%s", TSDB_BLOCK_PATH_CHUNKS, name);
+    return add(arg, &rel_path, err);
+}
+
+static bool
+read_all(struct reader *r, struct err *err)
+{
+    CLEANUP(xfree)
+    char *chunks = xasprintf("%s/%s", r->directory, TSDB_BLOCK_PATH_CHUNKS);
+    if (!file_list(chunks, add_segment, r, err))
+        return false;
+    if (r->files.count == 0)
+        return err_set(err, ERR_CORRUPT, "%s holds no segment", chunks);
+    char *index = xstrdup(TSDB_BLOCK_PATH_INDEX);
+    return add(r, &index, err);
+}
+
+bool
+sidecar_block_files_read(struct sidecar_block_files *out, const char *directory,
+                         struct err *err)
+{
+    struct reader reader = {.directory = directory};
+    bool ok = read_all(&reader, err);
+    if (ok)
+        *out = reader.files;
+    else
+        sidecar_block_files_fini(&reader.files);
+    return ok;
+}
+
+bool
+sidecar_block_files_equal(const struct sidecar_block_files *a,
+                          const struct sidecar_block_files *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->at[i].size != b->at[i].size ||
+            strcmp(a->at[i].rel_path, b->at[i].rel_path) != 0)
+            return false;
+    return true;
+}
+
+void
+sidecar_block_files_fini(struct sidecar_block_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->at[i].rel_path);
+    free(files->at);
+    *files = (struct sidecar_block_files){0};
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files of a block directory are shipped, in the order of their shipment: the
+ * chunk segments by name, then the index. meta.json comes last and is not among them:
+ * it is written anew. Tombstones and leftovers of writers stay behind. */
+#ifndef SIDECAR_BLOCK_FILES_H
+#define SIDECAR_BLOCK_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+struct sidecar_block_file {
+    char *rel_path; /* "chunks/000001", "index" */
+    uint64_t size;  /* bytes */
+};
+
+/* Owned; the zero value is empty. */
+struct sidecar_block_files {
+    size_t count;
+    struct sidecar_block_file *at;
+};
+
+/* List and measure the files of the block in directory. *out must be the zero value.
+ * Errors ERR_NOT_FOUND: no directory, no index, no chunks; ERR_CORRUPT: chunks without
+ * a segment; ERR_INVALID: not regular files. */
+NODISCARD bool sidecar_block_files_read(struct sidecar_block_files *out,
+                                        const char *directory, struct err *err);
+
+/* Whether both lists name the same files of the same sizes. */
+NODISCARD bool sidecar_block_files_equal(const struct sidecar_block_files *a,
+                                         const struct sidecar_block_files *b);
+
+/* Release; CLEANUP handler. */
+void sidecar_block_files_fini(struct sidecar_block_files *files);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One block into the bucket. A block without meta.json is not there: readers pass over
+ * it, so its other objects may come in any number of tries. meta.json is the commit. */
+#ifndef SIDECAR_BLOCK_UPLOAD_H
+#define SIDECAR_BLOCK_UPLOAD_H
+
+#include "common/base/cancel.h"
+#include "common/objstore/bucket.h"
+#include "common/tsdb/labels.h"
+#include "common/tsdb/ulid.h"
+
+/* Borrowed for the call. */
+struct sidecar_block_upload {
+    struct objstore_bucket *bucket;
+    struct tsdb_labels labels; /* external labels */
+    bool hash_sha256;          /* put each file's SHA-256 into meta.json */
+    const struct cancel *cancel;
+};
+
+/* Ship the block in directory, a pin, and return true once the bucket has been seen to
+ * hold every byte of it and its meta.json. Objects that are there with the right size
+ * are used again, so a repeated call after a crash at any point ends in the same state.
+ *
+ * Errors ERR_INVALID: no external labels; ERR_CORRUPT: the block is broken, or an
+ * object did not arrive whole; ERR_CONFLICT: the bucket holds another block under this
+ * id; those of the bucket; ERR_CANCELLED. */
+NODISCARD bool sidecar_block_upload(const struct sidecar_block_upload *how,
+                                    const char *directory, const struct tsdb_ulid *id,
+                                    struct err *err);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sidecar/options.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+enum { THANOS = false, OURS = true };
+
+static const struct app_flag flags[] = {
+#define TEXT(field, name_, initial_, argument_, origin, help_) \
+    {.name = (name_),                                          \
+     .kind = APP_FLAG_TEXT,                                    \
+     .at = offsetof(struct sidecar_options, field),            \
+     .initial = (initial_),                                    \
+     .argument = (argument_),                                  \
+     .help = (help_),                                          \
+     .ours = (origin)},
+#define DURATION(field, name_, initial_, min_ns_, origin, help_) \
+    {.name = (name_),                                            \
+     .kind = APP_FLAG_DURATION,                                  \
+     .at = offsetof(struct sidecar_options, field##_ns),         \
+     .initial = (initial_),                                      \
+     .argument = "<duration>",                                   \
+     .help = (help_),                                            \
+     .min = (min_ns_),                                           \
+     .max = INT64_MAX,                                           \
+     .ours = (origin)},
+#define BOOL(field, name_, initial_, origin, help_) \
+    {.name = (name_),                               \
+     .kind = APP_FLAG_BOOL,                         \
+     .at = offsetof(struct sidecar_options, field), \
+     .initial = (initial_),                         \
+     .argument = "",                                \
+     .help = (help_),                               \
+     .ours = (origin)},
+#include "sidecar/options.def"
+#undef TEXT
+#undef DURATION
+#undef BOOL
+};
+
+static const struct app_flags table = {
+    .program = "blockhouse-sidecar",
+    .purpose = "Ships the blocks of a Prometheus to object storage.",
+    .flags = flags,
+    .count = ARRAY_LEN(flags),
+};
+
+/* Position of value in names, or an error that lists them. */
+static bool
+choose(const char *flag, const char *value, const char *const *names, size_t count,
+       size_t *chosen, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *chosen = i;
+            return true;
+        }
+    }
+    CLEANUP(buf_fini) struct buf known = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&known, " \"%s\"", names[i]);
+    return err_set(err, ERR_INVALID, "--%s: \"%s\" is none of%s", flag, value,
+                   buf_text(&known));
+}
+
+static bool
+derive(struct sidecar_options *o, struct err *err)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    static const char *const formats[] = {"logfmt", "json"};
+    static const char *const hashes[] = {"", "SHA256"};
+    size_t level, format, hash;
+    if (!choose("log.level", o->log_level, levels, ARRAY_LEN(levels), &level, err) ||
+        !choose("log.format", o->log_format, formats, ARRAY_LEN(formats), &format,
+                err) ||
+        !choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash, err))
+        return false;
+    o->level = (enum log_level)level;
+    o->format = (enum log_format)format;
+    o->hash_sha256 = hash == 1;
+    return true;
+}
+
+static bool
+check(const struct sidecar_options *o, struct err *err)
+{
+    if (strncmp(o->prometheus_url, "http://", 7) != 0 &&
+        strncmp(o->prometheus_url, "https://", 8) != 0)
+        return err_set(err, ERR_INVALID,
+                       "--prometheus.url: \"%s\" does not begin with http:// or "
+                       "https://",
+                       o->prometheus_url);
+    if (o->tsdb_path[0] == 0)
+        return err_set(err, ERR_INVALID, "--tsdb.path is empty");
+    if (o->meta_file_name[0] == 0 || strchr(o->meta_file_name, '/') != NULL)
+        return err_set(err, ERR_INVALID,
+                       "--shipper.meta-file-name: \"%s\" is not a file name",
+                       o->meta_file_name);
+    return true;
+}
+
+enum app_flags_result
+sidecar_options_parse(struct sidecar_options *options, int argc, char **argv,
+                      struct err *err)
+{
+    enum app_flags_result result = app_flags_parse(&table, argc, argv, options, err);
+    if (result == APP_FLAGS_OK && (!derive(options, err) || !check(options, err)))
+        return APP_FLAGS_USAGE;
+    return result;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The validated command line of the sidecar. */
+#ifndef SIDECAR_OPTIONS_H
+#define SIDECAR_OPTIONS_H
+
+#include <stdint.h>
+
+#include "common/app/flags.h"
+#include "common/base/log.h"
+
+/* One field per row of options.def; texts borrow as app_flags_parse says. */
+struct sidecar_options {
+#define TEXT(field, name, initial, argument, origin, help) const char *field;
+#define DURATION(field, name, initial, min_ns, origin, help) int64_t field##_ns;
+#define BOOL(field, name, initial, origin, help) bool field;
+#include "sidecar/options.def"
+#undef TEXT
+#undef DURATION
+#undef BOOL
+    /* derived from texts above */
+    enum log_level level;
+    enum log_format format;
+    bool hash_sha256;
+};
+
+/* Parse argv and check what the flag table cannot. Results as app_flags_parse. */
+enum app_flags_result sidecar_options_parse(struct sidecar_options *options, int argc,
+                                            char **argv, struct err *err);
+
+#endif
