@@ -109,8 +109,10 @@ buf_printf(struct buf *b, const char *fmt, ...)
     va_start(args, fmt);
     int len = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    if (len < 0)
+    if (len < 0) {
+        err_set(&b->failure, ERR_INVALID, "text of more than INT_MAX bytes");
         return;
+    }
     uint8_t *to = buf_reserve(b, (size_t)len + 1);
     if (to == NULL)
         return;

@@ -6,15 +6,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* inner, unless NULL, goes behind with ": ". Arguments may point into err->text, so
+ * that is written last. */
+static PRINTF_LIKE(3, 0) void set_text(struct err *err, const char *inner,
+                                       const char *fmt, va_list args)
+{
+    char text[sizeof err->text];
+    int len = vsnprintf(text, sizeof text, fmt, args);
+    if (inner != NULL && len >= 0 && (size_t)len < sizeof text)
+        snprintf(text + len, sizeof text - (size_t)len, ": %s", inner);
+    memcpy(err->text, text, sizeof text);
+}
+
 int
 err_fill(struct err *err, enum err_code code, const char *fmt, ...)
 {
     va_list args;
+    va_start(args, fmt);
+    set_text(err, NULL, fmt, args);
+    va_end(args);
     err->code = code;
     err->sys = 0;
-    va_start(args, fmt);
-    vsnprintf(err->text, sizeof err->text, fmt, args);
-    va_end(args);
     return 0;
 }
 
@@ -50,13 +62,10 @@ err_fill_sys(struct err *err, int errnum, const char *fmt, ...)
     va_list args;
     char reason[128];
     va_start(args, fmt);
-    int len = vsnprintf(err->text, sizeof err->text, fmt, args);
+    set_text(err, strerror_r(errnum, reason, sizeof reason), fmt, args);
     va_end(args);
     err->code = code_of_errno(errnum);
     err->sys = errnum;
-    if (len >= 0 && (size_t)len < sizeof err->text)
-        snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s",
-                 strerror_r(errnum, reason, sizeof reason));
     return 0;
 }
 
@@ -64,13 +73,9 @@ int
 err_prepend(struct err *err, const char *fmt, ...)
 {
     va_list args;
-    char inner[sizeof err->text];
-    memcpy(inner, err->text, sizeof inner);
     va_start(args, fmt);
-    int len = vsnprintf(err->text, sizeof err->text, fmt, args);
+    set_text(err, err->text, fmt, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof err->text)
-        snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s", inner);
     return 0;
 }
 

@@ -51,27 +51,23 @@ file_pread(int fd, const char *path, void *into, size_t len, uint64_t offset,
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t n =
-            pread(fd, (char *)into + done, len - done, (off_t)(offset + done));
+        ssize_t n = pread(fd, (char *)into + done, len - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_sys(err, errno, "read %s", path);
         if (n == 0)
-            return err_set(err, ERR_CORRUPT, "%s ends at %llu, wanted %zu bytes at %llu",
-                           path, (unsigned long long)(offset + done), len,
-                           (unsigned long long)offset);
+            return err_set(
+                err, ERR_CORRUPT, "%s ends at %llu, wanted %zu bytes at %llu", path,
+                (unsigned long long)(offset + done), len, (unsigned long long)offset);
         done += (size_t)n;
     }
     return true;
 }
 
-bool
-file_read_all(const char *path, size_t limit, struct buf *into, struct err *err)
+static bool
+append_up_to(int fd, const char *path, size_t limit, struct buf *into, struct err *err)
 {
-    CLEANUP(file_close) int fd = -1;
-    if (!file_open_read(path, &fd, err))
-        return false;
     size_t start = into->len;
     for (;;) {
         uint8_t *to = buf_reserve(into, READ_PIECE);
@@ -86,8 +82,20 @@ file_read_all(const char *path, size_t limit, struct buf *into, struct err *err)
             return true;
         into->len += (size_t)n;
         if (into->len - start > limit)
-            return err_set(err, ERR_INVALID, "%s is larger than %zu bytes", path, limit);
+            return err_set(err, ERR_INVALID, "%s is larger than %zu bytes", path,
+                           limit);
     }
+}
+
+bool
+file_read_all(const char *path, size_t limit, struct buf *into, struct err *err)
+{
+    CLEANUP(file_close) int fd = -1;
+    size_t start = into->len;
+    if (file_open_read(path, &fd, err) && append_up_to(fd, path, limit, into, err))
+        return true;
+    into->len = start;
+    return false;
 }
 
 bool
@@ -145,21 +153,32 @@ file_replace(const char *path, struct bytes data, struct err *err)
     return sync_parent(path, err);
 }
 
+static bool
+make_dir(const char *path, struct err *err)
+{
+    struct stat st;
+    if (mkdir(path, 0750) == 0)
+        return true;
+    if (errno != EEXIST)
+        return err_sys(err, errno, "create directory %s", path);
+    if (stat(path, &st) != 0)
+        return err_sys(err, errno, "stat %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, ERR_CONFLICT, "%s is not a directory", path);
+    return true;
+}
+
 bool
 file_mkdirs(const char *path, struct err *err)
 {
     CLEANUP(xfree) char *partial = xstrdup(path);
-    for (char *at = partial + 1; *at != 0; at++) {
-        if (*at != '/')
-            continue;
-        *at = 0;
-        if (mkdir(partial, 0750) != 0 && errno != EEXIST)
-            return err_sys(err, errno, "create directory %s", partial);
-        *at = '/';
+    for (char *slash = partial; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = 0;
+        if (slash > partial && !make_dir(partial, err))
+            return false;
+        *slash = '/';
     }
-    if (mkdir(partial, 0750) != 0 && errno != EEXIST)
-        return err_sys(err, errno, "create directory %s", partial);
-    return true;
+    return make_dir(partial, err);
 }
 
 bool

@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 
-/* A line longer than this is cut; the frame stays below the 4 KiB stack rule. */
-enum { LINE_BYTES = 3072 };
+/* A line that would be longer is cut behind a whole character of a value, and fields
+ * after that are left out; the frame stays below the 4 KiB stack rule. CLOSING_BYTES
+ * are kept free for a quote, a brace and the newline. */
+enum { LINE_BYTES = 3072, CLOSING_BYTES = 3 };
 
 static const char *component = "blockhouse";
 static _Atomic int threshold = LOG_LEVEL_INFO;
@@ -18,6 +21,7 @@ static enum log_format format = LOG_FORMAT_LOGFMT;
 struct line {
     char text[LINE_BYTES];
     size_t len;
+    bool full;
 };
 
 void
@@ -34,32 +38,50 @@ log_is_on(enum log_level level)
     return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
+/* All of it or, once the line is full, nothing. */
 static void
-put_raw(struct line *line, const char *text, size_t len)
+put_raw(struct line *line, const void *text, size_t len)
 {
-    size_t room = sizeof line->text - 4 - line->len; /* quote, brace, newline, spare */
-    if (len > room)
-        len = room;
+    if (line->full || len > sizeof line->text - CLOSING_BYTES - line->len) {
+        line->full = true;
+        return;
+    }
     memcpy(line->text + line->len, text, len);
     line->len += len;
 }
 
 static void
+put_closing(struct line *line, char c)
+{
+    line->text[line->len++] = c;
+}
+
+static void
+put_control(struct line *line, uint8_t c)
+{
+    char escape[sizeof "\\u0000"];
+    snprintf(escape, sizeof escape, "\\u%04x", c);
+    put_raw(line, escape, strlen(escape));
+}
+
+/* What is not UTF-8 becomes U+FFFD: readers of JSON refuse the whole line otherwise. */
+static void
 put_escaped(struct line *line, struct bytes value)
 {
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < value.len; i++) {
-        char c = (char)value.at[i];
-        if (c == '"' || c == '\\') {
-            put_raw(line, (char[]){'\\', c}, 2);
-        } else if (c == '\n') {
+    while (value.len > 0 && !line->full) {
+        uint8_t c = value.at[0];
+        size_t len = utf8_len(value);
+        if (len == 0)
+            put_raw(line, UTF8_REPLACEMENT, strlen(UTF8_REPLACEMENT));
+        else if (c == '"' || c == '\\')
+            put_raw(line, (char[]){'\\', (char)c}, 2);
+        else if (c == '\n')
             put_raw(line, "\\n", 2);
-        } else if ((unsigned char)c < 0x20 || c == 0x7f) {
-            put_raw(line,
-                    (char[]){'\\', 'u', '0', '0', hex[(c >> 4) & 15], hex[c & 15]}, 6);
-        } else {
-            put_raw(line, &c, 1);
-        }
+        else if (c < 0x20 || c == 0x7f)
+            put_control(line, c);
+        else
+            put_raw(line, value.at, len);
+        bytes_skip(&value, len > 0 ? len : 1);
     }
 }
 
@@ -73,39 +95,47 @@ needs_quotes(struct bytes value)
     return value.len == 0;
 }
 
-static void
-put_key(struct line *line, const char *key)
+/* The key and what stands before the value. False, and nothing put, without room. */
+static bool
+put_key(struct line *line, const char *key, bool quote)
 {
     bool json = format == LOG_FORMAT_JSON;
-    if (line->len > 0)
-        put_raw(line, json ? "," : " ", 1);
-    else if (json)
-        put_raw(line, "{", 1);
-    if (json)
-        put_raw(line, "\"", 1);
+    size_t start = line->len;
+    const char *separator = json ? "," : " ";
+    if (start == 0)
+        separator = json ? "{" : "";
+    put_raw(line, separator, strlen(separator));
+    put_raw(line, "\"", json);
     put_raw(line, key, strlen(key));
     put_raw(line, json ? "\":" : "=", json ? 2 : 1);
+    put_raw(line, "\"", quote);
+    if (line->full)
+        line->len = start;
+    return !line->full;
 }
 
 static void
 put_text(struct line *line, const char *key, struct bytes value)
 {
     bool quote = format == LOG_FORMAT_JSON || needs_quotes(value);
-    put_key(line, key);
-    if (quote)
-        put_raw(line, "\"", 1);
+    if (!put_key(line, key, quote))
+        return;
     put_escaped(line, value);
     if (quote)
-        line->text[line->len++] = '"';
+        put_closing(line, '"');
 }
 
 static void
 put_int(struct line *line, const char *key, int64_t value)
 {
     char digits[24];
-    put_key(line, key);
+    size_t start = line->len;
     int len = snprintf(digits, sizeof digits, "%lld", (long long)value);
+    if (!put_key(line, key, false))
+        return;
     put_raw(line, digits, (size_t)len);
+    if (line->full)
+        line->len = start;
 }
 
 static void
@@ -148,8 +178,8 @@ log_event(struct log_site site, const char *msg, const struct log_field *fields)
     for (; fields->key != NULL; fields++)
         put_field(&line, fields);
     if (format == LOG_FORMAT_JSON)
-        line.text[line.len++] = '}';
-    line.text[line.len++] = '\n';
+        put_closing(&line, '}');
+    put_closing(&line, '\n');
     /* A log line that cannot be written has nowhere to be reported. */
     ssize_t ignored = write(STDERR_FILENO, line.text, line.len);
     (void)ignored;

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/num.h"
 
 /* Ranks that this thread holds, one bit each. */
 static _Thread_local uint64_t held;
@@ -104,6 +105,9 @@ cond_wait_until(struct cond *c, struct mutex *m, int64_t deadline_ns)
 {
     int status;
     drop_ownership(m);
+    /* Waking up locks m again: no lock above it may be held over the wait. */
+    CHECK(held >> m->rank == 0);
+    deadline_ns = NUM_MAX(deadline_ns, 0);
     if (deadline_ns == CLOCK_NEVER) {
         status = pthread_cond_wait(&c->inner, &m->inner);
     } else {
