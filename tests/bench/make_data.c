@@ -16,6 +16,7 @@ enum {
     LABEL_COUNT = 7,
     TARGETS_PER_JOB = 8,
     FIRST_DAY_S = 1785542400, /* 2026-08-01 */
+    LATE_MS = 16,
     MS_PER_S = 1000,
     MS_PER_HOUR = 3600 * 1000
 };
@@ -27,6 +28,8 @@ struct options {
     uint64_t step_s;
     uint64_t block_hours;
     uint64_t seed;
+    uint64_t index_version;
+    uint64_t segment_limit;
 };
 
 enum kind { CONSTANT, COUNTER, GAUGE, RATIO };
@@ -43,12 +46,12 @@ static const struct measure {
     {"build_info", CONSTANT, 0},
     {"errors_total", COUNTER, 20},
     {"load_ratio", RATIO, 0},
-    {"memory_bytes", GAUGE, UINT64_C(1) << 26},
-    {"queue_length", GAUGE, 1000},
-    {"received_bytes_total", COUNTER, UINT64_C(1) << 33},
-    {"requests_total", COUNTER, 5000},
+    {"memory_bytes", GAUGE, UINT64_C(1) << 35},
+    {"queue_length", GAUGE, UINT64_C(1) << 20},
+    {"received_bytes_total", COUNTER, UINT64_C(1) << 35},
+    {"requests_total", COUNTER, UINT64_C(1) << 20},
     {"response_seconds", RATIO, 0},
-    {"sent_bytes_total", COUNTER, UINT64_C(1) << 33},
+    {"sent_bytes_total", COUNTER, UINT64_C(1) << 35},
     {"start_time_seconds", CONSTANT, 0},
 };
 
@@ -57,10 +60,10 @@ enum { METRIC_COUNT = ARRAY_LEN(components) * ARRAY_LEN(measures) };
 /* What is scraped: one instance of a job, which exposes all metrics. */
 struct target {
     char instance[24];
-    char job[16];
+    char job[32];
     char namespace[16];
     char node[16];
-    char pod[40];
+    char pod[64];
     uint64_t offset_ms; /* of its scrapes in the interval */
 };
 
@@ -103,7 +106,7 @@ fill_target(struct target *t, uint64_t i, uint64_t step_ms, uint64_t *random)
     snprintf(t->node, sizeof t->node, "node-%" PRIu64, i % 40);
     snprintf(t->pod, sizeof t->pod, "service-%" PRIu64 "-%08x-%05x", job, set,
              pod & 0xfffff);
-    t->offset_ms = next_random(random) % step_ms;
+    t->offset_ms = next_random(random) % (step_ms - LATE_MS);
 }
 
 static int
@@ -146,6 +149,14 @@ next_value(struct series_state *s, const struct measure *measure)
     return (double)s->integer;
 }
 
+/* One scrape in ten is some milliseconds late. */
+static int64_t
+late_ms(struct series_state *s)
+{
+    uint64_t random = next_random(&s->random);
+    return random % 10 == 0 ? (int64_t)(random >> 32) % LATE_MS : 0;
+}
+
 static void
 fill_samples(struct data *d, struct series_state *state, const struct measure *measure,
              int64_t first_ms)
@@ -153,7 +164,7 @@ fill_samples(struct data *d, struct series_state *state, const struct measure *m
     int64_t step_ms = (int64_t)(d->options.step_s * MS_PER_S);
     for (size_t i = 0; i < d->sample_count; i++) {
         double value = next_value(state, measure);
-        d->samples[i].t_ms = first_ms + (int64_t)i * step_ms;
+        d->samples[i].t_ms = first_ms + (int64_t)i * step_ms + late_ms(state);
         memcpy(&d->samples[i].value_bits, &value, sizeof value);
     }
 }
@@ -194,7 +205,9 @@ write_block(struct data *d, uint64_t number, struct err *err)
     const struct tsdb_label external[] = {{BYTES("cluster"), BYTES("bench")},
                                           {BYTES("replica"), BYTES("a")}};
     const struct block_writer_options options = {
-        .external = {external, ARRAY_LEN(external)}};
+        .external = {external, ARRAY_LEN(external)},
+        .index_version = (int)d->options.index_version,
+        .segment_limit = d->options.segment_limit};
 
     CLEANUP(block_writer_free) struct block_writer *w = NULL;
     if (!block_writer_new(&w, d->options.out, &id, &options, err))
@@ -237,17 +250,19 @@ data_fini(struct data *d)
 static bool
 parse_options(struct options *o, int argc, char **argv)
 {
-    static const struct option names[] = {{"series", required_argument, NULL, 's'},
-                                          {"hours", required_argument, NULL, 'h'},
-                                          {"step", required_argument, NULL, 't'},
-                                          {"block-hours", required_argument, NULL, 'b'},
-                                          {"seed", required_argument, NULL, 'r'},
-                                          {0}};
-    uint64_t *const fields[] = {['s'] = &o->series,
-                                ['h'] = &o->hours,
-                                ['t'] = &o->step_s,
-                                ['b'] = &o->block_hours,
-                                ['r'] = &o->seed};
+    static const struct option names[] = {
+        {"series", required_argument, NULL, 's'},
+        {"hours", required_argument, NULL, 'h'},
+        {"step", required_argument, NULL, 't'},
+        {"block-hours", required_argument, NULL, 'b'},
+        {"seed", required_argument, NULL, 'r'},
+        {"index-version", required_argument, NULL, 'v'},
+        {"segment-limit", required_argument, NULL, 'l'},
+        {0}};
+    uint64_t *const fields[] = {
+        ['s'] = &o->series,       ['h'] = &o->hours, ['t'] = &o->step_s,
+        ['b'] = &o->block_hours,  ['r'] = &o->seed,  ['v'] = &o->index_version,
+        ['l'] = &o->segment_limit};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == '?')
             return false;
@@ -256,7 +271,8 @@ parse_options(struct options *o, int argc, char **argv)
     if (optind + 1 != argc)
         return false;
     o->out = argv[optind];
-    return o->series > 0 && o->step_s > 0 && o->block_hours > 0;
+    return o->series > 0 && o->step_s > 0 && o->block_hours > 0 &&
+           o->index_version <= 2;
 }
 
 int
@@ -268,7 +284,8 @@ main(int argc, char **argv)
             .series = 10000, .hours = 8, .step_s = 15, .block_hours = 2, .seed = 1}};
     if (!parse_options(&d.options, argc, argv)) {
         fprintf(stderr, "usage: bench_make_data [--series N] [--hours N] [--step S]"
-                        " [--block-hours N] [--seed N] OUT\n");
+                        " [--block-hours N] [--seed N] [--index-version 1|2]"
+                        " [--segment-limit BYTES] OUT\n");
         return 2;
     }
     data_init(&d);

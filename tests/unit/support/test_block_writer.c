@@ -210,11 +210,10 @@ expect_postings_match_series(struct opened *o)
 {
     struct tsdb_postings all = postings_of(o, BYTES(""), BYTES(""));
     size_t listed = 0, labels = 0;
-    for (size_t i = 0; i < o->row_count; i++)
-        listed += o->rows[i].name.len == 0
-                      ? 0
-                      : tsdb_postings_count(&(struct tsdb_postings){
-                            postings_of(o, o->rows[i].name, o->rows[i].value).rest});
+    for (size_t i = 0; i < o->row_count; i++) {
+        struct tsdb_postings p = postings_of(o, o->rows[i].name, o->rows[i].value);
+        listed += o->rows[i].name.len > 0 ? tsdb_postings_count(&p) : 0;
+    }
     for (tsdb_ref ref, last = 0; tsdb_postings_next(&all, 0, &ref); last = ref) {
         assert_true(ref > last);
         struct tsdb_series s = series_at(o, ref);
@@ -328,7 +327,7 @@ round_trip(struct block_writer_options options, int64_t first_ms)
     finish_and_open(&o, &w);
 
     assert_int_equal(o.version, options.index_version);
-    assert_int_equal(o.symbol_count, 9);
+    assert_int_equal(o.symbol_count, 8);
     assert_int_equal(o.row_count, 6);
     expect_postings_match_series(&o);
     for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
