@@ -111,12 +111,14 @@ take_handle(struct net_http_client *c)
 }
 
 /* The reset keeps the connection and drops the pointers into the exchange, which even
- * a later cleanup of the handle would follow. */
+ * a cleanup of the handle would follow. A handle whose exchange failed is not used
+ * again: its connection is closed, and curl may keep buffers that refuse new options.
+ */
 static void
-give_handle_back(struct net_http_client *c, CURL *easy)
+give_handle_back(struct net_http_client *c, CURL *easy, bool usable)
 {
     curl_easy_reset(easy);
-    {
+    if (usable) {
         MUTEX_SCOPE(&c->lock);
         if (c->idle_count < c->max_idle) {
             c->idle[c->idle_count++] = easy;
@@ -438,12 +440,16 @@ static bool
 conclude(struct exchange *x, CURLcode code, const char *detail, struct err *err)
 {
     x->response->status = status_now(x);
+    if ((code == CURLE_OK && x->headers_done) ||
+        (code == CURLE_WRITE_ERROR && x->error_body_full))
+        return true;
+    /* For curl, an answer cut within its headers is one without a body. */
+    if (code == CURLE_OK)
+        stop_with(x, ERR_UNAVAILABLE, "the server closed within its headers");
     if (x->failure.code != ERR_NONE) {
         *err = x->failure;
         return false;
     }
-    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && x->error_body_full))
-        return true;
     return err_set(err, code_of(code), "%s %.*s: %s", x->request->method,
                    BYTES_FMT(x->host), *detail ? detail : curl_easy_strerror(code));
 }
@@ -472,7 +478,7 @@ net_http_perform(struct net_http_client *c, const struct net_http_request *reque
         SET(x.easy, CURLOPT_ERRORBUFFER, detail))
         code = curl_easy_perform(x.easy);
     bool ok = conclude(&x, code, detail, err);
-    give_handle_back(c, x.easy);
+    give_handle_back(c, x.easy, ok);
     return ok;
 }
 

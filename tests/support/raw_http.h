@@ -27,8 +27,7 @@ struct raw_peer {
     const char *answer; /* sent once per connection; NULL: never */
     const char *until;  /* a connection's request is read up to this */
     bool hang;          /* then leave the closing to the client */
-    struct buf
-        request; /* what was read; valid after the end, the caller's to release */
+    struct buf request; /* what was read; after the end, the caller's to release */
     atomic_int connections;
     /* private */
     int listener;
