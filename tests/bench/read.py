@@ -238,7 +238,7 @@ def main():
     parser.add_argument("--hours", type=int, default=8)
     parser.add_argument("--runs", type=int, default=5, help="timed requests of each kind")
     parser.add_argument("--tools", type=pathlib.Path, default=build / "tests" / "bench")
-    parser.add_argument("--store", default=os.environ.get("BLOCKHOUSE_BIN", build / "store" / "blockhouse-store"),
+    parser.add_argument("--store", default=os.environ.get("BLOCKHOUSE_BIN", build / "blockhouse-store"),
                         help="blockhouse-store; default $BLOCKHOUSE_BIN, then the release build")
     parser.add_argument("--store-flag", action="append", default=[], help="one more flag of the store")
     parser.add_argument("--peers", choices=["all", "none"], default="all", help="run Prometheus too")
