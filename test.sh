@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Prove that it works: packages, builds, unit tests under sanitizers, lints, fuzzing, and
+# whole systems with real peers. The last lines are ctest's summary of the release build.
+#
+# usage: ./test.sh [--long]
+#   --long  also libFuzzer (clang), a minute a target
+#
+# BLOCKHOUSE_PEERS=off leaves out MinIO and Prometheus 3, which are built from their Go
+# modules once (about a quarter of an hour) and kept in ~/.cache/blockhouse.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+SANITIZED_E2E='e2e/(read_golden|garbage_.*|sidecar_crash)$'
+FUZZ_SECONDS=60
+JOBS=$(nproc)
+purposes=(run build demo test)
+long='' failed=()
+
+case ${1:-} in
+'') ;;
+--long) long=yes purposes+=(long) ;;
+*) sed -n '6,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+step() {
+    printf '\n==> %s  (%d s)\n' "$*" "$SECONDS"
+}
+
+# part NAME COMMAND...: run it; remember its failure and go on.
+part() {
+    local name=$1
+    shift
+    step "$name"
+    "$@" || failed+=("$name")
+}
+
+build() {
+    local log=build/$1.log
+    mkdir -p build
+    if ! { cmake --preset "$@" && cmake --build "build/$1"; } >"$log" 2>&1; then
+        tail -n 40 "$log"
+        echo "The whole log is $log"
+        return 1
+    fi
+}
+
+# ctest in a build directory, failures shown in full.
+run_ctest() {
+    ctest --test-dir "build/$1" --output-on-failure --no-tests=error "${@:2}"
+}
+
+asan() {
+    build asan &&
+        run_ctest asan -j "$JOBS" -L '^(unit|fuzz)$' &&
+        run_ctest asan -R "$SANITIZED_E2E"
+}
+
+# gcc's ThreadSanitizer wants memory where address randomisation may put other things.
+tsan() {
+    local run=(setarch -R)
+    "${run[@]}" true 2>/dev/null || run=()
+    build tsan &&
+        "${run[@]}" ctest --test-dir build/tsan --output-on-failure -j "$JOBS" -L '^unit$' &&
+        "${run[@]}" ctest --test-dir build/tsan --output-on-failure \
+            -R '^e2e/(read_golden|journey_dir_prometheus2)$'
+}
+
+libfuzzer() {
+    local target corpus
+    build fuzz || return
+    for target in build/fuzz/tests/fuzz/fuzz_*; do
+        [ -x "$target" ] || continue
+        corpus=tests/fuzz/corpus/${target##*/fuzz_}
+        step "${target##*/} for $FUZZ_SECONDS s"
+        mkdir -p "build/fuzz/corpus/${target##*/}"
+        "$target" -max_total_time="$FUZZ_SECONDS" -print_final_stats=1 -verbosity=0 \
+            -artifact_prefix="build/fuzz/" "build/fuzz/corpus/${target##*/}" "$corpus" ||
+            return
+    done
+}
+
+# Everything in the release build. ctest's closing summary is held back and printed last,
+# behind the reasons of what was skipped.
+release() {
+    local log=build/ctest.log status=0
+    run_ctest release -j "$JOBS" | tee "$log" | sed -u '/% tests passed/,$d' ||
+        status=$?
+    echo
+    sed -n 's/^SKIP: /Skipped: /p' build/release/Testing/Temporary/LastTest.log
+    [ ${#failed[@]} -eq 0 ] || printf 'FAILED: %s\n' "${failed[@]}"
+    sed -n '/% tests passed/,$p' "$log"
+    return $status
+}
+
+peers() {
+    local peer
+    for peer in minio prometheus; do
+        # Its tests will say that it was skipped.
+        tests/support/peers.sh "$peer" || true
+    done
+}
+
+step "Debian packages"
+tests/support/packages.sh "${purposes[@]}"
+step "Programs to test with"
+peers
+step "Build (build/release)"
+build release
+part "AddressSanitizer and UndefinedBehaviorSanitizer (build/asan)" asan
+part "ThreadSanitizer (build/tsan)" tsan
+[ -z "$long" ] || part "libFuzzer (build/fuzz)" libfuzzer
+step "Unit tests, fuzz targets, lints, end-to-end tests (build/release)"
+release
+[ ${#failed[@]} -eq 0 ]
