@@ -233,6 +233,7 @@ parse_thanos(struct tsdb_meta *m, struct err *err)
                        (long long)version);
     return get_object(thanos, "downsample", &downsample, err) &&
            get_i64(downsample, "resolution", &m->resolution_ms, err) &&
+           get_text(thanos, "source", &m->source, err) &&
            parse_labels(m, thanos, err) && parse_files(m, thanos, err) &&
            parse_segments(m, thanos, err) && parse_upload_time(m, thanos, err);
 }

@@ -35,6 +35,7 @@ struct tsdb_meta {
     bool has_thanos;
     struct tsdb_labels external; /* sorted */
     int64_t resolution_ms;       /* 0 for raw */
+    const char *source;          /* "compactor"; NULL when not given */
     size_t file_count;           /* thanos.files, in the order of the document */
     struct tsdb_meta_file *files;
     size_t segment_count; /* thanos.segment_files; position is the segment number */
