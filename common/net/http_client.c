@@ -210,12 +210,14 @@ on_header(char *at, size_t size, size_t count, void *arg)
     x->progress_ns = clock_mono_ns();
     if (x->headers_done)
         return size * count;
-    if (bytes_starts_with(line, BYTES("HTTP/")))
+    if (bytes_starts_with(line, BYTES("HTTP/"))) {
         x->response->headers_len = 0;
-    else if (line.len == 0)
-        x->headers_done = status_now(x) >= 200;
-    else if (!keep_header(x, line))
+        x->response->status = status_now(x);
+    } else if (line.len == 0) {
+        x->headers_done = x->response->status >= 200;
+    } else if (!keep_header(x, line)) {
         return 0;
+    }
     return size * count;
 }
 
@@ -233,7 +235,7 @@ keep_error_body(struct exchange *x, struct bytes piece)
 static bool
 take_body(struct exchange *x, struct bytes piece)
 {
-    if (!is_success(status_now(x)))
+    if (!is_success(x->response->status))
         return keep_error_body(x, piece);
     x->response->body_bytes += piece.len;
     return x->request->sink == NULL ||
@@ -439,7 +441,6 @@ code_of(CURLcode code)
 static bool
 conclude(struct exchange *x, CURLcode code, const char *detail, struct err *err)
 {
-    x->response->status = status_now(x);
     if ((code == CURLE_OK && x->headers_done) ||
         (code == CURLE_WRITE_ERROR && x->error_body_full))
         return true;

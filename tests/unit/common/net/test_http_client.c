@@ -199,6 +199,28 @@ gets_a_body_and_headers(void **state)
     assert_bytes(net_http_response_header(&t.response, "content"), "");
 }
 
+static bool
+sees_the_head(void *arg, struct bytes piece, struct err *err)
+{
+    bool *seen = arg;
+    (void)piece, (void)err;
+    *seen = t.response.status == 200 &&
+            net_http_response_header(&t.response, "content-length").len != 0;
+    return true;
+}
+
+static void
+status_and_headers_come_before_the_body(void **state)
+{
+    bool seen = false;
+    (void)state;
+    assert_performs((struct net_http_request){.url = url_of(own_port(), "/hello"),
+                                              .sink = sees_the_head,
+                                              .sink_arg = &seen},
+                    200);
+    assert_true(seen);
+}
+
 static void
 head_has_headers_only(void **state)
 {
@@ -590,6 +612,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CLIENT_TEST(gets_a_body_and_headers),
+        CLIENT_TEST(status_and_headers_come_before_the_body),
         CLIENT_TEST(head_has_headers_only),
         CLIENT_TEST(uses_a_connection_again),
         CLIENT_TEST(streams_a_body_up),
