@@ -229,11 +229,25 @@ objstore_call_check(const struct objstore_call *call, struct err *err)
 }
 
 bool
-objstore_outlet_pass(struct objstore_outlet *outlet, struct bytes piece,
-                     struct err *err)
+objstore_outlet_sink(void *arg, struct bytes piece, struct err *err)
 {
+    struct objstore_outlet *outlet = arg;
     outlet->refused = !outlet->sink(outlet->arg, piece, err);
     if (!outlet->refused)
         outlet->passed += piece.len;
     return !outlet->refused;
+}
+
+bool
+objstore_parse_u64(struct bytes text, uint64_t *value)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = text.at[i] - (unsigned)'0';
+        if (digit > 9 || !num_mul(sum, 10u, &sum) || !num_add(sum, digit, &sum))
+            return false;
+    }
+    if (text.len > 0)
+        *value = sum;
+    return text.len > 0;
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two XML answers of S3 that matter here: a page of a listing, and an error.
+ *
+ * Nothing in them is trusted: document types and entities are refused, depth, text and
+ * size are bounded. */
+#ifndef COMMON_OBJSTORE_S3_XML_H
+#define COMMON_OBJSTORE_S3_XML_H
+
+#include "common/objstore/bucket.h"
+
+/* A page of ListObjectsV2, fed piece by piece and complete before the first object of
+ * it is looked at: a page whose end never came delivers nothing. */
+struct objstore_s3_page;
+
+struct objstore_s3_page *objstore_s3_page_new(void);
+
+/* CLEANUP handler; accepts NULL inside. */
+void objstore_s3_page_free(struct objstore_s3_page **page);
+
+/* Parse the next piece of the body.
+ * Errors ERR_CORRUPT: not XML, not a listing, beyond a bound. The page is then spent.
+ */
+NODISCARD bool objstore_s3_page_feed(struct objstore_s3_page *page, struct bytes piece,
+                                     struct err *err);
+
+/* The body has ended. Errors ERR_CORRUPT: it is not complete, or a key is badly
+ * encoded. Decodes the keys if the server says that it encoded them. */
+NODISCARD bool objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err);
+
+/* After finish: the objects in the order of the page. The key lives as long as the
+ * page; it need not be a valid one. */
+size_t objstore_s3_page_count(const struct objstore_s3_page *page);
+struct objstore_object objstore_s3_page_object(const struct objstore_s3_page *page,
+                                               size_t i);
+
+/* After finish: the token of the next page, empty after the last page. */
+struct bytes objstore_s3_page_next(const struct objstore_s3_page *page);
+
+/* What an error body says; "" for what it does not. Control characters are blanks. */
+struct objstore_s3_error {
+    char code[64];
+    char message[256];
+};
+
+/* Any bytes will do: what cannot be understood leaves "". */
+void objstore_s3_error_parse(struct bytes body, struct objstore_s3_error *error);
+
+#endif
