@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/base/compiler.h"
+#include "common/codec/compress.h"
+#include "tests/support/expect.h"
+#include "tests/support/guard.h"
+
+enum { LIMIT = 1 << 20 };
+
+/* "hello hello hello": a literal and a copy. */
+static const struct bytes hello = BYTES("\x11\x14hello \x2a\x06\x00");
+
+static bool
+decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
+{
+    CLEANUP(guard_fini) struct guard g = guard_new(in);
+    return compress_snappy_decode(g.bytes, limit, out, err);
+}
+
+static void
+decodes_a_known_block(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(buf_fini) struct buf out = {0};
+    buf_put_str(&out, "> ");
+    expect_ok(decode(hello, LIMIT, &out, &err), err);
+    assert_string_equal(buf_text(&out), "> hello hello hello");
+}
+
+static void
+round_trips(void **state)
+{
+    static const size_t lengths[] = {0, 1, 60, 61, 1000, 70000, 300000};
+    (void)state;
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        CLEANUP(buf_fini) struct buf text = {0};
+        CLEANUP(buf_fini) struct buf block = {0};
+        CLEANUP(buf_fini) struct buf back = {0};
+        for (size_t n = 0; n < lengths[i]; n++)
+            buf_put_u8(&text, (uint8_t)(n * n >> (n % 7)));
+        expect_ok(compress_snappy_encode(buf_bytes(&text), &block, &err), err);
+        expect_ok(decode(buf_bytes(&block), LIMIT, &back, &err), err);
+        assert_true(bytes_eq(buf_bytes(&text), buf_bytes(&back)));
+    }
+}
+
+static void
+refuses_a_claim_above_the_limit_before_it_allocates(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget none;
+    budget_init(&none, "test", 0, NULL);
+    CLEANUP(buf_fini) struct buf out = {0};
+    buf_init(&out, &none);
+    expect_fails(decode(BYTES("\xff\xff\xff\xff\x0f\x00"), LIMIT, &out, &err), err,
+                 ERR_INVALID);
+    expect_fails(decode(hello, 16, &out, &err), err, ERR_INVALID);
+}
+
+static void
+reports_a_spent_budget(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget small;
+    budget_init(&small, "test", 8, NULL);
+    CLEANUP(buf_fini) struct buf out = {0};
+    buf_init(&out, &small);
+    expect_fails(decode(hello, LIMIT, &out, &err), err, ERR_BUDGET);
+    buf_clear(&out);
+    expect_fails(compress_snappy_encode(hello, &out, &err), err, ERR_BUDGET);
+}
+
+static void
+expect_invalid(void *arg, struct bytes bytes)
+{
+    struct err err;
+    CLEANUP(buf_fini) struct buf out = {0};
+    (void)arg;
+    expect_fails(compress_snappy_decode(bytes, LIMIT, &out, &err), err, ERR_INVALID);
+    assert_int_equal(out.len, 0);
+}
+
+static void
+rejects_each_truncation(void **state)
+{
+    (void)state;
+    for_each_truncation(hello, expect_invalid, NULL);
+}
+
+static void
+decode_anyway(void *arg, struct bytes bytes)
+{
+    struct err err;
+    CLEANUP(buf_fini) struct buf out = {0};
+    (void)arg;
+    if (compress_snappy_decode(bytes, LIMIT, &out, &err))
+        assert_true(out.len <= LIMIT);
+}
+
+static void
+survives_each_bit_flip(void **state)
+{
+    (void)state;
+    for_each_bit_flip(hello, decode_anyway, NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decodes_a_known_block),
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(refuses_a_claim_above_the_limit_before_it_allocates),
+        cmocka_unit_test(reports_a_spent_budget),
+        cmocka_unit_test(rejects_each_truncation),
+        cmocka_unit_test(survives_each_bit_flip),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/base/compiler.h"
+#include "common/codec/crc32c.h"
+#include "common/codec/crc32c_priv.h"
+#include "tests/support/guard.h"
+
+enum { PATTERN_BYTES = 4096 };
+
+static uint8_t pattern[PATTERN_BYTES];
+
+static int
+fill_pattern(void **state)
+{
+    (void)state;
+    uint32_t x = 12345;
+    for (size_t i = 0; i < sizeof pattern; i++) {
+        x = x * 1664525 + 1013904223;
+        pattern[i] = (uint8_t)(x >> 24);
+    }
+    return 0;
+}
+
+/* The definition, bit by bit. */
+static uint32_t
+slow_crc32c(struct bytes data)
+{
+    uint32_t state = UINT32_MAX;
+    for (size_t i = 0; i < data.len; i++) {
+        state ^= data.at[i];
+        for (int bit = 0; bit < 8; bit++)
+            state = state >> 1 ^ (state & 1 ? UINT32_C(0x82f63b78) : 0);
+    }
+    return ~state;
+}
+
+static void
+knows_published_values(void **state)
+{
+    static const uint8_t zeros[32];
+    static const struct {
+        struct bytes data;
+        uint32_t crc;
+    } cases[] = {
+        {{NULL, 0}, 0},
+        {BYTES("a"), UINT32_C(0xc1d04330)},
+        {BYTES("123456789"), UINT32_C(0xe3069283)},
+        {{zeros, sizeof zeros}, UINT32_C(0x8a9136aa)}, /* RFC 3720 B.4 */
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(crc32c(cases[i].data), cases[i].crc);
+        assert_int_equal(crc32c_extend_by_table(0, cases[i].data), cases[i].crc);
+    }
+}
+
+static void
+agrees_with_the_table_at_each_length_and_alignment(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < 300; len++)
+        for (size_t at = 0; at < 16; at++) {
+            struct bytes data = {pattern + at, len};
+            uint32_t expected = slow_crc32c(data);
+            assert_int_equal(crc32c(data), expected);
+            assert_int_equal(crc32c_extend_by_table(0, data), expected);
+        }
+    struct bytes all = {pattern, sizeof pattern};
+    assert_int_equal(crc32c(all), crc32c_extend_by_table(0, all));
+}
+
+static void
+reads_nothing_behind_its_input(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < 64; len++) {
+        CLEANUP(guard_fini) struct guard g = guard_new((struct bytes){pattern, len});
+        assert_int_equal(crc32c(g.bytes), crc32c_extend_by_table(0, g.bytes));
+    }
+}
+
+static void
+extends_over_any_split(void **state)
+{
+    (void)state;
+    struct bytes all = {pattern, 100};
+    for (size_t cut = 0; cut <= all.len; cut++) {
+        struct bytes head = {all.at, cut}, tail = {all.at + cut, all.len - cut};
+        assert_int_equal(crc32c_extend(crc32c(head), tail), crc32c(all));
+        assert_int_equal(crc32c_extend_by_table(crc32c(head), tail), crc32c(all));
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_published_values),
+        cmocka_unit_test(agrees_with_the_table_at_each_length_and_alignment),
+        cmocka_unit_test(reads_nothing_behind_its_input),
+        cmocka_unit_test(extends_over_any_split),
+    };
+    return cmocka_run_group_tests(tests, fill_pattern, NULL);
+}
