@@ -3,11 +3,14 @@
 
 #include <stdlib.h>
 
-/* Longest value that a message shows in full. */
-enum { PRINT_MAX = 128 };
+#include "common/base/num.h"
+#include "common/base/utf8.h"
+
+/* What a printed set may take: an error text holds 512 bytes. */
+enum { PRINT_VALUE_BYTES = 64, PRINT_SET_BYTES = 300 };
 
 static int
-label_cmp(const struct tsdb_label *a, const struct tsdb_label *b)
+pair_cmp(const struct tsdb_label *a, const struct tsdb_label *b)
 {
     int order = bytes_cmp(a->name, b->name);
     return order != 0 ? order : bytes_cmp(a->value, b->value);
@@ -16,8 +19,9 @@ label_cmp(const struct tsdb_label *a, const struct tsdb_label *b)
 int
 tsdb_labels_cmp(struct tsdb_labels a, struct tsdb_labels b)
 {
-    for (size_t i = 0; i < a.len && i < b.len; i++) {
-        int order = label_cmp(&a.at[i], &b.at[i]);
+    size_t len = NUM_MIN(a.len, b.len);
+    for (size_t i = 0; i < len; i++) {
+        int order = pair_cmp(&a.at[i], &b.at[i]);
         if (order != 0)
             return order;
     }
@@ -27,10 +31,7 @@ tsdb_labels_cmp(struct tsdb_labels a, struct tsdb_labels b)
 bool
 tsdb_labels_is_prefix(struct tsdb_labels a, struct tsdb_labels b)
 {
-    for (size_t i = 0; i < a.len; i++)
-        if (i == b.len || label_cmp(&a.at[i], &b.at[i]) != 0)
-            return false;
-    return true;
+    return a.len <= b.len && tsdb_labels_cmp(a, (struct tsdb_labels){b.at, a.len}) == 0;
 }
 
 struct bytes
@@ -46,85 +47,92 @@ struct tsdb_labels
 tsdb_labels_with_external(struct tsdb_labels own, struct tsdb_labels external,
                           struct arena *arena)
 {
-    struct tsdb_label *at = arena_calloc(arena, own.len + external.len, sizeof *at);
-    size_t len = 0;
-    size_t i = 0;
-    size_t k = 0;
-    if (at == NULL)
+    struct tsdb_label *to = arena_calloc(arena, own.len + external.len, sizeof *to);
+    if (to == NULL)
         return (struct tsdb_labels){0};
-    while (i < own.len || k < external.len) {
-        int order = i == own.len        ? 1
-                    : k == external.len ? -1
-                                        : bytes_cmp(own.at[i].name, external.at[k].name);
-        if (order < 0) {
-            at[len++] = own.at[i++];
-        } else {
-            at[len++] = external.at[k++];
-            i += order == 0;
-        }
+    size_t n = 0, i = 0, j = 0;
+    while (i < own.len || j < external.len) {
+        int order = i == own.len ? 1
+                    : j == external.len
+                        ? -1
+                        : bytes_cmp(own.at[i].name, external.at[j].name);
+        to[n++] = order < 0 ? own.at[i] : external.at[j];
+        i += order <= 0;
+        j += order >= 0;
     }
-    return (struct tsdb_labels){at, len};
+    return (struct tsdb_labels){to, n};
 }
 
 static int
 by_name(const void *a, const void *b)
 {
-    const struct tsdb_label *x = a;
-    const struct tsdb_label *y = b;
+    const struct tsdb_label *x = a, *y = b;
     return bytes_cmp(x->name, y->name);
 }
 
 bool
 tsdb_labels_sort(struct tsdb_label *at, size_t len)
 {
-    if (len > 1)
-        qsort(at, len, sizeof *at, by_name);
-    for (size_t i = 0; i < len; i++)
-        if (at[i].name.len == 0 || (i > 0 && bytes_eq(at[i - 1].name, at[i].name)))
+    if (len == 0)
+        return true;
+    qsort(at, len, sizeof *at, by_name);
+    for (size_t i = 1; i < len; i++)
+        if (bytes_eq(at[i - 1].name, at[i].name))
             return false;
-    return true;
+    return at[0].name.len > 0;
 }
 
 static bool
 is_plain_name(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.at[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || c < '0' || c > '9'))
+        uint8_t c = name.at[i], letter = c | 0x20;
+        bool digit = c >= '0' && c <= '9';
+        if (!(letter >= 'a' && letter <= 'z') && c != '_' && !(digit && i > 0))
             return false;
     }
     return name.len > 0;
 }
 
+/* The character that text starts with, len bytes long (0: a broken byte), escaped. */
+static void
+print_character(const uint8_t *at, size_t len, struct buf *out)
+{
+    if (*at == '\n')
+        buf_put_str(out, "\\n");
+    else if (len == 0 || *at < 0x20 || *at == 0x7f)
+        buf_printf(out, "\\x%02x", *at);
+    else if (*at == '"' || *at == '\\')
+        buf_printf(out, "\\%c", *at);
+    else
+        buf_put(out, bytes_of(at, len));
+}
+
 static void
 print_quoted(struct bytes text, struct buf *out)
 {
-    size_t shown = text.len < PRINT_MAX ? text.len : PRINT_MAX;
+    size_t end = out->len + PRINT_VALUE_BYTES;
     buf_put_u8(out, '"');
-    for (size_t i = 0; i < shown; i++) {
-        uint8_t c = text.at[i];
-        if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else if (c == '\n')
-            buf_put_str(out, "\\n");
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(out, "\\x%02x", c);
-        else
-            buf_put_u8(out, c);
+    while (text.len > 0 && out->len < end) {
+        size_t len = utf8_len(text);
+        print_character(text.at, len, out);
+        bytes_skip(&text, NUM_MAX(len, (size_t)1));
     }
-    if (shown < text.len)
-        buf_put_str(out, "...");
-    buf_put_u8(out, '"');
+    buf_put_str(out, text.len > 0 ? "...\"" : "\"");
 }
 
 void
 tsdb_labels_print(struct tsdb_labels l, struct buf *out)
 {
+    size_t end = out->len + PRINT_SET_BYTES;
     buf_put_u8(out, '{');
     for (size_t i = 0; i < l.len; i++) {
         if (i > 0)
             buf_put_str(out, ", ");
+        if (out->len > end) {
+            buf_put_str(out, "...");
+            break;
+        }
         if (is_plain_name(l.at[i].name))
             buf_put(out, l.at[i].name);
         else

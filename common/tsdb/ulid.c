@@ -1,53 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tsdb/ulid.h"
 
-static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+enum { BITS_PER_CHAR = 5, LAST_FIRST_CHAR = '7' }; /* 26 * 5 bits are two too many */
 
-/* Value of a Crockford digit, or -1. */
-static int
-digit_value(uint8_t c)
-{
-    const char *at = c != 0 ? strchr(digits, c) : NULL;
-    return at != NULL ? (int)(at - digits) : -1;
-}
+static const char alphabet[32] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 bool
 tsdb_ulid_parse(struct tsdb_ulid *id, struct bytes text)
 {
-    struct tsdb_ulid parsed = {0};
-    if (text.len != TSDB_ULID_LEN || digit_value(text.at[0]) > 7)
+    uint64_t high = 0, low = 0;
+    if (text.len != TSDB_ULID_LEN || text.at[0] > LAST_FIRST_CHAR)
         return false;
-    /* 130 bits of digits, the first two of which are zero. */
-    unsigned held = 0;
-    unsigned bits = 0;
-    size_t at = 0;
-    for (size_t i = 0; i < TSDB_ULID_LEN; i++) {
-        int value = digit_value(text.at[i]);
-        if (value < 0)
+    for (size_t i = 0; i < text.len; i++) {
+        const char *found = memchr(alphabet, text.at[i], sizeof alphabet);
+        if (found == NULL)
             return false;
-        held = held << 5 | (unsigned)value;
-        bits += i == 0 ? 3 : 5;
-        if (bits >= 8) {
-            bits -= 8;
-            parsed.raw[at++] = (uint8_t)(held >> bits);
-        }
+        high = high << BITS_PER_CHAR | low >> (64 - BITS_PER_CHAR);
+        low = low << BITS_PER_CHAR | (uint64_t)(found - alphabet);
     }
-    *id = parsed;
+    be64_store(id->raw, high);
+    be64_store(id->raw + sizeof high, low);
     return true;
 }
 
 struct tsdb_ulid_text
 tsdb_ulid_print(const struct tsdb_ulid *id)
 {
-    struct tsdb_ulid_text out = {0};
-    for (size_t i = 0; i < TSDB_ULID_LEN; i++) {
-        /* Digit i holds bits 5 i - 2 to 5 i + 2 of the 128. */
-        unsigned value = 0;
-        for (size_t bit = 5 * i; bit < 5 * i + 5; bit++) {
-            unsigned one = bit < 2 ? 0 : id->raw[(bit - 2) / 8] >> (7 - (bit - 2) % 8);
-            value = value << 1 | (one & 1);
-        }
-        out.text[i] = digits[value];
+    struct tsdb_ulid_text out = {{0}};
+    uint64_t high = be64_load(id->raw), low = be64_load(id->raw + sizeof high);
+    for (size_t i = TSDB_ULID_LEN; i-- > 0;) {
+        out.text[i] = alphabet[low % sizeof alphabet];
+        low = low >> BITS_PER_CHAR | high << (64 - BITS_PER_CHAR);
+        high >>= BITS_PER_CHAR;
     }
     return out;
 }
@@ -55,7 +39,7 @@ tsdb_ulid_print(const struct tsdb_ulid *id)
 int64_t
 tsdb_ulid_time_ms(const struct tsdb_ulid *id)
 {
-    return (int64_t)((uint64_t)be16_load(id->raw) << 32 | be32_load(id->raw + 2));
+    return (int64_t)(be64_load(id->raw) >> 16);
 }
 
 int
