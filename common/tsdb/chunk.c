@@ -1,45 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tsdb/chunk.h"
 
-#include <inttypes.h>
-
-#include "common/base/cursor.h"
 #include "common/codec/crc32c.h"
-#include "common/codec/varint.h"
+#include "common/tsdb/record_priv.h"
 
-enum { MAX_LENGTH_BYTES = 5, ENCODING_SIZE = 1, SEGMENT_VERSION = 1 };
+enum { SEGMENT_MAGIC = 0x85BD40DD, SEGMENT_VERSION = 1 };
 
-static const uint32_t segment_magic = 0x85bd40dd;
+_Static_assert((int)TSDB_CHUNK_MAX_HEAD == TSDB_RECORD_MAX_LENGTH_FIELD + 1 &&
+                   (int)TSDB_CHUNK_CRC_SIZE == TSDB_RECORD_CRC_SIZE,
+               "layout of a chunk record");
 
-const char *
-tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding)
+/* NULL for an encoding that is not known. */
+static const char *
+known_name(enum tsdb_chunk_encoding encoding)
 {
     switch (encoding) {
-    case TSDB_CHUNK_NONE:
-        return "none";
     case TSDB_CHUNK_XOR:
         return "XOR";
     case TSDB_CHUNK_HISTOGRAM:
         return "HISTOGRAM";
     case TSDB_CHUNK_FLOAT_HISTOGRAM:
-        return "FLOATHISTOGRAM";
+        return "FLOAT_HISTOGRAM";
     case TSDB_CHUNK_XOR2:
         return "XOR2";
     case TSDB_CHUNK_HISTOGRAM_ST:
         return "HISTOGRAM_ST";
     case TSDB_CHUNK_FLOAT_HISTOGRAM_ST:
-        return "FLOATHISTOGRAM_ST";
+        return "FLOAT_HISTOGRAM_ST";
     case TSDB_CHUNK_AGGR:
         return "AGGR";
+    case TSDB_CHUNK_NONE:
+        break;
     }
-    return "unknown";
+    return NULL;
 }
 
-static bool
-is_known(uint8_t encoding)
+const char *
+tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding)
 {
-    return (encoding >= TSDB_CHUNK_XOR && encoding <= TSDB_CHUNK_FLOAT_HISTOGRAM_ST) ||
-           encoding == TSDB_CHUNK_AGGR;
+    const char *name = known_name(encoding);
+    return name != NULL ? name : "unknown";
 }
 
 bool
@@ -48,62 +48,40 @@ tsdb_chunk_segment_header_parse(struct bytes header, struct err *err)
     struct cursor c = cursor_of(header);
     uint32_t magic = cursor_be32(&c);
     uint8_t version = cursor_u8(&c);
-    cursor_take(&c, TSDB_SEGMENT_HEADER_SIZE - sizeof magic - sizeof version);
-    if (c.bad)
-        return err_set(err, ERR_CORRUPT, "segment header is cut at %zu bytes",
-                       header.len);
-    if (magic != segment_magic)
-        return err_set(err, ERR_CORRUPT, "not a chunk segment: magic %08" PRIx32, magic);
+    cursor_take(&c, 3); /* padding */
+    if (c.bad || magic != SEGMENT_MAGIC)
+        return err_set(err, ERR_CORRUPT, "not a chunk segment");
     if (version != SEGMENT_VERSION)
-        return err_set(err, ERR_UNSUPPORTED, "chunk segment of version %u", version);
+        return err_set(err, ERR_UNSUPPORTED, "chunk segment of version %d", version);
     return true;
-}
-
-/* Read the length field; false when it is cut or too long. */
-static bool
-read_length(struct bytes b, uint64_t *data_len, size_t *field_len)
-{
-    struct cursor c = cursor_of(b);
-    if (c.rest.len > MAX_LENGTH_BYTES)
-        c.rest.len = MAX_LENGTH_BYTES;
-    size_t before = c.rest.len;
-    *data_len = varint_u64(&c);
-    *field_len = before - c.rest.len;
-    return !c.bad;
 }
 
 bool
 tsdb_chunk_size(struct bytes b, uint64_t *size)
 {
-    uint64_t data_len;
-    size_t field_len;
-    if (!read_length(b, &data_len, &field_len))
+    struct cursor c = cursor_of(b);
+    uint64_t length = tsdb_record_length(&c);
+    if (c.bad)
         return false;
-    *size = field_len + ENCODING_SIZE + data_len + TSDB_CHUNK_CRC_SIZE;
+    *size = (b.len - c.rest.len) + 1 + length + TSDB_CHUNK_CRC_SIZE;
     return true;
 }
 
 bool
-tsdb_chunk_parse(struct tsdb_chunk *out, struct bytes b, struct err *err)
+tsdb_chunk_parse(struct tsdb_chunk *c, struct bytes b, struct err *err)
 {
-    uint64_t data_len;
-    size_t field_len;
-    if (!read_length(b, &data_len, &field_len))
-        return err_set(err, ERR_CORRUPT, "chunk: bad length field");
-    bytes_skip(&b, field_len);
-    struct cursor c = cursor_of(b);
-    struct bytes covered = cursor_take(&c, data_len + ENCODING_SIZE);
-    uint32_t stored_crc = cursor_be32(&c);
-    if (c.bad)
-        return err_set(err, ERR_CORRUPT, "chunk is cut at %zu of %" PRIu64 " bytes",
-                       b.len, data_len + ENCODING_SIZE + TSDB_CHUNK_CRC_SIZE);
-    if (crc32c(covered) != stored_crc)
-        return err_set(err, ERR_CORRUPT, "chunk: checksum differs");
-    if (!is_known(covered.at[0]))
-        return err_set(err, ERR_UNSUPPORTED, "chunk encoding %u is not known",
-                       covered.at[0]);
-    out->encoding = (enum tsdb_chunk_encoding)covered.at[0];
-    bytes_skip(&covered, ENCODING_SIZE);
-    out->data = covered;
+    struct cursor outer = cursor_of(b);
+    uint64_t length = tsdb_record_length(&outer);
+    struct bytes data = cursor_take(&outer, length + 1);
+    uint32_t stored_crc = cursor_be32(&outer);
+    if (outer.bad)
+        return err_set(err, ERR_CORRUPT, "chunk cut at %zu bytes", b.len);
+    if (crc32c(data) != stored_crc)
+        return err_set(err, ERR_CORRUPT, "chunk checksum mismatch");
+    enum tsdb_chunk_encoding encoding = data.at[0];
+    if (known_name(encoding) == NULL)
+        return err_set(err, ERR_UNSUPPORTED, "chunk encoding %d", data.at[0]);
+    bytes_skip(&data, 1);
+    *c = (struct tsdb_chunk){.encoding = encoding, .data = data};
     return true;
 }
