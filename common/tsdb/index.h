@@ -72,7 +72,7 @@ struct tsdb_index_table {
     tsdb_index_posting_fn *posting_fn;
     void *arg;
     struct buf carry; /* an entry cut by the end of a piece */
-    uint64_t fed;     /* bytes of the section so far */
+    uint64_t fed;     /* bytes of the section taken so far; whole entries only */
     uint32_t payload_len;
     uint32_t count;
     uint32_t seen;
