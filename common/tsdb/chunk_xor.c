@@ -1,77 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Timestamps are coded as the change of their distance, in one of five widths; values as
- * the bits in which they differ from the value before, of which only a window is
- * stored. The window stays until it does not fit. All arithmetic wraps. */
+/* Timestamps are deltas of deltas, values the bits that differ from the sample before,
+ * both behind short prefixes. Arithmetic is unsigned, because it wraps. */
 #include "common/tsdb/chunk_xor.h"
 
 #include "common/base/check.h"
+#include "common/base/num.h"
 #include "common/codec/varint.h"
 
-enum { COUNT_SIZE = 2, MAX_COUNT = 65535, MAX_LEAD = 31, NO_WINDOW = 0xff };
+enum {
+    COUNT_SIZE = 2,
+    MAX_LEAD = 31,
+    LEAD_BITS = 5,
+    SIGNIFICANT_BITS = 6,
+    NO_WINDOW = 0xff
+};
 
-/* Widths of the distance changes that are not zero: prefix bits, then the field. */
-static const struct {
-    unsigned prefix;
-    unsigned prefix_bits;
-    unsigned bits;
-} widths[] = {{2, 2, 14}, {6, 3, 17}, {14, 4, 20}};
+/* Width of the delta of delta behind 1, 2, 3 or 4 ones. */
+static const unsigned dod_widths[] = {14, 17, 20, 64};
 
-enum { WIDTHS = sizeof widths / sizeof widths[0], FULL_PREFIX = 15, FULL_PREFIX_BITS = 4 };
+/* Bits that count samples take at least. */
+static uint64_t
+fewest_bits(uint64_t count)
+{
+    enum { FIRST = 8 + 64, SECOND = 8 + 1, OTHER = 1 + 1 };
+    if (count < 2)
+        return count * FIRST;
+    return FIRST + SECOND + (count - 2) * OTHER;
+}
 
 bool
 tsdb_xor_reader_init(struct tsdb_xor_reader *r, struct bytes data, struct err *err)
 {
     if (data.len < COUNT_SIZE)
-        return err_set(err, ERR_CORRUPT, "XOR chunk of %zu bytes", data.len);
+        return err_set(err, ERR_CORRUPT, "XOR chunk cut at %zu bytes", data.len);
     uint32_t count = be16_load(data.at);
     bytes_skip(&data, COUNT_SIZE);
+    if (fewest_bits(count) > (uint64_t)data.len * 8)
+        return err_set(err, ERR_CORRUPT, "XOR chunk: %zu bytes hold no %u samples",
+                       data.len, count);
     *r = (struct tsdb_xor_reader){.bits = bits_reader_of(data), .count = count};
     return true;
 }
 
-/* A field of n bits; its range is shifted by one against two's complement. */
+/* The range of a field of n bits is shifted by one from two's complement:
+ * -(2^(n-1)-1) .. 2^(n-1). */
 static uint64_t
-read_biased(struct bits_reader *b, unsigned n)
+read_dod(struct bits_reader *bits)
 {
-    uint64_t u = bits_read(b, n);
-    return u > UINT64_C(1) << (n - 1) ? u - (UINT64_C(1) << n) : u;
-}
-
-static uint64_t
-read_distance_change(struct bits_reader *b)
-{
-    if (bits_read(b, 1) == 0)
+    size_t ones = 0;
+    while (ones < ARRAY_LEN(dod_widths) && bits_read(bits, 1))
+        ones++;
+    if (ones == 0)
         return 0;
-    for (unsigned i = 0; i < WIDTHS; i++)
-        if (bits_read(b, 1) == 0)
-            return read_biased(b, widths[i].bits);
-    return bits_read(b, 64);
+    unsigned width = dod_widths[ones - 1];
+    uint64_t field = bits_read(bits, width);
+    if (width < 64 && field > UINT64_C(1) << (width - 1))
+        field -= UINT64_C(1) << width;
+    return field;
 }
 
-static bool
+static void
 read_value(struct tsdb_xor_reader *r)
 {
-    if (bits_read(&r->bits, 1) == 0)
-        return true;
-    if (bits_read(&r->bits, 1) == 1) {
-        unsigned lead = (unsigned)bits_read(&r->bits, 5);
-        unsigned significant = (unsigned)bits_read(&r->bits, 6);
+    if (!bits_read(&r->bits, 1))
+        return;
+    if (bits_read(&r->bits, 1)) {
+        r->lead = (unsigned)bits_read(&r->bits, LEAD_BITS);
+        unsigned significant = (unsigned)bits_read(&r->bits, SIGNIFICANT_BITS);
         if (significant == 0)
             significant = 64;
-        if (lead + significant > 64)
-            return false;
-        r->lead = lead;
-        r->trail = 64 - lead - significant;
+        if (r->lead + significant > 64) {
+            r->bits.bad = true;
+            return;
+        }
+        r->trail = 64 - r->lead - significant;
     }
     r->value ^= bits_read(&r->bits, 64 - r->lead - r->trail) << r->trail;
-    return true;
 }
 
 bool
 tsdb_xor_next(struct tsdb_xor_reader *r, struct tsdb_sample *sample, bool *end,
               struct err *err)
 {
-    bool fits = true;
     *end = r->seen == r->count;
     if (*end)
         return true;
@@ -79,13 +89,13 @@ tsdb_xor_next(struct tsdb_xor_reader *r, struct tsdb_sample *sample, bool *end,
         r->t = bits_read_varint(&r->bits);
         r->value = bits_read(&r->bits, 64);
     } else {
-        r->delta = r->seen == 1 ? bits_read_uvarint(&r->bits)
-                                : r->delta + read_distance_change(&r->bits);
+        r->delta =
+            r->seen == 1 ? bits_read_uvarint(&r->bits) : r->delta + read_dod(&r->bits);
         r->t = (int64_t)((uint64_t)r->t + r->delta);
-        fits = read_value(r);
+        read_value(r);
     }
-    if (r->bits.bad || !fits)
-        return err_set(err, ERR_CORRUPT, "XOR chunk: sample %u of %u is cut or damaged",
+    if (r->bits.bad)
+        return err_set(err, ERR_CORRUPT, "XOR chunk broken in sample %u of %u",
                        r->seen + 1, r->count);
     r->seen++;
     *sample = (struct tsdb_sample){r->t, r->value};
@@ -95,80 +105,83 @@ tsdb_xor_next(struct tsdb_xor_reader *r, struct tsdb_sample *sample, bool *end,
 void
 tsdb_xor_writer_init(struct tsdb_xor_writer *w, struct buf *out)
 {
-    *w = (struct tsdb_xor_writer){.out = out, .count_at = out->len, .lead = NO_WINDOW};
-    buf_put(out, bytes_of((const uint8_t[COUNT_SIZE]){0}, COUNT_SIZE));
-    w->bits = bits_writer_of(out);
+    *w = (struct tsdb_xor_writer){.out = out,
+                                  .count_at = out->len,
+                                  .bits = bits_writer_of(out),
+                                  .lead = NO_WINDOW};
+    bits_write(&w->bits, 0, 8 * COUNT_SIZE);
 }
 
 static void
-write_distance_change(struct bits_writer *b, uint64_t change)
+write_varint(struct bits_writer *bits, const uint8_t *at, size_t len)
 {
-    if (change == 0) {
-        bits_write(b, 0, 1);
-        return;
+    for (size_t i = 0; i < len; i++)
+        bits_write(bits, at[i], 8);
+}
+
+/* How many ones announce a delta of delta: those of the first width that holds it. */
+static unsigned
+dod_ones(int64_t dod)
+{
+    if (dod == 0)
+        return 0;
+    for (unsigned i = 0; i < ARRAY_LEN(dod_widths) - 1; i++) {
+        int64_t limit = INT64_C(1) << (dod_widths[i] - 1);
+        if (dod > -limit && dod <= limit)
+            return i + 1;
     }
-    for (unsigned i = 0; i < WIDTHS; i++) {
-        int64_t most = INT64_C(1) << (widths[i].bits - 1);
-        if ((int64_t)change > most || (int64_t)change < 1 - most)
-            continue;
-        bits_write(b, widths[i].prefix, widths[i].prefix_bits);
-        bits_write(b, change, widths[i].bits);
-        return;
-    }
-    bits_write(b, FULL_PREFIX, FULL_PREFIX_BITS);
-    bits_write(b, change, 64);
+    return ARRAY_LEN(dod_widths);
+}
+
+static void
+write_dod(struct bits_writer *bits, int64_t dod)
+{
+    unsigned ones = dod_ones(dod);
+    bits_write(bits, 0xf, ones);
+    if (ones < ARRAY_LEN(dod_widths))
+        bits_write(bits, 0, 1);
+    if (ones > 0)
+        bits_write(bits, (uint64_t)dod, dod_widths[ones - 1]);
 }
 
 static void
 write_value(struct tsdb_xor_writer *w, uint64_t value)
 {
-    uint64_t x = value ^ w->value;
-    if (x == 0) {
-        bits_write(&w->bits, 0, 1);
+    uint64_t changed = value ^ w->value;
+    bits_write(&w->bits, changed != 0, 1);
+    if (changed == 0)
         return;
-    }
-    unsigned lead = (unsigned)__builtin_clzll(x);
-    unsigned trail = (unsigned)__builtin_ctzll(x);
-    if (lead > MAX_LEAD)
-        lead = MAX_LEAD;
-    if (w->lead != NO_WINDOW && lead >= w->lead && trail >= w->trail) {
-        bits_write(&w->bits, 2, 2);
-    } else {
+    unsigned lead = NUM_MIN((unsigned)__builtin_clzll(changed), (unsigned)MAX_LEAD);
+    unsigned trail = (unsigned)__builtin_ctzll(changed);
+    bool fits = w->lead != NO_WINDOW && lead >= w->lead && trail >= w->trail;
+    bits_write(&w->bits, !fits, 1);
+    if (!fits) {
         w->lead = lead;
         w->trail = trail;
-        bits_write(&w->bits, 3, 2);
-        bits_write(&w->bits, lead, 5);
-        bits_write(&w->bits, 64 - lead - trail, 6); /* 64 is written as 0 */
+        bits_write(&w->bits, lead, LEAD_BITS);
+        bits_write(&w->bits, 64 - lead - trail, SIGNIFICANT_BITS); /* 64 becomes 0 */
     }
-    bits_write(&w->bits, x >> w->trail, 64 - w->lead - w->trail);
-}
-
-static void
-write_varint(struct bits_writer *b, const uint8_t *at, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        bits_write(b, at[i], 8);
+    bits_write(&w->bits, changed >> w->trail, 64 - w->lead - w->trail);
 }
 
 void
 tsdb_xor_append(struct tsdb_xor_writer *w, struct tsdb_sample sample)
 {
-    uint8_t raw[VARINT_MAX_BYTES];
+    uint8_t varint[VARINT_MAX_BYTES];
     uint64_t delta = (uint64_t)sample.t_ms - (uint64_t)w->t;
-    CHECK(w->count < MAX_COUNT);
+    CHECK(w->count < UINT16_MAX);
     if (w->count == 0) {
-        write_varint(&w->bits, raw, varint_store_i64(raw, sample.t_ms));
+        write_varint(&w->bits, varint, varint_store_i64(varint, sample.t_ms));
         bits_write(&w->bits, sample.value_bits, 64);
-        delta = 0;
+    } else if (w->count == 1) {
+        write_varint(&w->bits, varint, varint_store_u64(varint, delta));
+        write_value(w, sample.value_bits);
     } else {
-        if (w->count == 1)
-            write_varint(&w->bits, raw, varint_store_u64(raw, delta));
-        else
-            write_distance_change(&w->bits, delta - w->delta);
+        write_dod(&w->bits, (int64_t)(delta - w->delta));
         write_value(w, sample.value_bits);
     }
-    w->t = sample.t_ms;
     w->delta = delta;
+    w->t = sample.t_ms;
     w->value = sample.value_bits;
     w->count++;
 }
@@ -177,6 +190,6 @@ void
 tsdb_xor_finish(struct tsdb_xor_writer *w)
 {
     bits_flush(&w->bits);
-    if (w->out->failure.code == ERR_NONE)
+    if (w->out->len >= w->count_at + COUNT_SIZE) /* unless out failed before */
         be16_store(w->out->at + w->count_at, (uint16_t)w->count);
 }
