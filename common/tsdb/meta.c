@@ -1,143 +1,150 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tsdb/meta.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/base/clock.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/json.h"
 #include "common/codec/quantity.h"
 #include "common/tsdb/block_path.h"
+#include "common/tsdb/meta_priv.h"
 
-enum { META_VERSION = 1, THANOS_VERSION = 1, TAB_INDENT = -1 };
+/* What Thanos writes for an upload time that is not set: the zero time of Go. */
+static const char unset_time[] = "0001-01-01T00:00:00Z";
 
-/* An absent or null member leaves *out as it is. */
 static bool
-get_i64(const struct json *object, const char *key, int64_t *out, struct err *err)
+wrong_type(const char *member, const char *type, struct err *err)
 {
-    const struct json *value = json_get(object, key);
-    if (value == NULL || json_i64(value, out))
-        return true;
-    return err_set(err, ERR_INVALID, "\"%s\" is not an integer", key);
+    return err_set(err, ERR_INVALID, "%s is not %s", member, type);
+}
+
+/* Members of an object, named by their path in errors. Absent ones leave *out. */
+
+static bool
+get_i64(const struct json *j, const char *path, int64_t *out, struct err *err)
+{
+    const char *dot = strrchr(path, '.');
+    struct json *member = json_get(j, dot != NULL ? dot + 1 : path);
+    return member == NULL || json_i64(member, out) ||
+           wrong_type(path, "an integer", err);
 }
 
 static bool
-get_text(const struct json *object, const char *key, const char **out, struct err *err)
+get_count(const struct json *j, const char *path, int64_t *out, struct err *err)
 {
-    const struct json *value = json_get(object, key);
-    if (value == NULL || json_text(value, out))
-        return true;
-    return err_set(err, ERR_INVALID, "\"%s\" is not a string", key);
+    return get_i64(j, path, out, err) &&
+           (*out >= 0 || err_set(err, ERR_INVALID, "%s is negative", path));
 }
 
-/* The member as an array, NULL when it is absent or null. */
 static bool
-get_array(const struct json *object, const char *key, const struct json **out,
+get_object(const struct json *j, const char *key, struct json **out, struct err *err)
+{
+    *out = json_get(j, key);
+    return *out == NULL || json_is_object(*out) || wrong_type(key, "an object", err);
+}
+
+/* The array at key and its length, 0 if it is absent. */
+static bool
+get_array(const struct json *j, const char *key, struct json **out, size_t *len,
           struct err *err)
 {
-    *out = json_get(object, key);
-    if (*out == NULL || json_is_array(*out))
+    *out = json_get(j, key);
+    *len = 0;
+    if (*out == NULL)
         return true;
-    return err_set(err, ERR_INVALID, "\"%s\" is not a list", key);
+    *len = json_array_len(*out);
+    return json_is_array(*out) || wrong_type(key, "an array", err);
 }
 
 static bool
-get_object(const struct json *object, const char *key, const struct json **out,
-           struct err *err)
-{
-    *out = json_get(object, key);
-    if (*out == NULL || json_is_object(*out))
-        return true;
-    return err_set(err, ERR_INVALID, "\"%s\" is not an object", key);
-}
-
-static bool
-get_ulid(const struct json *value, const char *what, struct tsdb_ulid *id,
-         struct err *err)
+read_ulid(const struct json *j, const char *what, struct tsdb_ulid *id, struct err *err)
 {
     const char *text;
-    if (json_text(value, &text) && tsdb_ulid_parse(id, bytes_of_str(text)))
-        return true;
-    return err_set(err, ERR_INVALID, "\"%s\" is not a canonical ULID", what);
+    if (!json_text(j, &text))
+        return wrong_type(what, "a text", err);
+    return tsdb_ulid_parse(id, bytes_of_str(text)) ||
+           err_set(err, ERR_INVALID, "%s \"%s\" is no ULID", what, text);
 }
 
 static bool
-parse_identity(struct tsdb_meta *m, struct err *err)
+read_identity(struct tsdb_meta *m, struct err *err)
 {
     int64_t version = 0;
     if (!get_i64(m->tree, "version", &version, err))
         return false;
-    if (version != META_VERSION)
-        return err_set(err, ERR_INVALID, "\"version\" is %lld, not %d",
-                       (long long)version, META_VERSION);
-    if (!get_ulid(json_get(m->tree, "ulid"), "ulid", &m->ulid, err) ||
-        !get_i64(m->tree, "minTime", &m->mint_ms, err) ||
-        !get_i64(m->tree, "maxTime", &m->maxt_ms, err))
-        return false;
-    if (m->mint_ms > m->maxt_ms)
-        return err_set(err, ERR_INVALID, "\"minTime\" %lld is above \"maxTime\" %lld",
-                       (long long)m->mint_ms, (long long)m->maxt_ms);
-    return true;
+    if (version != TSDB_META_VERSION)
+        return err_set(err, ERR_INVALID, "version is %" PRId64 ", not %d", version,
+                       TSDB_META_VERSION);
+    return read_ulid(json_get(m->tree, "ulid"), "ulid", &m->ulid, err);
 }
 
 static bool
-parse_stats(struct tsdb_meta *m, struct err *err)
+read_times(struct tsdb_meta *m, struct err *err)
 {
-    const struct json *stats;
+    if (!json_i64(json_get(m->tree, "minTime"), &m->mint_ms))
+        return wrong_type("minTime", "an integer", err);
+    if (!json_i64(json_get(m->tree, "maxTime"), &m->maxt_ms))
+        return wrong_type("maxTime", "an integer", err);
+    return m->mint_ms <= m->maxt_ms ||
+           err_set(err, ERR_INVALID, "minTime is after maxTime");
+}
+
+static bool
+read_stats(struct tsdb_meta *m, struct err *err)
+{
+    struct json *stats;
     return get_object(m->tree, "stats", &stats, err) &&
-           get_i64(stats, "numSamples", &m->num_samples, err) &&
-           get_i64(stats, "numSeries", &m->num_series, err) &&
-           get_i64(stats, "numChunks", &m->num_chunks, err);
+           get_count(stats, "stats.numSamples", &m->num_samples, err) &&
+           get_count(stats, "stats.numSeries", &m->num_series, err) &&
+           get_count(stats, "stats.numChunks", &m->num_chunks, err);
 }
 
 static bool
-parse_compaction(struct tsdb_meta *m, struct err *err)
+read_compaction(struct tsdb_meta *m, struct err *err)
 {
-    const struct json *compaction;
-    const struct json *sources;
+    struct json *compaction, *sources;
+    size_t count;
     if (!get_object(m->tree, "compaction", &compaction, err) ||
-        !get_i64(compaction, "level", &m->level, err) ||
-        !get_array(compaction, "sources", &sources, err))
+        !get_count(compaction, "compaction.level", &m->level, err) ||
+        !get_array(compaction, "sources", &sources, &count, err))
         return false;
-    size_t count = json_array_len(sources);
     m->sources = xcalloc(count, sizeof *m->sources);
     for (size_t i = 0; i < count; i++)
-        if (!get_ulid(json_array_at(sources, i), "sources", &m->sources[i], err))
+        if (!read_ulid(json_array_at(sources, i), "compaction.sources", &m->sources[i],
+                       err))
             return false;
     m->source_count = count;
     return true;
 }
 
 static bool
-count_member(void *arg, const char *key, const struct json *value, struct err *err)
-{
-    size_t *count = arg;
-    const char *text;
-    if (key[0] == 0 || !json_text(value, &text))
-        return err_set(err, ERR_INVALID, "label \"%s\" has no name or is not a string",
-                       key);
-    (*count)++;
-    return true;
-}
-
-/* An empty value is no label. */
-static bool
-take_label(void *arg, const char *key, const struct json *value, struct err *err)
+add_label(void *arg, const char *name, const struct json *value, struct err *err)
 {
     struct tsdb_meta *m = arg;
-    const char *text = "";
-    (void)err;
-    if (json_text(value, &text) && text[0] != 0)
+    const char *text;
+    if (!json_text(value, &text))
+        return err_set(err, ERR_INVALID, "thanos.labels: %s is not a text", name);
+    /* An empty value is an absent label. */
+    if (text[0] != 0)
         m->label_storage[m->external.len++] =
-            (struct tsdb_label){bytes_of_str(key), bytes_of_str(text)};
+            (struct tsdb_label){bytes_of_str(name), bytes_of_str(text)};
     return true;
 }
 
 static bool
-parse_labels(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+count_member(void *arg, const char *name, const struct json *value, struct err *err)
 {
-    const struct json *labels;
+    size_t *count = arg;
+    (void)name, (void)value, (void)err;
+    ++*count;
+    return true;
+}
+
+static bool
+read_labels(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+{
+    struct json *labels;
     size_t count = 0;
     if (!get_object(thanos, "labels", &labels, err))
         return false;
@@ -146,111 +153,119 @@ parse_labels(struct tsdb_meta *m, const struct json *thanos, struct err *err)
     if (!json_each(labels, count_member, &count, err))
         return false;
     m->label_storage = xcalloc(count, sizeof *m->label_storage);
-    if (!json_each(labels, take_label, m, err))
-        return false;
     m->external.at = m->label_storage;
-    if (!tsdb_labels_sort(m->label_storage, m->external.len))
-        return err_set(err, ERR_INVALID, "\"labels\" names a label twice");
-    return true;
+    if (!json_each(labels, add_label, m, err))
+        return false;
+    return tsdb_labels_sort(m->label_storage, m->external.len) ||
+           err_set(err, ERR_INVALID, "thanos.labels: a name is empty");
 }
 
 static bool
-parse_file(struct tsdb_meta_file *f, const struct json *j, struct err *err)
+read_hash(struct tsdb_meta_file *file, const struct json *j, struct err *err)
 {
-    const struct json *hash;
-    f->size = -1;
-    if (!get_text(j, "rel_path", &f->rel_path, err) ||
-        !get_i64(j, "size_bytes", &f->size, err) || !get_object(j, "hash", &hash, err))
+    struct json *hash;
+    const char *function;
+    if (!get_object(j, "hash", &hash, err))
         return false;
-    if (f->rel_path == NULL)
-        return err_set(err, ERR_INVALID, "a member of \"files\" has no \"rel_path\"");
-    const char *function = "";
-    if (!get_text(hash, "hashFunc", &function, err))
-        return false;
-    return strcmp(function, "SHA256") != 0 || get_text(hash, "value", &f->sha256, err);
+    bool is_sha256 = json_text(json_get(hash, "hashFunc"), &function) &&
+                     strcmp(function, TSDB_META_SHA256) == 0;
+    return !is_sha256 || json_text(json_get(hash, "value"), &file->sha256) ||
+           wrong_type("hash.value", "a text", err);
 }
 
 static bool
-parse_files(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+read_file(struct tsdb_meta_file *file, const struct json *j, struct err *err)
 {
-    const struct json *files;
-    if (!get_array(thanos, "files", &files, err))
+    file->size = -1;
+    if (!json_text(json_get(j, "rel_path"), &file->rel_path))
+        return wrong_type("rel_path", "a text", err);
+    struct json *size = json_get(j, "size_bytes");
+    if (size != NULL && (!json_i64(size, &file->size) || file->size < 0))
+        return wrong_type("size_bytes", "a size", err);
+    return read_hash(file, j, err);
+}
+
+static bool
+read_files(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+{
+    struct json *files;
+    size_t count;
+    if (!get_array(thanos, "files", &files, &count, err))
         return false;
-    size_t count = json_array_len(files);
     m->files = xcalloc(count, sizeof *m->files);
     for (size_t i = 0; i < count; i++)
-        if (!parse_file(&m->files[i], json_array_at(files, i), err))
-            return false;
+        if (!read_file(&m->files[i], json_array_at(files, i), err))
+            return err_wrap(err, "thanos.files[%zu]", i);
     m->file_count = count;
     return true;
 }
 
 static bool
-parse_segments(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+read_segments(struct tsdb_meta *m, const struct json *thanos, struct err *err)
 {
-    const struct json *segments;
-    if (!get_array(thanos, "segment_files", &segments, err))
+    struct json *segments;
+    size_t count;
+    if (!get_array(thanos, "segment_files", &segments, &count, err))
         return false;
-    size_t count = json_array_len(segments);
     m->segments = xcalloc(count, sizeof *m->segments);
     for (size_t i = 0; i < count; i++)
         if (!json_text(json_array_at(segments, i), &m->segments[i]) ||
             !tsdb_block_path_is_segment(bytes_of_str(m->segments[i])))
             return err_set(err, ERR_INVALID,
-                           "\"segment_files\" holds what is no segment name");
+                           "thanos.segment_files[%zu] is no name of a segment", i);
     m->segment_count = count;
     return true;
 }
 
-/* Thanos writes year 1 for "not set". */
 static bool
-parse_upload_time(struct tsdb_meta *m, const struct json *thanos, struct err *err)
+read_upload_time(struct tsdb_meta *m, const struct json *thanos, struct err *err)
 {
-    const char *text = NULL;
+    const char *text;
+    struct json *time = json_get(thanos, "upload_time");
     m->upload_time_ms = INT64_MIN;
-    if (!get_text(thanos, "upload_time", &text, err))
-        return false;
-    if (text == NULL || text[0] == 0 || strncmp(text, "0001-01-01T", 11) == 0)
+    if (time == NULL)
         return true;
-    if (!quantity_rfc3339(text, &m->upload_time_ms, err))
-        return err_wrap(err, "\"upload_time\"");
-    return true;
+    if (!json_text(time, &text))
+        return wrong_type("thanos.upload_time", "a text", err);
+    return strcmp(text, unset_time) == 0 ||
+           quantity_rfc3339(text, &m->upload_time_ms, err) ||
+           err_wrap(err, "thanos.upload_time");
 }
 
 static bool
-parse_thanos(struct tsdb_meta *m, struct err *err)
+read_thanos(struct tsdb_meta *m, struct err *err)
 {
-    const struct json *thanos;
-    const struct json *downsample;
+    struct json *thanos, *downsample;
     int64_t version = 0;
-    if (!get_object(m->tree, "thanos", &thanos, err))
+    m->upload_time_ms = INT64_MIN;
+    if (!get_object(m->tree, "thanos", &thanos, err) ||
+        !get_i64(thanos, "thanos.version", &version, err))
         return false;
+    if (version != 0 && version != TSDB_META_VERSION)
+        return err_set(err, ERR_INVALID, "thanos.version is %" PRId64 ", not %d",
+                       version, TSDB_META_VERSION);
     m->has_thanos = thanos != NULL;
-    if (!get_i64(thanos, "version", &version, err))
-        return false;
-    if (version != 0 && version != THANOS_VERSION)
-        return err_set(err, ERR_INVALID, "\"thanos\" section of version %lld",
-                       (long long)version);
     return get_object(thanos, "downsample", &downsample, err) &&
-           get_i64(downsample, "resolution", &m->resolution_ms, err) &&
-           get_text(thanos, "source", &m->source, err) &&
-           parse_labels(m, thanos, err) && parse_files(m, thanos, err) &&
-           parse_segments(m, thanos, err) && parse_upload_time(m, thanos, err);
+           get_count(downsample, "thanos.downsample.resolution", &m->resolution_ms,
+                     err) &&
+           read_labels(m, thanos, err) && read_files(m, thanos, err) &&
+           read_segments(m, thanos, err) && read_upload_time(m, thanos, err);
 }
 
 bool
-tsdb_meta_parse(struct tsdb_meta *out, struct bytes text, struct err *err)
+tsdb_meta_parse(struct tsdb_meta *m, struct bytes text, struct err *err)
 {
-    CLEANUP(tsdb_meta_fini) struct tsdb_meta m = {0};
-    if (!json_parse(text, TSDB_META_MAX_BYTES, &m.tree, err))
-        return err_wrap(err, "meta.json");
-    if (!json_is_object(m.tree))
-        return err_set(err, ERR_INVALID, "meta.json: not an object");
-    if (!parse_identity(&m, err) || !parse_stats(&m, err) ||
-        !parse_compaction(&m, err) || !parse_thanos(&m, err))
-        return err_wrap(err, "meta.json");
-    *out = m;
-    m = (struct tsdb_meta){0};
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta parsed = {0};
+    if (!json_parse(text, TSDB_META_MAX_BYTES, &parsed.tree, err))
+        return false;
+    if (!json_is_object(parsed.tree))
+        return wrong_type("meta.json", "an object", err);
+    if (!read_identity(&parsed, err) || !read_times(&parsed, err) ||
+        !read_stats(&parsed, err) || !read_compaction(&parsed, err) ||
+        !read_thanos(&parsed, err))
+        return false;
+    *m = parsed;
+    parsed = (struct tsdb_meta){0};
     return true;
 }
 
@@ -259,106 +274,8 @@ tsdb_meta_fini(struct tsdb_meta *m)
 {
     json_free(&m->tree);
     free(m->sources);
+    free(m->label_storage);
     free(m->files);
     free(m->segments);
-    free(m->label_storage);
     *m = (struct tsdb_meta){0};
-}
-
-/* The member as an object to be changed, made when it is not there. */
-static struct json *
-object_member(struct json *parent, const char *key)
-{
-    if (!json_is_object(json_get(parent, key))) {
-        struct json *made = json_new_object();
-        json_set(parent, key, &made);
-    }
-    return json_get(parent, key);
-}
-
-static bool
-put_labels(struct json *thanos, struct tsdb_labels external, size_t had, struct err *err)
-{
-    struct json *labels = object_member(thanos, "labels");
-    if (had + external.len == 0)
-        return err_set(err, ERR_INVALID,
-                       "no external labels: a block without them is refused by readers");
-    for (size_t i = 0; i < external.len; i++) {
-        CLEANUP(xfree) char *name = xasprintf("%.*s", BYTES_FMT(external.at[i].name));
-        CLEANUP(xfree) char *value = xasprintf("%.*s", BYTES_FMT(external.at[i].value));
-        json_set_text(labels, name, value);
-    }
-    return true;
-}
-
-static int
-by_path(const void *a, const void *b)
-{
-    const struct tsdb_meta_file *x = a;
-    const struct tsdb_meta_file *y = b;
-    return strcmp(x->rel_path, y->rel_path);
-}
-
-static void
-append_file(struct json *files, const struct tsdb_meta_file *f)
-{
-    struct json *member = json_new_object();
-    json_set_text(member, "rel_path", f->rel_path);
-    if (f->size >= 0)
-        json_set_i64(member, "size_bytes", f->size);
-    if (f->sha256 != NULL) {
-        struct json *hash = json_new_object();
-        json_set_text(hash, "hashFunc", "SHA256");
-        json_set_text(hash, "value", f->sha256);
-        json_set(member, "hash", &hash);
-    }
-    json_append(files, &member);
-}
-
-/* "files" and "segment_files", both sorted by path. */
-static void
-put_files(struct json *thanos, const struct tsdb_meta_thanos *t)
-{
-    static const char chunks[] = TSDB_BLOCK_PATH_CHUNKS "/";
-    size_t count = t->file_count + 1;
-    CLEANUP(xfree) struct tsdb_meta_file *sorted = xcalloc(count, sizeof *sorted);
-    for (size_t i = 0; i < t->file_count; i++)
-        sorted[i] = t->files[i];
-    sorted[t->file_count] =
-        (struct tsdb_meta_file){.rel_path = TSDB_BLOCK_PATH_META, .size = -1};
-    qsort(sorted, count, sizeof *sorted, by_path);
-    struct json *files = json_new_array();
-    struct json *segments = json_new_array();
-    for (size_t i = 0; i < count; i++) {
-        append_file(files, &sorted[i]);
-        if (strncmp(sorted[i].rel_path, chunks, sizeof chunks - 1) == 0)
-            json_append_text(segments, sorted[i].rel_path + sizeof chunks - 1);
-    }
-    json_set(thanos, "segment_files", &segments);
-    json_set(thanos, "files", &files);
-}
-
-bool
-tsdb_meta_print_with_thanos(const struct tsdb_meta *m,
-                            const struct tsdb_meta_thanos *t, struct buf *out,
-                            struct err *err)
-{
-    CLEANUP(buf_fini) struct buf text = {0};
-    CLEANUP(json_free) struct json *copy = NULL;
-    char upload_time[CLOCK_RFC3339_SIZE];
-    json_print(m->tree, 0, &text);
-    if (!json_parse(buf_bytes(&text), TSDB_META_MAX_BYTES, &copy, err))
-        return err_wrap(err, "meta.json");
-    struct json *thanos = object_member(copy, "thanos");
-    json_set_i64(thanos, "version", THANOS_VERSION);
-    if (!put_labels(thanos, t->external, m->external.len, err))
-        return false;
-    json_set_i64(object_member(thanos, "downsample"), "resolution", m->resolution_ms);
-    json_set_text(thanos, "source", t->source);
-    put_files(thanos, t);
-    object_member(thanos, "index_stats");
-    clock_rfc3339(t->upload_time_ns, upload_time);
-    json_set_text(thanos, "upload_time", upload_time);
-    json_print(copy, TAB_INDENT, out);
-    return buf_ok(out, err);
 }
