@@ -1,174 +1,194 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Answers are written by hand: the size of every message is computed first, so that
+ * chunk bytes are copied once, from where they were fetched to the frame. As proto3
+ * demands, a field that has its zero value is not written. */
 #include "common/wire/remote_read.h"
 
-#include <remote_read.pb-c.h>
+#include <inttypes.h>
 
 #include "common/codec/crc32c.h"
 #include "common/codec/varint.h"
+#include "remote_read.pb-c.h"
 
+enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2 };
+
+/* Field numbers, as in remote_read.proto. */
 enum {
-    /* Protobuf tags: field number << 3 | wire type. */
-    TAG_VARINT = 0,
-    TAG_FIXED64 = 1,
-    TAG_BYTES = 2,
-    LABEL_NAME = 1 << 3 | TAG_BYTES,
-    LABEL_VALUE = 2 << 3 | TAG_BYTES,
-    CHUNK_MIN_TIME = 1 << 3 | TAG_VARINT,
-    CHUNK_MAX_TIME = 2 << 3 | TAG_VARINT,
-    CHUNK_TYPE = 3 << 3 | TAG_VARINT,
-    CHUNK_DATA = 4 << 3 | TAG_BYTES,
-    SERIES_LABELS = 1 << 3 | TAG_BYTES,
-    SERIES_CHUNKS = 2 << 3 | TAG_BYTES,
-    SERIES_SAMPLES = 2 << 3 | TAG_BYTES,
-    RESPONSE_SERIES = 1 << 3 | TAG_BYTES,
-    RESPONSE_QUERY_INDEX = 2 << 3 | TAG_VARINT,
-    RESULT_SERIES = 1 << 3 | TAG_BYTES,
-    RESPONSE_RESULTS = 1 << 3 | TAG_BYTES,
-    SAMPLE_VALUE = 1 << 3 | TAG_FIXED64,
-    SAMPLE_TIME = 2 << 3 | TAG_VARINT,
-    TAG_SIZE = 1
+    LABEL_NAME = 1,
+    LABEL_VALUE = 2,
+    RESPONSE_RESULTS = 1,
+    RESULT_SERIES = 1,
+    SERIES_LABELS = 1,
+    SERIES_SAMPLES = 2,
+    SAMPLE_VALUE = 1,
+    SAMPLE_T = 2,
+    FRAME_SERIES = 1,
+    FRAME_QUERY_INDEX = 2,
+    CHUNKED_LABELS = 1,
+    CHUNKED_CHUNKS = 2,
+    CHUNK_MINT = 1,
+    CHUNK_MAXT = 2,
+    CHUNK_ENCODING = 3,
+    CHUNK_DATA = 4
 };
 
-/* protobuf-c asks for memory through this; the arena frees it. */
+/* Every field number above is below 16. */
+enum { TAG_SIZE = 1, CRC_SIZE = 4, DOUBLE_SIZE = 8 };
+
 static void *
-take_memory(void *arena, size_t size)
+alloc_in_arena(void *arena, size_t size)
 {
     return arena_alloc(arena, size);
 }
 
+/* The arena is released as a whole. */
 static void
-leave_memory(void *arena, void *at)
+free_nothing(void *arena, void *pointer)
 {
-    (void)arena;
-    (void)at;
+    (void)arena, (void)pointer;
 }
 
 static struct bytes
-bytes_of_field(ProtobufCBinaryData field)
+text_of(const ProtobufCBinaryData *data)
 {
-    return bytes_of(field.data, field.len);
+    return bytes_of(data->data, data->len);
 }
 
 static bool
-convert_matchers(struct wire_query *q, const Wire__Query *in, struct arena *arena,
+convert_matchers(struct wire_query *to, const Wirepb__Query *from, struct arena *arena,
                  struct err *err)
 {
-    struct wire_matcher *at = arena_calloc(arena, in->n_matchers, sizeof *at);
-    if (at == NULL)
+    struct wire_matcher *matchers =
+        arena_calloc(arena, from->n_matchers, sizeof *matchers);
+    if (matchers == NULL)
         return arena_ok(arena, err);
-    for (size_t i = 0; i < in->n_matchers; i++) {
-        const Wire__LabelMatcher *m = in->matchers[i];
-        if (m->type < TSDB_MATCH_EQ || m->type > TSDB_MATCH_NRE)
-            return err_set(err, ERR_INVALID, "matcher of unknown type %d", (int)m->type);
-        at[i] = (struct wire_matcher){(enum tsdb_matcher_type)m->type,
-                                      bytes_of_field(m->name), bytes_of_field(m->value)};
+    for (size_t i = 0; i < from->n_matchers; i++) {
+        const Wirepb__LabelMatcher *m = from->matchers[i];
+        if ((unsigned)m->type > TSDB_MATCH_NRE)
+            return err_set(err, ERR_INVALID, "matcher of unknown type %d",
+                           (int)m->type);
+        matchers[i].type = (enum tsdb_matcher_type)m->type;
+        matchers[i].name = text_of(&m->name);
+        matchers[i].value = text_of(&m->value);
     }
-    q->matchers = at;
-    q->matcher_count = in->n_matchers;
+    to->matcher_count = from->n_matchers;
+    to->matchers = matchers;
     return true;
 }
 
 static bool
-convert_query(struct wire_query *q, const Wire__Query *in, struct arena *arena,
+convert_query(struct wire_query *to, const Wirepb__Query *from, struct arena *arena,
               struct err *err)
 {
-    q->start_ms = in->start_timestamp_ms;
-    q->end_ms = in->end_timestamp_ms;
-    if (in->hints != NULL)
-        q->hints = (struct wire_hints){
-            .present = true,
-            .step_ms = in->hints->step_ms,
-            .start_ms = in->hints->start_ms,
-            .end_ms = in->hints->end_ms,
-            .range_ms = in->hints->range_ms,
-            .func = bytes_of_field(in->hints->func),
-        };
-    return convert_matchers(q, in, arena, err);
+    const Wirepb__ReadHints *hints = from->hints;
+    to->start_ms = from->start_ms;
+    to->end_ms = from->end_ms;
+    if (hints != NULL)
+        to->hints = (struct wire_hints){.present = true,
+                                        .step_ms = hints->step_ms,
+                                        .start_ms = hints->start_ms,
+                                        .end_ms = hints->end_ms,
+                                        .range_ms = hints->range_ms,
+                                        .func = text_of(&hints->func)};
+    return convert_matchers(to, from, arena, err);
 }
 
-/* The first type of the client's list that is known here; no list means samples. */
 static bool
-negotiate(struct wire_read_request *out, const Wire__ReadRequest *in, struct err *err)
+negotiate(const Wirepb__ReadRequest *from, enum wire_response_type *response,
+          struct err *err)
 {
-    out->response = WIRE_SAMPLES;
-    if (in->n_accepted_response_types == 0)
+    *response = WIRE_SAMPLES;
+    if (from->n_accepted == 0)
         return true;
-    for (size_t i = 0; i < in->n_accepted_response_types; i++) {
-        int32_t type = in->accepted_response_types[i];
-        if (type != WIRE_SAMPLES && type != WIRE_STREAMED_CHUNKS)
-            continue;
-        out->response = (enum wire_response_type)type;
-        return true;
+    for (size_t i = 0; i < from->n_accepted; i++) {
+        *response = (enum wire_response_type)from->accepted[i];
+        if (*response == WIRE_SAMPLES || *response == WIRE_STREAMED_CHUNKS)
+            return true;
     }
-    return err_set(err, ERR_INVALID,
-                   "none of the %zu accepted response types is known here: send SAMPLES "
-                   "(0) or STREAMED_XOR_CHUNKS (1)",
-                   in->n_accepted_response_types);
+    return err_set(err, ERR_INVALID, "none of the accepted response types is known");
 }
 
 bool
 wire_read_request_parse(struct wire_read_request *request, struct bytes body,
                         struct arena *arena, struct err *err)
 {
-    ProtobufCAllocator allocator = {take_memory, leave_memory, arena};
-    struct wire_read_request out = {0};
-    const Wire__ReadRequest *in =
-        wire__read_request__unpack(&allocator, body.len, body.at);
-    if (in == NULL) {
-        if (!arena_ok(arena, err))
-            return false;
-        return err_set(err, ERR_INVALID, "%zu bytes are not a ReadRequest message",
-                       body.len);
-    }
-    struct wire_query *queries = arena_calloc(arena, in->n_queries, sizeof *queries);
+    ProtobufCAllocator allocator = {alloc_in_arena, free_nothing, arena};
+    const Wirepb__ReadRequest *from =
+        wirepb__read_request__unpack(&allocator, body.len, body.at);
+    if (!arena_ok(arena, err))
+        return false;
+    if (from == NULL)
+        return err_set(err, ERR_INVALID, "%zu bytes are no ReadRequest", body.len);
+    struct wire_read_request parsed = {.query_count = from->n_queries};
+    struct wire_query *queries = arena_calloc(arena, from->n_queries, sizeof *queries);
     if (queries == NULL)
         return arena_ok(arena, err);
-    for (size_t i = 0; i < in->n_queries; i++)
-        if (!convert_query(&queries[i], in->queries[i], arena, err))
+    for (size_t i = 0; i < from->n_queries; i++)
+        if (!convert_query(&queries[i], from->queries[i], arena, err))
             return false;
-    out.queries = queries;
-    out.query_count = in->n_queries;
-    if (!negotiate(&out, in, err))
+    parsed.queries = queries;
+    if (!negotiate(from, &parsed.response, err))
         return false;
-    *request = out;
+    *request = parsed;
     return true;
 }
 
-/* Size of a length-delimited field with its tag. */
+/* Sizes of fields, tag included. */
+
 static uint64_t
-field_size(uint64_t len)
+varint_size(uint64_t v)
+{
+    return v == 0 ? 0 : TAG_SIZE + varint_size_u64(v);
+}
+
+/* A message of len bytes inside another one: written even if it is empty. */
+static uint64_t
+message_size(uint64_t len)
 {
     return TAG_SIZE + varint_size_u64(len) + len;
 }
 
-/* Size of a varint field; one of value 0 is left out. */
 static uint64_t
-number_size(uint64_t value)
+text_size(struct bytes text)
 {
-    return value == 0 ? 0 : TAG_SIZE + varint_size_u64(value);
+    return text.len == 0 ? 0 : message_size(text.len);
 }
 
 static void
-put_field(struct buf *out, uint8_t tag, struct bytes data)
+put_tag(struct buf *out, unsigned field, enum wire_type type)
 {
-    buf_put_u8(out, tag);
-    varint_put_u64(out, data.len);
-    buf_put(out, data);
+    buf_put_u8(out, (uint8_t)(field << 3 | type));
 }
 
 static void
-put_number(struct buf *out, uint8_t tag, uint64_t value)
+put_varint(struct buf *out, unsigned field, uint64_t v)
 {
-    if (value == 0)
+    if (v == 0)
         return;
-    buf_put_u8(out, tag);
-    varint_put_u64(out, value);
+    put_tag(out, field, WIRE_VARINT);
+    varint_put_u64(out, v);
+}
+
+static void
+put_message_head(struct buf *out, unsigned field, uint64_t len)
+{
+    put_tag(out, field, WIRE_LENGTH);
+    varint_put_u64(out, len);
+}
+
+static void
+put_text(struct buf *out, unsigned field, struct bytes text)
+{
+    if (text.len == 0)
+        return;
+    put_message_head(out, field, text.len);
+    buf_put(out, text);
 }
 
 static uint64_t
-label_size(const struct tsdb_label *l)
+label_len(const struct tsdb_label *l)
 {
-    return field_size(l->name.len) + field_size(l->value.len);
+    return text_size(l->name) + text_size(l->value);
 }
 
 static uint64_t
@@ -176,89 +196,84 @@ labels_size(struct tsdb_labels labels)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < labels.len; i++)
-        size += field_size(label_size(&labels.at[i]));
+        size += message_size(label_len(&labels.at[i]));
     return size;
 }
 
 static void
-put_labels(struct buf *out, struct tsdb_labels labels)
+put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
 {
     for (size_t i = 0; i < labels.len; i++) {
-        buf_put_u8(out, SERIES_LABELS);
-        varint_put_u64(out, label_size(&labels.at[i]));
-        put_field(out, LABEL_NAME, labels.at[i].name);
-        put_field(out, LABEL_VALUE, labels.at[i].value);
+        put_message_head(out, field, label_len(&labels.at[i]));
+        put_text(out, LABEL_NAME, labels.at[i].name);
+        put_text(out, LABEL_VALUE, labels.at[i].value);
     }
 }
 
 static uint64_t
-chunk_size(const struct tsdb_timed_chunk *c)
+chunk_len(const struct tsdb_timed_chunk *c)
 {
-    return number_size((uint64_t)c->mint_ms) + number_size((uint64_t)c->maxt_ms) +
-           number_size(c->chunk.encoding) + field_size(c->chunk.data.len);
+    return varint_size((uint64_t)c->mint_ms) + varint_size((uint64_t)c->maxt_ms) +
+           varint_size(c->chunk.encoding) + text_size(c->chunk.data);
 }
 
 static void
 put_chunk(struct buf *out, const struct tsdb_timed_chunk *c)
 {
-    buf_put_u8(out, SERIES_CHUNKS);
-    varint_put_u64(out, chunk_size(c));
-    put_number(out, CHUNK_MIN_TIME, (uint64_t)c->mint_ms);
-    put_number(out, CHUNK_MAX_TIME, (uint64_t)c->maxt_ms);
-    put_number(out, CHUNK_TYPE, c->chunk.encoding);
-    put_field(out, CHUNK_DATA, c->chunk.data);
+    put_message_head(out, CHUNKED_CHUNKS, chunk_len(c));
+    put_varint(out, CHUNK_MINT, (uint64_t)c->mint_ms);
+    put_varint(out, CHUNK_MAXT, (uint64_t)c->maxt_ms);
+    put_varint(out, CHUNK_ENCODING, c->chunk.encoding);
+    put_text(out, CHUNK_DATA, c->chunk.data);
 }
 
 static uint64_t
-series_size(struct tsdb_labels labels, const struct tsdb_timed_chunk *chunks,
-            size_t count)
+chunked_series_len(struct tsdb_labels labels, const struct tsdb_timed_chunk *chunks,
+                   size_t count)
 {
-    uint64_t size = labels_size(labels);
+    uint64_t len = labels_size(labels);
     for (size_t i = 0; i < count; i++)
-        size += field_size(chunk_size(&chunks[i]));
-    return size;
+        len += message_size(chunk_len(&chunks[i]));
+    return len;
 }
 
 static uint64_t
-message_size(size_t query_index, uint64_t series)
+frame_len(size_t query_index, uint64_t series_len)
 {
-    return field_size(series) + number_size(query_index);
+    return message_size(series_len) + varint_size(query_index);
 }
 
 uint64_t
 wire_frame_size(size_t query_index, struct tsdb_labels labels,
                 const struct tsdb_timed_chunk *chunks, size_t count)
 {
-    uint64_t message = message_size(query_index, series_size(labels, chunks, count));
-    return varint_size_u64(message) + sizeof(uint32_t) + message;
+    uint64_t len = frame_len(query_index, chunked_series_len(labels, chunks, count));
+    return varint_size_u64(len) + CRC_SIZE + len;
 }
 
 void
 wire_frame_put(size_t query_index, struct tsdb_labels labels,
                const struct tsdb_timed_chunk *chunks, size_t count, struct buf *out)
 {
-    uint64_t series = series_size(labels, chunks, count);
-    uint64_t message = message_size(query_index, series);
-    if (buf_reserve(out, VARINT_MAX_BYTES + sizeof(uint32_t) + message) == NULL)
+    uint64_t series_len = chunked_series_len(labels, chunks, count);
+    uint64_t len = frame_len(query_index, series_len);
+    if (buf_reserve(out, varint_size_u64(len) + CRC_SIZE + len) == NULL)
         return;
-    varint_put_u64(out, message);
+    varint_put_u64(out, len);
     size_t crc_at = out->len;
-    buf_put_be32(out, 0);
-    buf_put_u8(out, RESPONSE_SERIES);
-    varint_put_u64(out, series);
-    put_labels(out, labels);
+    buf_put_be32(out, 0); /* not known yet */
+    put_message_head(out, FRAME_SERIES, series_len);
+    put_labels(out, CHUNKED_LABELS, labels);
     for (size_t i = 0; i < count; i++)
         put_chunk(out, &chunks[i]);
-    put_number(out, RESPONSE_QUERY_INDEX, query_index);
-    size_t begin = crc_at + sizeof(uint32_t);
-    be32_store(out->at + crc_at,
-               crc32c(bytes_of(out->at + begin, out->len - begin)));
+    put_varint(out, FRAME_QUERY_INDEX, query_index);
+    be32_store(out->at + crc_at, crc32c(bytes_of(out->at + crc_at + CRC_SIZE, len)));
 }
 
 void
 wire_samples_init(struct wire_samples *w, struct buf *out, struct budget *budget)
 {
-    w->out = out;
+    *w = (struct wire_samples){.out = out};
     buf_init(&w->result, budget);
 }
 
@@ -275,35 +290,33 @@ wire_samples_begin(struct wire_samples *w)
 }
 
 static uint64_t
-sample_size(const struct tsdb_sample *s)
+sample_len(const struct tsdb_sample *s)
 {
-    return (s->value_bits == 0 ? 0 : TAG_SIZE + sizeof(uint64_t)) +
-           number_size((uint64_t)s->t_ms);
+    /* By its bits: a negative zero is not the zero value. */
+    return (s->value_bits == 0 ? 0 : TAG_SIZE + DOUBLE_SIZE) +
+           varint_size((uint64_t)s->t_ms);
 }
 
-/* Values are little-endian, as protobuf has them; +0.0 is left out, -0.0 is not. */
 static void
 put_sample(struct buf *out, const struct tsdb_sample *s)
 {
-    buf_put_u8(out, SERIES_SAMPLES);
-    varint_put_u64(out, sample_size(s));
+    put_message_head(out, SERIES_SAMPLES, sample_len(s));
     if (s->value_bits != 0) {
-        buf_put_u8(out, SAMPLE_VALUE);
-        buf_put(out, bytes_of(&s->value_bits, sizeof s->value_bits));
+        put_tag(out, SAMPLE_VALUE, WIRE_FIXED64);
+        buf_put_be64(out, __builtin_bswap64(s->value_bits)); /* little-endian */
     }
-    put_number(out, SAMPLE_TIME, (uint64_t)s->t_ms);
+    put_varint(out, SAMPLE_T, (uint64_t)s->t_ms);
 }
 
 void
 wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
                  const struct tsdb_sample *samples, size_t count)
 {
-    uint64_t size = labels_size(labels);
+    uint64_t len = labels_size(labels);
     for (size_t i = 0; i < count; i++)
-        size += field_size(sample_size(&samples[i]));
-    buf_put_u8(&w->result, RESULT_SERIES);
-    varint_put_u64(&w->result, size);
-    put_labels(&w->result, labels);
+        len += message_size(sample_len(&samples[i]));
+    put_message_head(&w->result, RESULT_SERIES, len);
+    put_labels(&w->result, SERIES_LABELS, labels);
     for (size_t i = 0; i < count; i++)
         put_sample(&w->result, &samples[i]);
 }
@@ -311,8 +324,7 @@ wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
 bool
 wire_samples_end(struct wire_samples *w, struct err *err)
 {
-    if (!buf_ok(&w->result, err))
-        return false;
-    put_field(w->out, RESPONSE_RESULTS, buf_bytes(&w->result));
-    return buf_ok(w->out, err);
+    put_message_head(w->out, RESPONSE_RESULTS, w->result.len);
+    buf_put(w->out, buf_bytes(&w->result));
+    return buf_ok(&w->result, err) && buf_ok(w->out, err);
 }
