@@ -260,7 +260,9 @@ yaml_parse(struct bytes text, size_t limit, struct yaml **out, struct err *err)
     if (yaml_parser_initialize(&parser) == 0)
         return err_set(err, ERR_NOMEM, "no memory for a YAML parser");
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, text.at, text.len);
+    /* The library aborts on NULL, which is where an empty slice may point. */
+    const uint8_t *at = text.len > 0 ? text.at : (const uint8_t *)"";
+    yaml_parser_set_input_string(&parser, at, text.len);
     while (!b.done)
         if (!next_event(&b, &parser, err))
             return false;
