@@ -23,7 +23,7 @@ sidecar_block_meta_read(struct tsdb_meta *meta, const char *block_directory,
     char *path = xasprintf("%s/%s", block_directory, TSDB_BLOCK_PATH_META);
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(tsdb_meta_fini) struct tsdb_meta parsed = {0};
-    if (!file_read_all(path, TSDB_META_MAX_BYTES, &text, err))
+    if (!file_read_all(path, SIDECAR_META_MAX_BYTES, &text, err))
         return false;
     if (!tsdb_meta_parse(&parsed, buf_bytes(&text), err)) {
         err->code = ERR_CORRUPT;

@@ -11,6 +11,10 @@
 #include "common/tsdb/meta.h"
 #include "common/tsdb/ulid.h"
 
+/* A meta.json of Prometheus has some hundred bytes, and 60 more for each block that a
+ * compaction put into it. */
+enum { SIDECAR_META_MAX_BYTES = 4 * 1024 * 1024 };
+
 struct sidecar_block {
     struct tsdb_ulid id;
     int64_t mint_ms;

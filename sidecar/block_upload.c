@@ -127,8 +127,8 @@ find_committed(struct shipment *s, struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(xfree) char *key = key_of(s, TSDB_BLOCK_PATH_META);
-    struct objstore_call call = call_for(s, TSDB_META_MAX_BYTES);
-    if (objstore_get(s->how->bucket, &call, bytes_of_str(key), TSDB_META_MAX_BYTES,
+    struct objstore_call call = call_for(s, SIDECAR_META_MAX_BYTES);
+    if (objstore_get(s->how->bucket, &call, bytes_of_str(key), SIDECAR_META_MAX_BYTES,
                      &text, err))
         return compare_meta(s, buf_bytes(&text), err);
     return err->code == ERR_NOT_FOUND;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "common/base/xmalloc.h"
+#include "sidecar/block_check.h"
+#include "tests/unit/sidecar/fixture.h"
+
+static bool
+check(const char *directory, struct err *err)
+{
+    CLEANUP(sidecar_block_files_fini) struct sidecar_block_files files = {0};
+    return sidecar_block_files_read(&files, directory, err) &&
+           sidecar_block_check(directory, &files, err);
+}
+
+static void
+accepts_a_written_block(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    if (!check(directory, &err))
+        fail_msg("%s", err.text);
+}
+
+static void
+finds_a_damaged_byte(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *rel_path;
+        long at;
+        enum err_code code;
+    } cases[] = {
+        {"index", 0, ERR_CORRUPT},         /* magic */
+        {"index", 4, ERR_UNSUPPORTED},     /* version */
+        {"index", 6, ERR_CORRUPT},         /* length of the symbol table */
+        {"index", 20, ERR_CORRUPT},        /* a symbol */
+        {"index", -1, ERR_CORRUPT},        /* checksum of the table of contents */
+        {"index", -30, ERR_CORRUPT},       /* the table of contents */
+        {"index", -52 - 6, ERR_CORRUPT},   /* the postings offset table */
+        {"chunks/000001", 0, ERR_CORRUPT}, /* magic */
+        {"chunks/000002", 3, ERR_CORRUPT},
+    };
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        CLEANUP(xfree) char *path = fixture_path(f->tsdb, &id, cases[i].rel_path);
+        fixture_flip(path, cases[i].at);
+        if (check(directory, &err))
+            fail_msg("%s at %ld: not found", cases[i].rel_path, cases[i].at);
+        assert_int_equal(err.code, cases[i].code);
+        assert_non_null(strstr(err.text, cases[i].rel_path));
+        fixture_flip(path, cases[i].at);
+    }
+    struct err err;
+    assert_true(check(directory, &err));
+}
+
+static void
+finds_a_cut_file(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const files[] = {"index", "chunks/000001"};
+    static const off_t sizes[] = {0, 3, 60};
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    struct err err;
+    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, files[0]);
+    for (size_t i = ARRAY_LEN(sizes); i-- > 0;) {
+        assert_int_equal(truncate(index, sizes[i]), 0);
+        assert_false(check(directory, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
+    CLEANUP(xfree) char *segment = fixture_path(f->tsdb, &id, files[1]);
+    assert_int_equal(truncate(segment, sizes[1]), 0);
+    assert_false(check(directory, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+}
+
+static void
+finds_missing_files(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
+    assert_int_equal(unlink(index), 0);
+    assert_false(check(directory, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+#define CASE(name) \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(accepts_a_written_block),
+        CASE(finds_a_damaged_byte),
+        CASE(finds_a_cut_file),
+        CASE(finds_missing_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
+#include "common/tsdb/meta.h"
+#include "sidecar/block_upload.h"
+#include "tests/support/faulty_bucket.h"
+#include "tests/unit/sidecar/fixture.h"
+
+static bool
+upload_as(struct fixture *f, const struct tsdb_ulid *id,
+          const struct sidecar_block_upload *how, struct err *err)
+{
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, id, "");
+    return sidecar_block_upload(how, directory, id, err);
+}
+
+static bool
+upload(struct fixture *f, const struct tsdb_ulid *id, struct err *err)
+{
+    struct sidecar_block_upload how = {.bucket = f->bucket, .labels = fixture_labels};
+    return upload_as(f, id, &how, err);
+}
+
+static void
+must_upload(struct fixture *f, const struct tsdb_ulid *id)
+{
+    struct err err;
+    if (!upload(f, id, &err))
+        fail_msg("%s", err.text);
+}
+
+static void
+ships_every_byte(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+    assert_false(fixture_has(f->bucket_dir, &id, "tombstones"));
+}
+
+/* Each row breaks one call of the shipment. No row may leave a meta.json, except where
+ * meta.json itself has been stored; and after healing the block must arrive whole. */
+static void
+leaves_no_meta_when_a_call_fails(void **state)
+{
+    struct fixture *f = *state;
+    static const struct faulty_rule rules[] = {
+        {.ops = FAULTY_PUT, .part = "chunks/000001", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_PUT, .part = "chunks/000002", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_PUT, .part = "chunks/000002", .how = FAULTY_LOSE},
+        {.ops = FAULTY_PUT, .part = "chunks/000002", .how = FAULTY_TRUNCATE},
+        {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_LOSE},
+        {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_TRUNCATE},
+        {.ops = FAULTY_HEAD, .part = "index", .first = 1, .how = FAULTY_REFUSE},
+        {.ops = FAULTY_HEAD, .part = "index", .first = 2, .how = FAULTY_REFUSE},
+        {.ops = FAULTY_GET, .part = "meta.json", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_PUT, .part = "meta.json", .how = FAULTY_REFUSE},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
+        struct err err;
+        struct tsdb_ulid id = fixture_block(f->tsdb, i, 1);
+        faulty_bucket_add(f->bucket, rules[i]);
+        assert_false(upload(f, &id, &err));
+        assert_non_null(strstr(err.text, tsdb_ulid_print(&id).text));
+        assert_false(fixture_has(f->bucket_dir, &id, "meta.json"));
+        faulty_bucket_heal(f->bucket);
+        must_upload(f, &id);
+        fixture_assert_shipped(f, f->tsdb, &id);
+    }
+}
+
+static void
+leaves_no_meta_when_index_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                      .part = "index",
+                                                      .code = ERR_THROTTLED});
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_THROTTLED);
+    assert_true(fixture_has(f->bucket_dir, &id, "chunks/000001"));
+    assert_false(fixture_has(f->bucket_dir, &id, "index"));
+    assert_false(fixture_has(f->bucket_dir, &id, "meta.json"));
+}
+
+static void
+takes_a_lost_answer_about_meta_for_success_later(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                      .part = "meta.json",
+                                                      .how = FAULTY_LOSE});
+    assert_false(upload(f, &id, &err));
+    faulty_bucket_heal(f->bucket);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+}
+
+static void
+names_an_object_that_arrived_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                      .part = "index",
+                                                      .how = FAULTY_TRUNCATE});
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "index arrived with"));
+}
+
+static void
+sends_nothing_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    unsigned puts = faulty_bucket_calls(f->bucket, FAULTY_PUT);
+    must_upload(f, &id);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_PUT), puts);
+}
+
+static void
+sends_again_what_has_another_size(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    CLEANUP(xfree) char *index = fixture_path(f->bucket_dir, &id, "index");
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    fixture_write(index, "cut by an earlier run");
+    assert_int_equal(unlink(meta), 0);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+}
+
+static void
+restores_an_object_behind_a_meta(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    CLEANUP(xfree) char *index = fixture_path(f->bucket_dir, &id, "index");
+    assert_int_equal(unlink(index), 0);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+}
+
+static void
+refuses_another_block_under_the_id(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    static const struct tsdb_label other[] = {{BYTES("cluster"), BYTES("us1")}};
+    struct sidecar_block_upload how = {.bucket = f->bucket, .labels = {other, 1}};
+    must_upload(f, &id);
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "external labels"));
+    fixture_assert_shipped(f, f->tsdb, &id);
+    fixture_write(meta, "{}");
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+}
+
+static void
+refuses_empty_labels(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct sidecar_block_upload how = {.bucket = f->bucket};
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_ANY), 0);
+}
+
+static void
+refuses_a_broken_block(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
+    fixture_flip(index, -20);
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_ANY), 0);
+}
+
+static void
+writes_hashes_when_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct sidecar_block_upload how = {
+        .bucket = f->bucket, .labels = fixture_labels, .hash_sha256 = true};
+    assert_true(upload_as(f, &id, &how, &err));
+    CLEANUP(xfree) char *index_path = fixture_path(f->tsdb, &id, "index");
+    CLEANUP(xfree) char *meta_path = fixture_path(f->bucket_dir, &id, "meta.json");
+    CLEANUP(buf_fini) struct buf index = fixture_read(index_path);
+    CLEANUP(buf_fini) struct buf meta = fixture_read(meta_path);
+    uint8_t digest[DIGEST_SHA256_SIZE];
+    char hex[2 * DIGEST_SHA256_SIZE + 1];
+    digest_sha256(buf_bytes(&index), digest);
+    digest_hex(bytes_of(digest, sizeof digest), hex);
+    assert_non_null(strstr(buf_text(&meta), hex));
+    assert_non_null(strstr(buf_text(&meta), "\"hashFunc\""));
+}
+
+static void
+stops_when_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct cancel cancel = {0};
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct sidecar_block_upload how = {
+        .bucket = f->bucket, .labels = fixture_labels, .cancel = &cancel};
+    cancel_raise(&cancel);
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+    assert_false(fixture_has(f->bucket_dir, &id, "meta.json"));
+}
+
+#define CASE(name) \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(ships_every_byte),
+        CASE(leaves_no_meta_when_a_call_fails),
+        CASE(leaves_no_meta_when_index_fails),
+        CASE(takes_a_lost_answer_about_meta_for_success_later),
+        CASE(names_an_object_that_arrived_cut),
+        CASE(sends_nothing_twice),
+        CASE(sends_again_what_has_another_size),
+        CASE(restores_an_object_behind_a_meta),
+        CASE(refuses_another_block_under_the_id),
+        CASE(refuses_empty_labels),
+        CASE(refuses_a_broken_block),
+        CASE(writes_hashes_when_asked),
+        CASE(stops_when_cancelled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

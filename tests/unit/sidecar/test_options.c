@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "sidecar/options.h"
+
+enum { ARGS_MAX = 8 };
+
+/* args ends with NULL. */
+static enum app_flags_result
+parse(struct sidecar_options *o, const char *const *args, struct err *err)
+{
+    char *argv[ARGS_MAX + 2] = {(char *)"blockhouse-sidecar"};
+    int argc = 1;
+    for (; *args != NULL; args++)
+        argv[argc++] = (char *)*args;
+    return sidecar_options_parse(o, argc, argv, err);
+}
+
+static void
+has_the_defaults_of_thanos(void **state)
+{
+    (void)state;
+    struct err err;
+    struct sidecar_options o;
+    assert_int_equal(parse(&o, (const char *const[]){NULL}, &err), APP_FLAGS_OK);
+    assert_string_equal(o.http_address, "0.0.0.0:10902");
+    assert_int_equal(o.http_grace_period_ns, 120 * CLOCK_NS_PER_S);
+    assert_string_equal(o.tsdb_path, "./data");
+    assert_string_equal(o.prometheus_url, "http://localhost:9090");
+    assert_int_equal(o.ready_timeout_ns, 600 * CLOCK_NS_PER_S);
+    assert_int_equal(o.get_config_interval_ns, 30 * CLOCK_NS_PER_S);
+    assert_int_equal(o.get_config_timeout_ns, 30 * CLOCK_NS_PER_S);
+    assert_string_equal(o.objstore_config, "");
+    assert_string_equal(o.objstore_config_file, "");
+    assert_false(o.upload_compacted);
+    assert_string_equal(o.meta_file_name, "thanos.shipper.json");
+    assert_false(o.hash_sha256);
+    assert_int_equal(o.level, LOG_LEVEL_INFO);
+    assert_int_equal(o.format, LOG_FORMAT_LOGFMT);
+    assert_int_equal(o.shutdown_deadline_ns, 25 * CLOCK_NS_PER_S);
+}
+
+static void
+understands_values(void **state)
+{
+    (void)state;
+    struct err err;
+    struct sidecar_options o;
+    char *argv[] = {
+        "sidecar",           "--hash-func=SHA256",         "--log.level",      "debug",
+        "--log.format=json", "--shipper.upload-compacted", "--tsdb.path=/tmp", NULL};
+    assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
+    assert_true(o.hash_sha256);
+    assert_true(o.upload_compacted);
+    assert_int_equal(o.level, LOG_LEVEL_DEBUG);
+    assert_int_equal(o.format, LOG_FORMAT_JSON);
+    assert_string_equal(o.tsdb_path, "/tmp");
+}
+
+static void
+names_the_flag_with_a_wrong_value(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argument;
+        const char *named;
+    } cases[] = {
+        {"--log.level=loud", "log.level"},
+        {"--log.format=xml", "log.format"},
+        {"--hash-func=MD5", "hash-func"},
+        {"--prometheus.url=localhost:9090", "prometheus.url"},
+        {"--tsdb.path=", "tsdb.path"},
+        {"--shipper.meta-file-name=../x", "shipper.meta-file-name"},
+        {"--shipper.meta-file-name=", "shipper.meta-file-name"},
+        {"--prometheus.get_config_interval=0s", "prometheus.get_config_interval"},
+        {"--prometheus.get_config_timeout=30", "prometheus.get_config_timeout"},
+        {"--no-such-flag", "no-such-flag"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        struct sidecar_options o;
+        static const char *const args[] = {
+            "--hash-func=SHA256",
+            "--log.level",
+            "debug",
+            "--log.format=json",
+            "--tsdb.path=/tmp",
+            "--shipper.upload-compacted",
+            NULL,
+        };
+        assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
+        assert_true(o.hash_sha256);
+        assert_true(o.upload_compacted);
+        assert_int_equal(o.level, LOG_LEVEL_DEBUG);
+        assert_int_equal(o.format, LOG_FORMAT_JSON);
+        assert_string_equal(o.tsdb_path, "/tmp");
+    }
+
+    static void names_the_flag_with_a_wrong_value(void **state)
+    {
+        (void)state;
+        static const struct {
+            const char *argument;
+            const char *named;
+        } cases[] = {
+            {"--log.level=loud", "log.level"},
+            {"--log.format=xml", "log.format"},
+            {"--hash-func=MD5", "hash-func"},
+            {"--prometheus.url=localhost:9090", "prometheus.url"},
+            {"--tsdb.path=", "tsdb.path"},
+            {"--shipper.meta-file-name=../x", "shipper.meta-file-name"},
+            {"--shipper.meta-file-name=", "shipper.meta-file-name"},
+            {"--prometheus.get_config_interval=0s", "prometheus.get_config_interval"},
+            {"--prometheus.get_config_timeout=30", "prometheus.get_config_timeout"},
+            {"--no-such-flag", "no-such-flag"},
+        };
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            struct err err = {0};
+            struct sidecar_options o;
+            const char *const args[] = {cases[i].argument, NULL};
+            assert_int_equal(parse(&o, args, &err), APP_FLAGS_USAGE);
+            assert_non_null(strstr(err.text, cases[i].named));
+        }
+    }
+
+    int main(void)
+    {
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(has_the_defaults_of_thanos),
+            cmocka_unit_test(understands_values),
+            cmocka_unit_test(names_the_flag_with_a_wrong_value),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+    }

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/xmalloc.h"
+#include "sidecar/block_pin.h"
+#include "sidecar/shipper.h"
+#include "sidecar/shipper_state.h"
+#include "tests/support/faulty_bucket.h"
+#include "tests/unit/sidecar/fixture.h"
+
+/* One process of the sidecar: as many as a test likes, one after the other. */
+struct run {
+    struct fixture *f;
+    struct metrics_registry *metrics;
+    struct sidecar_shipper *shipper;
+    struct tsdb_labels labels;
+    bool upload_compacted;
+};
+
+static struct sidecar_ext_labels
+labels_of(void *arg)
+{
+    const struct run *r = arg;
+    return sidecar_ext_labels_copy(r->labels);
+}
+
+static void
+begin(struct run *r)
+{
+    r->metrics = metrics_registry_new();
+    r->shipper = sidecar_shipper_new(&(struct sidecar_shipper_options){
+        .tsdb_path = r->f->tsdb,
+        .state_name = "thanos.shipper.json",
+        .upload_compacted = r->upload_compacted,
+        .bucket = r->f->bucket,
+        .metrics = r->metrics,
+        .labels = labels_of,
+        .labels_arg = r,
+    });
+}
+
+static void
+end(struct run *r)
+{
+    sidecar_shipper_free(&r->shipper);
+    metrics_registry_free(&r->metrics);
+}
+
+static int
+setup(void **state)
+{
+    struct run *r = xcalloc(1, sizeof *r);
+    void *fixture;
+    fixture_setup(&fixture);
+    r->f = fixture;
+    r->labels = fixture_labels;
+    begin(r);
+    *state = r;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct run *r = *state;
+    void *fixture = r->f;
+    clock_unfreeze();
+    end(r);
+    free(r);
+    return fixture_teardown(&fixture);
+}
+
+static void
+pass_ends(struct run *r, bool ok)
+{
+    assert_int_equal(sidecar_shipper_pass(r->shipper), ok);
+}
+
+static void
+assert_metric(struct run *r, const char *name, const char *value)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(xfree) char *line = xasprintf("\n%s %s\n", name, value);
+    metrics_print(r->metrics, &text);
+    if (strstr(buf_text(&text), line) == NULL)
+        fail_msg("%s is not %s in\n%s", name, value, buf_text(&text));
+}
+
+static bool
+is_recorded(const struct run *r, const struct tsdb_ulid *id)
+{
+    struct err err;
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    CLEANUP(sidecar_shipper_state_fini) struct sidecar_shipper_state s = {0};
+    if (!sidecar_shipper_state_load(&s, path, &err))
+        fail_msg("%s", err.text);
+    return sidecar_shipper_state_has(&s, id);
+}
+
+static void
+assert_done(const struct run *r, const struct tsdb_ulid *id)
+{
+    fixture_assert_shipped(r->f, r->f->tsdb, id);
+    assert_true(is_recorded(r, id));
+    assert_false(fixture_has(r->f->pins, id, ""));
+}
+
+static void
+pin(const struct run *r, const struct tsdb_ulid *id)
+{
+    struct err err;
+    bool made;
+    assert_true(sidecar_block_pin(r->f->tsdb, r->f->pins, id, &made, &err));
+}
+
+static void
+ships_all_blocks_once(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid ids[3];
+    for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
+        ids[i] = fixture_block(r->f->tsdb, i, 1);
+    pass_ends(r, true);
+    for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
+        assert_done(r, &ids[i]);
+    assert_metric(r, "thanos_shipper_uploads_total", "3");
+    assert_metric(r, "blockhouse_sidecar_pinned_blocks", "0");
+    unsigned calls = faulty_bucket_calls(r->f->bucket, FAULTY_ANY);
+    pass_ends(r, true);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), calls);
+    assert_metric(r, "thanos_shipper_dir_syncs_total", "2");
+    assert_metric(r, "thanos_shipper_dir_sync_failures_total", "0");
+}
+
+static void
+creates_the_state_file_at_once(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_id(0);
+    pass_ends(r, true);
+    assert_false(is_recorded(r, &id));
+}
+
+static void
+skips_compacted_blocks_unless_asked(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 2);
+    pass_ends(r, true);
+    assert_false(fixture_has(r->f->bucket_dir, &id, "meta.json"));
+    assert_false(is_recorded(r, &id));
+    assert_metric(r, "thanos_shipper_upload_compacted_done", "0");
+    end(r);
+    r->upload_compacted = true;
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &id);
+    assert_metric(r, "thanos_shipper_upload_compacted_done", "1");
+}
+
+static void
+skips_empty_blocks(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(r->f->tsdb, &id, "meta.json");
+    CLEANUP(xfree)
+    char *text = xasprintf("{\"version\":1,\"ulid\":\"%s\",\"minTime\":0,\"maxTime\":1,"
+                           "\"compaction\":{\"level\":1}}",
+                           tsdb_ulid_print(&id).text);
+    fixture_write(meta, text);
+    pass_ends(r, true);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), 0);
+    assert_false(fixture_has(r->f->pins, &id, ""));
+}
+
+static void
+pins_and_waits_without_labels(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    r->labels = (struct tsdb_labels){0};
+    pass_ends(r, true);
+    assert_true(fixture_has(r->f->pins, &id, "index"));
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), 0);
+    assert_metric(r, "blockhouse_sidecar_pinned_blocks", "1");
+    /* Blocks of the fixture last two hours; this one is the second. */
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print(r->metrics, &text);
+    assert_non_null(
+        strstr(buf_text(&text),
+               "blockhouse_sidecar_oldest_unshipped_block_timestamp_seconds 14"));
+    r->labels = fixture_labels;
+    pass_ends(r, true);
+    assert_done(r, &id);
+    assert_metric(r, "blockhouse_sidecar_oldest_unshipped_block_timestamp_seconds",
+                  "0");
+}
+
+static void
+ships_a_block_that_prometheus_has_deleted(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *elsewhere = xasprintf("%s/elsewhere", r->f->root);
+    struct err err;
+    assert_true(file_mkdirs(elsewhere, &err));
+    fixture_block(elsewhere, 1, 1);
+    r->labels = (struct tsdb_labels){0};
+    pass_ends(r, true);
+    fixture_remove(r->f->tsdb, &id);
+    r->labels = fixture_labels;
+    pass_ends(r, true);
+    fixture_assert_shipped(r->f, elsewhere, &id);
+    assert_false(is_recorded(r, &id));
+    assert_false(fixture_has(r->f->pins, &id, ""));
+}
+
+static void
+adopts_pins_of_a_former_run(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid kept = fixture_block(r->f->tsdb, 1, 1);
+    struct tsdb_ulid deleted = fixture_block(r->f->tsdb, 2, 1);
+    pin(r, &kept);
+    pin(r, &deleted);
+    fixture_remove(r->f->tsdb, &deleted);
+    end(r);
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &kept);
+    assert_true(fixture_has(r->f->bucket_dir, &deleted, "meta.json"));
+    assert_false(fixture_has(r->f->pins, &deleted, ""));
+}
+
+/* Killed after the block was recorded, before its pin was removed. */
+static void
+removes_the_pin_of_a_recorded_block(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    pass_ends(r, true);
+    pin(r, &id);
+    end(r);
+    begin(r);
+    unsigned calls = faulty_bucket_calls(r->f->bucket, FAULTY_ANY);
+    pass_ends(r, true);
+    assert_done(r, &id);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), calls);
+}
+
+/* Killed after the commit, before the block was recorded; or the file was lost. */
+static void
+recovers_a_lost_state_from_the_bucket(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    static const char *const broken[] = {"", "{\"version\":7}", "\xff"};
+    pass_ends(r, true);
+    unsigned puts = faulty_bucket_calls(r->f->bucket, FAULTY_PUT);
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+        end(r);
+        fixture_write(path, broken[i]);
+        begin(r);
+        pass_ends(r, true);
+        assert_done(r, &id);
+    }
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_PUT), puts);
+}
+
+static void
+forgets_blocks_that_are_gone(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid gone = fixture_block(r->f->tsdb, 1, 1);
+    struct tsdb_ulid stays = fixture_block(r->f->tsdb, 2, 1);
+    pass_ends(r, true);
+    fixture_remove(r->f->tsdb, &gone);
+    pass_ends(r, true);
+    assert_false(is_recorded(r, &gone));
+    assert_true(is_recorded(r, &stays));
+}
+
+static void
+goes_on_after_a_failed_block(void **state)
+{
+    struct run *r = *state;
+    clock_freeze(CLOCK_NS_PER_S, CLOCK_NS_PER_S);
+    struct tsdb_ulid bad = fixture_block(r->f->tsdb, 1, 1);
+    struct tsdb_ulid good = fixture_block(r->f->tsdb, 2, 1);
+    faulty_bucket_add(
+        r->f->bucket,
+        (struct faulty_rule){.ops = FAULTY_PUT, .part = tsdb_ulid_print(&bad).text});
+    pass_ends(r, false);
+    assert_done(r, &good);
+    assert_false(is_recorded(r, &bad));
+    assert_true(fixture_has(r->f->pins, &bad, "index"));
+    assert_metric(r, "thanos_shipper_upload_failures_total", "1");
+    assert_metric(r, "thanos_shipper_dir_sync_failures_total", "1");
+    assert_metric(r, "blockhouse_sidecar_pinned_blocks", "1");
+    faulty_bucket_heal(r->f->bucket);
+    pass_ends(r, true); /* not due yet */
+    assert_false(is_recorded(r, &bad));
+    int64_t next_ns = sidecar_shipper_next_ns(r->shipper);
+    assert_true(next_ns <= 6 * CLOCK_NS_PER_S);
+    clock_freeze(next_ns, next_ns);
+    pass_ends(r, true);
+    assert_done(r, &bad);
+}
+
+static void
+names_broken_blocks_and_ships_the_others(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid no_meta = fixture_block(r->f->tsdb, 1, 1);
+    struct tsdb_ulid bad_index = fixture_block(r->f->tsdb, 2, 1);
+    struct tsdb_ulid no_index = fixture_block(r->f->tsdb, 3, 1);
+    struct tsdb_ulid good = fixture_block(r->f->tsdb, 4, 1);
+    CLEANUP(xfree) char *meta = fixture_path(r->f->tsdb, &no_meta, "meta.json");
+    CLEANUP(xfree) char *index = fixture_path(r->f->tsdb, &bad_index, "index");
+    CLEANUP(xfree) char *missing = fixture_path(r->f->tsdb, &no_index, "index");
+    assert_int_equal(unlink(meta), 0);
+    assert_int_equal(unlink(missing), 0);
+    fixture_flip(index, -20);
+    pass_ends(r, false);
+    assert_done(r, &good);
+    assert_metric(r, "thanos_shipper_corrupted_blocks_total", "2");
+    assert_metric(r, "thanos_shipper_uploads_total", "1");
+    assert_false(fixture_has(r->f->bucket_dir, &bad_index, "meta.json"));
+}
+
+static void
+counts_a_missing_data_directory(void **state)
+{
+    struct run *r = *state;
+    struct err err;
+    assert_true(file_remove_tree(r->f->tsdb, &err));
+    pass_ends(r, false);
+    assert_metric(r, "thanos_shipper_dir_sync_failures_total", "1");
+    assert_false(file_exists(r->f->tsdb));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(ships_all_blocks_once),
+        CASE(creates_the_state_file_at_once),
+        CASE(skips_compacted_blocks_unless_asked),
+        CASE(skips_empty_blocks),
+        CASE(pins_and_waits_without_labels),
+        CASE(ships_a_block_that_prometheus_has_deleted),
+        CASE(adopts_pins_of_a_former_run),
+        CASE(removes_the_pin_of_a_recorded_block),
+        CASE(recovers_a_lost_state_from_the_bucket),
+        CASE(forgets_blocks_that_are_gone),
+        CASE(goes_on_after_a_failed_block),
+        CASE(names_broken_blocks_and_ships_the_others),
+        CASE(counts_a_missing_data_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
