@@ -50,11 +50,17 @@ static void
 understands_values(void **state)
 {
     (void)state;
+    static const char *const args[] = {
+        "--hash-func=SHA256",
+        "--log.level",
+        "debug",
+        "--log.format=json",
+        "--tsdb.path=/tmp",
+        "--shipper.upload-compacted",
+        NULL,
+    };
     struct err err;
     struct sidecar_options o;
-    char *argv[] = {
-        "sidecar",           "--hash-func=SHA256",         "--log.level",      "debug",
-        "--log.format=json", "--shipper.upload-compacted", "--tsdb.path=/tmp", NULL};
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
     assert_true(o.hash_sha256);
     assert_true(o.upload_compacted);
