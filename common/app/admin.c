@@ -1,2 +1,142 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/app/admin.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/app/lifecycle.h"
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/xmalloc.h"
+
+#if defined(__x86_64__)
+#define MACHINE "amd64"
+#elif defined(__aarch64__)
+#define MACHINE "arm64"
+#else
+#define MACHINE "other"
+#endif
+
+/* One probe: what it answers, and the gauge that mirrors it. */
+struct probe {
+    atomic_bool good;
+    struct metrics_value *gauge;
+};
+
+struct app_admin {
+    struct metrics_registry *metrics;
+    struct probe ready;
+    struct probe healthy;
+};
+
+static void
+register_build(struct metrics_registry *metrics)
+{
+    static const char *const names[] = {"version", "revision", "branch", "goversion",
+                                        "goos",    "goarch",   "tags",   NULL};
+    const char *const values[] = {app_version(), app_revision(), "", "",
+                                  "linux",       MACHINE,        "", NULL};
+    struct metrics_family *f =
+        metrics_family_new(metrics, METRICS_GAUGE, "thanos_build_info",
+                           "Constant 1; the labels describe the build.", names);
+    metrics_set(metrics_child(f, values), 1);
+}
+
+struct app_admin *
+app_admin_new(const char *component, struct metrics_registry *metrics)
+{
+    static const char *const names[] = {"component", "check", NULL};
+    struct app_admin *a = xcalloc(1, sizeof *a);
+    struct metrics_family *status =
+        metrics_family_new(metrics, METRICS_GAUGE, "thanos_status",
+                           "1 if the probe answers OK, 0 if not.", names);
+    a->metrics = metrics;
+    a->ready.gauge =
+        metrics_child(status, (const char *const[]){component, "ready", NULL});
+    a->healthy.gauge =
+        metrics_child(status, (const char *const[]){component, "healthy", NULL});
+    atomic_store(&a->healthy.good, true);
+    metrics_set(a->healthy.gauge, 1);
+    register_build(metrics);
+    metrics_process_register(metrics);
+    return a;
+}
+
+void
+app_admin_free(struct app_admin **a)
+{
+    free(TAKE(*a));
+}
+
+/* Returns whether this changes the probe. */
+static bool
+set(struct probe *p, bool good)
+{
+    bool before = atomic_exchange(&p->good, good);
+    metrics_set(p->gauge, good);
+    return before != good;
+}
+
+void
+app_admin_set_ready(struct app_admin *a, bool ready, const char *reason)
+{
+    if (!set(&a->ready, ready))
+        return;
+    if (ready)
+        LOG_INFO("changing probe status", LOG_STR("status", "ready"));
+    else
+        LOG_WARN("changing probe status", LOG_STR("status", "not-ready"),
+                 LOG_STR("reason", reason));
+}
+
+void
+app_admin_set_healthy(struct app_admin *a, bool healthy)
+{
+    if (set(&a->healthy, healthy))
+        LOG_INFO("changing probe status",
+                 LOG_STR("status", healthy ? "healthy" : "not-healthy"));
+}
+
+static void
+on_probe(void *arg, struct net_http_exchange *x)
+{
+    const struct probe *p = arg;
+    if (atomic_load(&p->good))
+        net_http_reply(x, 200, "text/plain; charset=utf-8", BYTES("OK"));
+    else
+        net_http_reply(x, 503, "text/plain; charset=utf-8", BYTES("NOT OK"));
+}
+
+static void
+on_metrics(void *arg, struct net_http_exchange *x)
+{
+    const struct app_admin *a = arg;
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print(a->metrics, &text);
+    net_http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8",
+                   buf_bytes(&text));
+}
+
+size_t
+app_admin_routes(struct app_admin *a, struct net_http_route *at)
+{
+    const struct net_http_route routes[APP_ADMIN_ROUTES] = {
+        {.method = "GET",
+         .path = "/-/healthy",
+         .name = "healthy",
+         .handler = on_probe,
+         .arg = &a->healthy},
+        {.method = "GET",
+         .path = "/-/ready",
+         .name = "ready",
+         .handler = on_probe,
+         .arg = &a->ready},
+        {.method = "GET",
+         .path = "/metrics",
+         .name = "metrics",
+         .handler = on_metrics,
+         .arg = a},
+    };
+    memcpy(at, routes, sizeof routes);
+    return APP_ADMIN_ROUTES;
+}

@@ -11,7 +11,8 @@ struct app_admin;
 
 /* component labels thanos_status ("sidecar"). Registers thanos_status,
  * thanos_build_info and the process metrics. Healthy at once, not ready. */
-struct app_admin *app_admin_new(const char *component, struct metrics_registry *metrics);
+struct app_admin *app_admin_new(const char *component,
+                                struct metrics_registry *metrics);
 void app_admin_free(struct app_admin **a);
 
 /* Any thread. Logs a change; reason (a constant) says why when not ready. */

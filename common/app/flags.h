@@ -2,7 +2,8 @@
 /* Command-line flags: one table makes the parser, --help and the man page.
  *
  * Grammar of kingpin, as Thanos has it: --name=value, --name value, --bool and
- * --no-bool, @file with one argument per line. */
+ * --no-bool, @file with one argument per line (blank lines and those that begin with #
+ * are skipped). A flag may be given once; there are no other arguments. */
 #ifndef COMMON_APP_FLAGS_H
 #define COMMON_APP_FLAGS_H
 
@@ -23,7 +24,7 @@ struct app_flag {
     const char *name; /* without dashes */
     enum app_flag_kind kind;
     size_t at;            /* offsetof the field in the options struct */
-    const char *initial;  /* default, as the user would write it */
+    const char *initial;  /* default, as the user would write it; not NULL */
     const char *argument; /* "<path>", for --help; "" for a bool */
     const char *help;     /* one sentence */
     int64_t min;          /* INT and DURATION */
@@ -46,9 +47,12 @@ enum app_flags_result {
 
 /* Fill *options (the struct that the offsets mean) with defaults, then with argv[1..].
  * Text values borrow from argv, the table, or memory that lives until the process ends
- * (@file). Prints --help and --version. */
+ * (@file). Prints --help, --help-man and --version. */
 enum app_flags_result app_flags_parse(const struct app_flags *table, int argc,
                                       char **argv, void *options, struct err *err);
+
+/* Print --help. */
+void app_flags_print_help(const struct app_flags *table, FILE *to);
 
 /* Print the OPTIONS section of the man page in Markdown. */
 void app_flags_print_man(const struct app_flags *table, FILE *to);
