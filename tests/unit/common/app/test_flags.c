@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/app/flags.h"
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+
+enum { ARGS_MAX = 8 };
+
+struct options {
+    const char *name;
+    bool loud;
+    bool fast;
+    int64_t count;
+    int64_t delay_ns;
+    uint64_t size;
+};
+
+static const struct app_flag flags[] = {
+    {.name = "name",
+     .kind = APP_FLAG_TEXT,
+     .at = offsetof(struct options, name),
+     .initial = "nobody",
+     .argument = "<text>",
+     .help = "Who."},
+    {.name = "loud",
+     .kind = APP_FLAG_BOOL,
+     .at = offsetof(struct options, loud),
+     .initial = "false",
+     .argument = "",
+     .help = "How."},
+    {.name = "fast.mode",
+     .kind = APP_FLAG_BOOL,
+     .at = offsetof(struct options, fast),
+     .initial = "true",
+     .argument = "",
+     .help = "How fast.",
+     .ours = true},
+    {.name = "count",
+     .kind = APP_FLAG_INT,
+     .at = offsetof(struct options, count),
+     .initial = "3",
+     .argument = "<n>",
+     .help = "How many.",
+     .min = 1,
+     .max = 10},
+    {.name = "delay",
+     .kind = APP_FLAG_DURATION,
+     .at = offsetof(struct options, delay_ns),
+     .initial = "2m",
+     .argument = "<duration>",
+     .help = "How long.",
+     .min = 500 * CLOCK_NS_PER_MS,
+     .max = 3600 * CLOCK_NS_PER_S},
+    {.name = "size-limit",
+     .kind = APP_FLAG_SIZE,
+     .at = offsetof(struct options, size),
+     .initial = "1KiB",
+     .argument = "<bytes>",
+     .help = "How large: a sentence that is certainly longer than a line of eighty "
+             "columns can ever be.",
+     .ours = true},
+};
+
+static const struct app_flags table = {.program = "blockhouse-test",
+                                       .purpose = "Tests flags.",
+                                       .flags = flags,
+                                       .count = ARRAY_LEN(flags)};
+
+static enum app_flags_result
+parse(const char *const args[ARGS_MAX], struct options *o, struct err *err)
+{
+    char *argv[ARGS_MAX + 2] = {(char *)"program"};
+    int argc = 1;
+    for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
+        argv[argc++] = (char *)args[i];
+    *err = (struct err){0};
+    return app_flags_parse(&table, argc, argv, o, err);
+}
+
+static void
+fills_in_defaults_and_values(void **state)
+{
+    static const struct {
+        const char *args[ARGS_MAX];
+        struct options want;
+    } cases[] = {
+        {{NULL}, {"nobody", false, true, 3, 120 * CLOCK_NS_PER_S, 1024}},
+        {{"--name=me", "--loud", "--no-fast.mode", "--count=10", "--delay=500ms",
+          "--size-limit=2MB"},
+         {"me", true, false, 10, 500 * CLOCK_NS_PER_MS, 2 << 20}},
+        {{"--name", "me", "--count", "1", "--delay", "1h"},
+         {"me", false, true, 1, 3600 * CLOCK_NS_PER_S, 1024}},
+        {{"--name=", "--loud=true", "--fast.mode=false"},
+         {"", true, false, 3, 120 * CLOCK_NS_PER_S, 1024}},
+        {{"--name=a=b --loud", "--no-loud"},
+         {"a=b --loud", false, true, 3, 120 * CLOCK_NS_PER_S, 1024}},
+        {{"--name", "-2w"}, {"-2w", false, true, 3, 120 * CLOCK_NS_PER_S, 1024}},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct options *want = &cases[i].want;
+        struct options got;
+        struct err err;
+        if (parse(cases[i].args, &got, &err) != APP_FLAGS_OK)
+            fail_msg("case %zu: %s", i, err.text);
+        assert_string_equal(got.name, want->name);
+        assert_int_equal(got.loud, want->loud);
+        assert_int_equal(got.fast, want->fast);
+        assert_int_equal(got.count, want->count);
+        assert_int_equal(got.delay_ns, want->delay_ns);
+        assert_int_equal(got.size, want->size);
+    }
+}
+
+static void
+explains_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *args[ARGS_MAX];
+        const char *text;
+    } cases[] = {
+        {{"--nam=x"}, "unknown flag --nam, did you mean --name?"},
+        {{"--fastmode"}, "unknown flag --fastmode, did you mean --fast.mode?"},
+        {{"--something-else"}, "unknown flag --something-else, see --help"},
+        {{"--no-name"}, "unknown flag --no-name, did you mean --name?"},
+        {{"--no-loud=true"}, "unknown flag --no-loud, did you mean --loud?"},
+        {{"--=x"}, "unexpected argument \"--=x\""},
+        {{"--"}, "unexpected argument \"--\""},
+        {{"-x"}, "unexpected argument \"-x\""},
+        {{"stray"}, "unexpected argument \"stray\""},
+        {{""}, "unexpected argument \"\""},
+        {{"--loud", "true"}, "unexpected argument \"true\""},
+        {{"--name"}, "--name needs a value: <text>"},
+        {{"--name", "--loud"}, "--name needs a value: <text>"},
+        {{"--loud=yes"}, "--loud: \"yes\" is neither true nor false"},
+        {{"--loud", "--no-loud"}, "--loud is given twice"},
+        {{"--name=a", "--name=b"}, "--name is given twice"},
+        {{"--count=x"}, "--count: \"x\" is not a whole number"},
+        {{"--count="}, "--count: \"\" is not a whole number"},
+        {{"--count=5 "}, "--count: \"5 \" is not a whole number"},
+        {{"--count=99999999999999999999"},
+         "--count: \"99999999999999999999\" is not a whole number"},
+        {{"--count=0"}, "--count: \"0\" is below the limit of 1"},
+        {{"--count=11"}, "--count: \"11\" is above the limit of 10"},
+        {{"--delay=499ms"}, "--delay: \"499ms\" is below the limit of 500ms"},
+        {{"--delay=61m"}, "--delay: \"61m\" is above the limit of 1h"},
+        {{"--delay=5"}, "--delay: "},
+        {{"--size-limit=-1KB"}, "--size-limit: "},
+        {{"@/nonexistent/file"}, "arguments of @/nonexistent/file: "},
+        {{"--"
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "a"},
+         "unknown flag --aaaa"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct options o;
+        struct err err;
+        assert_int_equal(parse(cases[i].args, &o, &err), APP_FLAGS_USAGE);
+        assert_int_equal(err.code == ERR_INVALID || err.code == ERR_NOT_FOUND, true);
+        if (strncmp(err.text, cases[i].text, strlen(cases[i].text)) != 0)
+            fail_msg("expected \"%s\", got \"%s\"", cases[i].text, err.text);
+    }
+}
+
+/* A file with this content; the caller unlinks it. */
+static void
+write_file(char path[static 32], struct bytes content)
+{
+    struct err err;
+    strcpy(path, "/tmp/test-flags-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(file_write_all(fd, path, content, &err));
+    close(fd);
+}
+
+static void
+reads_arguments_from_a_file(void **state)
+{
+    char path[32];
+    char at_path[40];
+    struct options o;
+    struct err err;
+    (void)state;
+    write_file(path, BYTES("# a comment\n--name\nme and you\n\n--count=4\r\n--loud"));
+    snprintf(at_path, sizeof at_path, "@%s", path);
+    const char *const args[ARGS_MAX] = {"--delay=1s", at_path, "--no-fast.mode"};
+    assert_int_equal(parse(args, &o, &err), APP_FLAGS_OK);
+    assert_string_equal(o.name, "me and you");
+    assert_int_equal(o.count, 4);
+    assert_true(o.loud);
+    assert_false(o.fast);
+    assert_int_equal(o.delay_ns, CLOCK_NS_PER_S);
+    unlink(path);
+}
+
+static void
+answers_help_and_version_before_judging(void **state)
+{
+    static const char *const asked[] = {"--help", "-h", "--help-man", "--version"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        const char *const args[ARGS_MAX] = {"--nonsense", asked[i]};
+        struct options o;
+        struct err err;
+        assert_int_equal(parse(args, &o, &err), APP_FLAGS_EXIT_OK);
+    }
+}
+
+static void
+assert_prints(void (*print)(const struct app_flags *, FILE *), const char *want)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    assert_non_null(to);
+    print(&table, to);
+    fclose(to);
+    const char *own = strstr(text, "--name");
+    assert_non_null(own);
+    assert_string_equal(own, want);
+    free(text);
+}
+
+static void
+help_lists_both_groups_with_defaults_and_limits(void **state)
+{
+    (void)state;
+    assert_prints(
+        app_flags_print_help,
+        "--name=<text>\n"
+        "        Who. Default nobody.\n"
+        "  --[no-]loud\n"
+        "        How.\n"
+        "  --count=<n>\n"
+        "        How many. Default 3. At least 1. At most 10.\n"
+        "  --delay=<duration>\n"
+        "        How long. Default 2m. At least 500ms. At most 1h.\n"
+        "\n"
+        "Our own flags:\n"
+        "  --[no-]fast.mode\n"
+        "        How fast. Default true.\n"
+        "  --size-limit=<bytes>\n"
+        "        How large: a sentence that is certainly longer than a line of eighty\n"
+        "        columns can ever be. Default 1KiB.\n");
+}
+
+static void
+man_page_has_the_same(void **state)
+{
+    (void)state;
+    assert_prints(app_flags_print_man,
+                  "--name=<text>`\n"
+                  ":   Who. Default `nobody`.\n"
+                  "\n`--[no-]loud`\n"
+                  ":   How.\n"
+                  "\n`--count=<n>`\n"
+                  ":   How many. Default `3`. At least `1`. At most `10`.\n"
+                  "\n`--delay=<duration>`\n"
+                  ":   How long. Default `2m`. At least `500ms`. At most `1h`.\n"
+                  "\n### Our own flags\n"
+                  "\n`--[no-]fast.mode`\n"
+                  ":   How fast. Default `true`.\n"
+                  "\n`--size-limit=<bytes>`\n"
+                  ":   How large: a sentence that is certainly longer than a line of "
+                  "eighty columns can ever be. Default `1KiB`.\n");
+}
+
+static void
+content_comes_from_one_of_the_pair(void **state)
+{
+    char path[32];
+    char *content = NULL;
+    struct err err;
+    (void)state;
+    write_file(path, BYTES("type: S3\n"));
+    assert_true(app_flags_content("x", "", path, &content, &err));
+    assert_string_equal(content, "type: S3\n");
+    free(content);
+    assert_true(app_flags_content("x", "inline", "", &content, &err));
+    assert_string_equal(content, "inline");
+    free(content);
+    assert_true(app_flags_content("x", NULL, NULL, &content, &err));
+    assert_string_equal(content, "");
+    free(content);
+    unlink(path);
+}
+
+static void
+content_errors_name_the_flag(void **state)
+{
+    char path[32];
+    char *content = NULL;
+    struct err err;
+    (void)state;
+    assert_false(app_flags_content("x", "a", "b", &content, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_string_equal(err.text, "--x and --x-file exclude each other");
+    assert_false(app_flags_content("x", "", "/nonexistent", &content, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_memory_equal(err.text, "--x-file: ", 10);
+    write_file(path, BYTES("a\0b"));
+    assert_false(app_flags_content("x", "", path, &content, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_null(content);
+    unlink(path);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fills_in_defaults_and_values),
+        cmocka_unit_test(explains_what_is_wrong),
+        cmocka_unit_test(reads_arguments_from_a_file),
+        cmocka_unit_test(answers_help_and_version_before_judging),
+        cmocka_unit_test(help_lists_both_groups_with_defaults_and_limits),
+        cmocka_unit_test(man_page_has_the_same),
+        cmocka_unit_test(content_comes_from_one_of_the_pair),
+        cmocka_unit_test(content_errors_name_the_flag),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/app/lifecycle.h"
+
+/* The wait ended although SIGTERM had not been seen yet. */
+enum { ENDED_TOO_EARLY = 98, SETUP_FAILED = 99 };
+
+/* Run body and then wait in a process of its own, since signals are the whole
+ * process's; returns its exit status. A wait without end is ended by the alarm: -1. */
+static int
+status_of(void (*body)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        sigset_t pending;
+        alarm(10);
+        app_lifecycle_begin();
+        body();
+        app_lifecycle_wait();
+        sigpending(&pending);
+        _exit(sigismember(&pending, SIGTERM) ? ENDED_TOO_EARLY
+                                             : app_lifecycle_status());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+be_interrupted(void)
+{
+    kill(getpid(), SIGINT);
+}
+
+static void
+be_terminated(void)
+{
+    kill(getpid(), SIGTERM);
+}
+
+static void *
+fail_now(void *arg)
+{
+    struct err err;
+    err_set(&err, ERR_IO, "the disk is gone");
+    app_lifecycle_fail(&err);
+    return arg;
+}
+
+static void
+fail_on_a_thread(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, fail_now, NULL) != 0)
+        _exit(SETUP_FAILED);
+    pthread_detach(thread);
+}
+
+/* Pending signals are taken in the order of their numbers: SIGTERM comes last. */
+static void
+be_disturbed_and_terminated(void)
+{
+    kill(getpid(), SIGHUP);
+    kill(getpid(), SIGUSR1);
+    kill(getpid(), SIGTERM);
+}
+
+static void
+write_to_a_closed_pipe(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0 || close(ends[0]) != 0 || write(ends[1], "x", 1) != -1)
+        _exit(SETUP_FAILED);
+    kill(getpid(), SIGTERM);
+}
+
+static void
+signals_end_the_process_orderly(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(be_interrupted), APP_EXIT_OK);
+    assert_int_equal(status_of(be_terminated), APP_EXIT_OK);
+    assert_int_equal(status_of(write_to_a_closed_pipe), APP_EXIT_OK);
+}
+
+static void
+hang_up_and_stray_signals_change_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(be_disturbed_and_terminated), APP_EXIT_OK);
+}
+
+static void
+failure_on_any_thread_ends_the_process(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(fail_on_a_thread), APP_EXIT_FAILED);
+}
+
+static void
+report_tells_usage_from_failure(void **state)
+{
+    struct err err;
+    (void)state;
+    err_set(&err, ERR_INVALID, "unknown flag");
+    assert_int_equal(app_lifecycle_report("program", &err), APP_EXIT_USAGE);
+    err_set(&err, ERR_DENIED, "no permission");
+    assert_int_equal(app_lifecycle_report("program", &err), APP_EXIT_FAILED);
+}
+
+static void
+version_is_not_empty(void **state)
+{
+    (void)state;
+    assert_true(*app_version() >= '0' && *app_version() <= '9');
+    assert_true(*app_revision() != '\0');
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signals_end_the_process_orderly),
+        cmocka_unit_test(hang_up_and_stray_signals_change_nothing),
+        cmocka_unit_test(failure_on_any_thread_ends_the_process),
+        cmocka_unit_test(report_tells_usage_from_failure),
+        cmocka_unit_test(version_is_not_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
