@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block that is served: what the listing and its meta say, and its index header.
+/* A block: what the listing and its meta say, and its index header once it is served.
  * Immutable once published; reference-counted, because a query may still read a block
  * that a sync has dropped. */
 #ifndef STORE_BLOCK_H
@@ -7,7 +7,8 @@
 
 #include <stdatomic.h>
 
-#include "common/tsdb/meta.h"
+#include "store/block_listing.h"
+#include "store/block_meta.h"
 #include "store/index_header.h"
 
 /* A chunk segment; its position in store_block.segments is the segment number. */
@@ -19,19 +20,39 @@ struct store_segment {
 struct store_block {
     struct tsdb_ulid id;
     struct tsdb_ulid_text name;
-    struct tsdb_meta meta; /* external labels, times, resolution */
+    struct store_block_meta meta; /* external labels, times, resolution */
     char *index_key;
     uint64_t index_size;
     size_t segment_count;
     struct store_segment *segments;
-    struct store_index_header *header;
+    struct store_index_header
+        *header; /* NULL until loaded; set in all that are served */
     /* private */
     atomic_uint references;
 };
 
+/* A block with one reference, not loaded. The order of segments is that of the meta if
+ * it has one, else that of their names.
+ * Errors ERR_CORRUPT: the meta is of another block, or a file is not in the bucket; the
+ * text names it. */
+NODISCARD bool store_block_new(struct store_block **out,
+                               const struct store_listed *listed,
+                               const struct tsdb_meta *meta, struct err *err);
+
+/* Name of a block's header file behind its ULID. */
+#define STORE_BLOCK_HEADER_SUFFIX ".bhx"
+
+/* Open the block's header file in the folder data_dir, building it if it is missing or
+ * damaged. Before the block is published. */
+NODISCARD bool store_block_load(struct store_block *b, const char *data_dir,
+                                struct objstore_bucket *bucket,
+                                const struct objstore_call *call,
+                                struct store_page_cache *cache, struct err *err);
+
 struct store_block *store_block_ref(struct store_block *b);
 
-/* Drop a reference; the last one closes the header and frees. *b becomes NULL. */
+/* Drop a reference; the last one closes the header and frees. *b becomes NULL; accepts
+ * NULL. */
 void store_block_unref(struct store_block **b);
 
 #endif

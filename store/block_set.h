@@ -14,8 +14,11 @@ struct store_block_set {
     atomic_uint references;
 };
 
-/* Make a set with one reference; takes over the references of blocks. */
+/* Make a set with one reference; takes over the array blocks (from xcalloc; NULL for
+ * none) and the references in it. */
 struct store_block_set *store_block_set_new(struct store_block **blocks, size_t count);
+
+/* Drop a reference. *s becomes NULL; accepts NULL. */
 void store_block_set_unref(struct store_block_set **s);
 
 /* The place where the current set is published. */

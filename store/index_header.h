@@ -4,7 +4,8 @@
  * a small struct.
  *
  * Index versions are normalised here: above, a symbol reference is what a series entry
- * holds and a series reference times store_index_header_series_unit is a file offset. */
+ * holds and a series reference times store_index_header_series_unit is a file offset.
+ */
 #ifndef STORE_INDEX_HEADER_H
 #define STORE_INDEX_HEADER_H
 
@@ -15,6 +16,14 @@
 
 struct store_index_header;
 
+/* The index that a header is made of. */
+struct store_index_source {
+    struct objstore_bucket *bucket;
+    const char *key;
+    uint64_t size;         /* bytes */
+    struct budget *budget; /* that building draws on */
+};
+
 /* Where a postings list stands in the index: from its length field, CRC included;
  * a few pad bytes may follow inside len. */
 struct store_posting_range {
@@ -22,26 +31,31 @@ struct store_posting_range {
     uint64_t len;
 };
 
-/* Read the two tables of the index object under key (index_size bytes) as streams,
- * check their CRCs and write the header file at path (temporary file, fsync, rename).
- * At most five ranged reads. Memory is charged to budget and does not grow with the
- * tables (index version 1: with the postings table, which has to be sorted).
+/* Read the two tables of the index as streams, check their CRCs and write the header
+ * file at path (temporary file, fsync, rename). At most five ranged reads. Memory does
+ * not grow with the tables (index version 1: with the postings table, which has to be
+ * sorted). Any thread; two builders of one path do not disturb each other.
  * Errors ERR_CORRUPT, ERR_UNSUPPORTED, ERR_BUDGET, ERR_IO, and those of the bucket. */
-NODISCARD bool store_index_header_build(struct objstore_bucket *bucket,
+NODISCARD bool store_index_header_build(const struct store_index_source *source,
                                         const struct objstore_call *call,
-                                        struct bytes key, uint64_t index_size,
-                                        const char *path, struct budget *budget,
-                                        struct err *err);
+                                        const char *path, struct err *err);
 
-/* Open a header file. cache must outlive it; pages are checked when they are read.
- * Errors ERR_NOT_FOUND; ERR_CORRUPT (also for another version of the file): build it
- * again. */
-NODISCARD bool store_index_header_open(struct store_index_header **out, const char *path,
-                                       struct store_page_cache *cache, struct err *err);
+/* Open a header file. source is copied with its key; bucket, budget and cache must
+ * outlive the header. The file is checked page by page when it is read; then one that
+ * was damaged or removed is built again, unless source->bucket is NULL.
+ * Errors ERR_NOT_FOUND; ERR_CORRUPT (also for another version of the file, or when it
+ * was made of an index of another size): build it again. */
+NODISCARD bool store_index_header_open(struct store_index_header **out,
+                                       const struct store_index_source *source,
+                                       const char *path, struct store_page_cache *cache,
+                                       struct err *err);
+
+/* *h becomes NULL; accepts NULL. */
 void store_index_header_free(struct store_index_header **h);
 
 /* All functions below may be called by any number of threads and fail with ERR_CORRUPT
- * (a page whose CRC is wrong), ERR_IO or ERR_BUDGET. */
+ * (contradictions behind right CRCs), ERR_IO, ERR_BUDGET, or why a damaged file could
+ * not be built again. */
 
 const struct tsdb_index_toc *store_index_header_toc(const struct store_index_header *h);
 
@@ -49,8 +63,7 @@ const struct tsdb_index_toc *store_index_header_toc(const struct store_index_hea
 uint32_t store_index_header_series_unit(const struct store_index_header *h);
 
 /* The list of all series (empty name, empty value). */
-struct store_posting_range
-store_index_header_all(const struct store_index_header *h);
+struct store_posting_range store_index_header_all(const struct store_index_header *h);
 
 /* Look up one label pair. O(log values). */
 NODISCARD bool store_index_header_find(struct store_index_header *h, struct bytes name,
@@ -74,7 +87,8 @@ NODISCARD bool store_index_header_values(struct store_index_header *h,
                                          struct err *err);
 
 /* The text of a symbol reference out of a series entry, copied into arena.
- * Errors ERR_CORRUPT also for a reference that no symbol has. */
+ * Errors ERR_CORRUPT also for a reference that no symbol has (index version 1: one that
+ * points outside the table, or at no string). */
 NODISCARD bool store_index_header_symbol(struct store_index_header *h, uint32_t ref,
                                          struct arena *arena, struct bytes *text,
                                          struct err *err);

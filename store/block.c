@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/block.h"
+
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/base/xmalloc.h"
+#include "common/tsdb/block_path.h"
+
+static void
+add_segment(struct store_block *b, const char *name, uint64_t size)
+{
+    b->segments[b->segment_count++] = (struct store_segment){
+        .key = xasprintf("%s/" TSDB_BLOCK_PATH_CHUNKS "/%s", b->name.text, name),
+        .size = size};
+}
+
+static bool
+add_named_segment(struct store_block *b, const struct store_listed *listed,
+                  const char *name, struct err *err)
+{
+    for (size_t i = 0; i < listed->segment_count; i++) {
+        if (strcmp(listed->segments[i].name, name) == 0) {
+            add_segment(b, name, listed->segments[i].size);
+            return true;
+        }
+    }
+    return err_set(err, ERR_CORRUPT, "segment %s is not in the bucket", name);
+}
+
+static bool
+add_segments(struct store_block *b, const struct store_listed *listed,
+             const struct tsdb_meta *meta, struct err *err)
+{
+    size_t count = meta->segment_count;
+    if (count > listed->segment_count)
+        return err_set(err, ERR_CORRUPT,
+                       "meta.json names %zu segments, the bucket has %zu", count,
+                       listed->segment_count);
+    b->segments = xcalloc(listed->segment_count + 1, sizeof *b->segments);
+    for (size_t i = 0; i < count; i++)
+        if (!add_named_segment(b, listed, meta->segments[i], err))
+            return false;
+    for (size_t i = 0; count == 0 && i < listed->segment_count; i++)
+        add_segment(b, listed->segments[i].name, listed->segments[i].size);
+    return true;
+}
+
+bool
+store_block_new(struct store_block **out, const struct store_listed *listed,
+                const struct tsdb_meta *meta, struct err *err)
+{
+    CLEANUP(store_block_unref) struct store_block *b = xcalloc(1, sizeof *b);
+    atomic_init(&b->references, 1);
+    b->id = listed->id;
+    b->name = tsdb_ulid_print(&listed->id);
+    b->index_key = xasprintf("%s/" TSDB_BLOCK_PATH_INDEX, b->name.text);
+    b->index_size = listed->index.size;
+    store_block_meta_init(&b->meta, meta);
+    if (tsdb_ulid_cmp(&meta->ulid, &listed->id) != 0)
+        return err_set(err, ERR_CORRUPT, "meta.json is that of block %s",
+                       tsdb_ulid_print(&meta->ulid).text);
+    if (!listed->index.exists)
+        return err_set(err, ERR_CORRUPT, "index is not in the bucket");
+    if (!add_segments(b, listed, meta, err))
+        return false;
+    *out = TAKE(b);
+    return true;
+}
+
+bool
+store_block_load(struct store_block *b, const char *data_dir,
+                 struct objstore_bucket *bucket, const struct objstore_call *call,
+                 struct store_page_cache *cache, struct err *err)
+{
+    CHECK(b->header == NULL);
+    CLEANUP(xfree)
+    char *path = xasprintf("%s/%s" STORE_BLOCK_HEADER_SUFFIX, data_dir, b->name.text);
+    struct store_index_source source = {.bucket = bucket,
+                                        .key = b->index_key,
+                                        .size = b->index_size,
+                                        .budget = store_page_cache_budget(cache)};
+    if (store_index_header_open(&b->header, &source, path, cache, err))
+        return true;
+    if (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND)
+        return false;
+    return store_index_header_build(&source, call, path, err) &&
+           store_index_header_open(&b->header, &source, path, cache, err);
+}
+
+struct store_block *
+store_block_ref(struct store_block *b)
+{
+    atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+    return b;
+}
+
+void
+store_block_unref(struct store_block **out)
+{
+    struct store_block *b = TAKE(*out);
+    if (b == NULL || atomic_fetch_sub(&b->references, 1) > 1)
+        return;
+    store_index_header_free(&b->header);
+    store_block_meta_fini(&b->meta);
+    for (size_t i = 0; i < b->segment_count; i++)
+        free(b->segments[i].key);
+    free(b->segments);
+    free(b->index_key);
+    free(b);
+}

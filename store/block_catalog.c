@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/block_catalog.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/num.h"
+#include "common/base/xmalloc.h"
+#include "common/tsdb/block_path.h"
+#include "store/deletion_mark.h"
+#include "store/meta_cache.h"
+
+/* Generous: a request that hangs must not hold up the sync for ever. */
+static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
+static const int64_t LOAD_TIMEOUT_NS = 30 * 60 * CLOCK_NS_PER_S;
+
+static struct store_entry *
+entry_of(struct pool_job *job)
+{
+    return (struct store_entry *)(void *)((char *)job -
+                                          offsetof(struct store_entry, job));
+}
+
+static struct objstore_call
+call_of(const struct store_catalog *c, int64_t timeout_ns)
+{
+    return (struct objstore_call){clock_deadline(timeout_ns), c->cancel};
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+    const struct store_entry *x = a, *y = b;
+    return tsdb_ulid_cmp(&x->id, &y->id);
+}
+
+struct store_entry *
+store_catalog_find(struct store_catalog *c, const struct tsdb_ulid *id)
+{
+    struct store_entry wanted = {.id = *id};
+    return c->count == 0 ? NULL
+                         : bsearch(&wanted, c->entries, c->count, sizeof wanted, by_id);
+}
+
+void
+store_entry_note_drop(const struct store_entry *e)
+{
+    metrics_add(e->catalog->metrics->drops, 1);
+    LOG_INFO("block dropped", LOG_STR("block", e->name.text));
+}
+
+static struct store_entry
+entry_take_over(struct store_catalog *c, const struct store_listed *listed)
+{
+    struct store_entry e = {
+        .id = listed->id, .name = tsdb_ulid_print(&listed->id), .marked_ms = INT64_MAX};
+    struct store_entry *old = store_catalog_find(c, &listed->id);
+    if (old != NULL) {
+        e = *old;
+        old->block = NULL;
+        old->is_served = false;
+    }
+    e.catalog = c;
+    e.listed = listed;
+    e.state = listed->meta.exists ? STORE_BLOCK_SERVED : STORE_BLOCK_NO_META;
+    e.may_heal = false;
+    if (!listed->mark.exists) {
+        e.mark = listed->mark;
+        e.marked_ms = INT64_MAX;
+    }
+    return e;
+}
+
+void
+store_catalog_update(struct store_catalog *c, const struct store_listing *listing)
+{
+    struct store_entry *entries = xcalloc(listing->count + 1, sizeof *entries);
+    for (size_t i = 0; i < listing->count; i++)
+        entries[i] = entry_take_over(c, &listing->blocks[i]);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->entries[i].is_served)
+            store_entry_note_drop(&c->entries[i]);
+    store_catalog_fini(c);
+    c->entries = entries;
+    c->count = listing->count;
+}
+
+void
+store_catalog_fini(struct store_catalog *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        store_block_unref(&c->entries[i].block);
+    free(c->entries);
+    c->entries = NULL;
+    c->count = 0;
+}
+
+/* Run a job for each entry that wants it, on at most threads threads, and wait. */
+static bool
+run_jobs(struct store_catalog *c, bool (*wants)(const struct store_entry *),
+         void (*run)(struct pool_job *), unsigned threads, struct err *err)
+{
+    size_t jobs = 0;
+    for (size_t i = 0; i < c->count; i++)
+        jobs += wants(&c->entries[i]);
+    if (jobs == 0)
+        return true;
+    struct pool *pool = NULL;
+    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, (size_t)threads), err))
+        return false;
+    for (size_t i = 0; i < c->count; i++) {
+        if (!wants(&c->entries[i]))
+            continue;
+        c->entries[i].job.run = run;
+        pool_submit(pool, &c->entries[i].job);
+    }
+    pool_free(&pool);
+    return true;
+}
+
+/* A block that was readable before stays as it was; another gets the state. */
+static void
+fail(struct store_entry *e, enum store_block_state state, const struct err *err)
+{
+    e->may_heal |= err_is_transient(err->code);
+    if (e->block == NULL || e->block->header == NULL)
+        e->state = state;
+    if (err->code != ERR_CANCELLED)
+        LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
+}
+
+static bool
+has_new_meta(const struct store_entry *e)
+{
+    return e->listed->meta.exists &&
+           (e->block == NULL || !store_stamp_eq(e->meta, e->listed->meta) ||
+            !store_stamp_eq(e->index, e->listed->index));
+}
+
+static bool
+has_new_mark(const struct store_entry *e)
+{
+    return e->listed->meta.exists && !store_stamp_eq(e->mark, e->listed->mark);
+}
+
+static bool
+has_news(const struct store_entry *e)
+{
+    return has_new_meta(e) || has_new_mark(e);
+}
+
+static bool
+get_object(const struct store_entry *e, const char *file, size_t limit,
+           struct buf *text, struct err *err)
+{
+    struct store_catalog *c = e->catalog;
+    CLEANUP(xfree) char *key = xasprintf("%s/%s", e->name.text, file);
+    struct objstore_call call = call_of(c, META_TIMEOUT_NS);
+    buf_clear(text);
+    return objstore_get(c->bucket, &call, bytes_of_str(key), limit, text, err);
+}
+
+static bool
+read_meta(const struct store_entry *e, struct tsdb_meta *meta, struct err *err)
+{
+    const char *data_dir = e->catalog->data_dir;
+    CLEANUP(buf_fini) struct buf text = {0};
+    struct store_stamp stamp = e->listed->meta;
+    if (store_meta_cache_get(data_dir, e->name.text, stamp, &text) &&
+        tsdb_meta_parse(meta, buf_bytes(&text), err))
+        return true;
+    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err) ||
+        !tsdb_meta_parse(meta, buf_bytes(&text), err))
+        return false;
+    store_meta_cache_put(data_dir, e->name.text, stamp, buf_bytes(&text));
+    return true;
+}
+
+static enum store_block_state
+state_of_failure(enum err_code code)
+{
+    if (code == ERR_NOT_FOUND)
+        return STORE_BLOCK_NO_META;
+    return code == ERR_INVALID || code == ERR_CORRUPT ? STORE_BLOCK_BAD_META
+                                                      : STORE_BLOCK_FAILED;
+}
+
+static void
+fetch_meta(struct store_entry *e)
+{
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
+    struct store_block *block = NULL;
+    struct err err;
+    if (!read_meta(e, &meta, &err) ||
+        !store_block_new(&block, e->listed, &meta, &err)) {
+        fail(e, state_of_failure(err.code), &err);
+        return;
+    }
+    if (e->block != NULL)
+        metrics_add(e->catalog->metrics->cache_busts, 1);
+    if (meta.resolution_ms != 0)
+        LOG_INFO("block is downsampled and not served", LOG_STR("block", e->name.text));
+    store_block_unref(&e->block);
+    e->block = block;
+    e->meta = e->listed->meta;
+    e->index = e->listed->index;
+}
+
+/* A mark that cannot be read does not take a block away. */
+static void
+fetch_mark(struct store_entry *e)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    struct err err;
+    if (get_object(e, STORE_DELETION_MARK, STORE_DELETION_MARK_MAX_BYTES, &text,
+                   &err) &&
+        store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
+        e->mark = e->listed->mark;
+        return;
+    }
+    e->may_heal |= err_is_transient(err.code);
+    if (err.code != ERR_CANCELLED)
+        LOG_WARN("deletion mark ignored", LOG_STR("block", e->name.text),
+                 LOG_ERR(&err));
+}
+
+static void
+fetch(struct pool_job *job)
+{
+    struct store_entry *e = entry_of(job);
+    if (has_new_meta(e))
+        fetch_meta(e);
+    if (has_new_mark(e))
+        fetch_mark(e);
+}
+
+bool
+store_catalog_fetch(struct store_catalog *c, struct err *err)
+{
+    return run_jobs(c, has_news, fetch, c->meta_concurrency, err);
+}
+
+void
+store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,
+                    int64_t now_ms)
+{
+    struct store_candidate *candidates = xcalloc(c->count + 1, sizeof *candidates);
+    size_t known = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct store_entry *e = &c->entries[i];
+        if (e->block != NULL && e->state == STORE_BLOCK_SERVED)
+            candidates[known++] = (struct store_candidate){
+                .id = e->id, .meta = &e->block->meta, .marked_ms = e->marked_ms};
+    }
+    store_block_filter(candidates, known, rules, now_ms);
+    for (size_t i = 0; i < known; i++)
+        store_catalog_find(c, &candidates[i].id)->state = candidates[i].state;
+    free(candidates);
+}
+
+static bool
+wants_load(const struct store_entry *e)
+{
+    return e->state == STORE_BLOCK_SERVED && e->block->header == NULL;
+}
+
+static void
+load(struct pool_job *job)
+{
+    struct store_entry *e = entry_of(job);
+    struct store_catalog *c = e->catalog;
+    struct objstore_call call = call_of(c, LOAD_TIMEOUT_NS);
+    int64_t start_ns = clock_mono_ns();
+    struct err err;
+    metrics_add(c->metrics->loads, 1);
+    if (!store_block_load(e->block, c->data_dir, c->bucket, &call, c->cache, &err)) {
+        metrics_add(c->metrics->load_failures, 1);
+        fail(e, STORE_BLOCK_FAILED, &err);
+        return;
+    }
+    int64_t took_ns = clock_mono_ns() - start_ns;
+    metrics_observe(c->metrics->load_seconds, (double)took_ns / CLOCK_NS_PER_S);
+    metrics_set(c->metrics->last_loaded, (double)clock_wall_ns() / CLOCK_NS_PER_S);
+    LOG_INFO("block loaded", LOG_STR("block", e->name.text),
+             LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));
+}
+
+bool
+store_catalog_load(struct store_catalog *c, struct err *err)
+{
+    return run_jobs(c, wants_load, load, c->load_concurrency, err);
+}

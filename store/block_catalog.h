@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is known of each complete block of the bucket, carried from pass to pass of the
+ * block sync. One thread; inside fetch and load it works with threads of its own. */
+#ifndef STORE_BLOCK_CATALOG_H
+#define STORE_BLOCK_CATALOG_H
+
+#include "common/base/pool.h"
+#include "store/block.h"
+#include "store/block_filter.h"
+#include "store/sync_metrics.h"
+
+struct store_catalog;
+
+struct store_entry {
+    struct tsdb_ulid id;
+    struct tsdb_ulid_text name;
+    struct store_block *block; /* NULL: its meta was never read */
+    enum store_block_state state;
+    bool is_served; /* in the published set */
+    bool may_heal;  /* failed in this pass, and need not fail in the next */
+    /* private */
+    struct pool_job job;
+    struct store_catalog *catalog;
+    const struct store_listed *listed; /* until the pass ends */
+    struct store_stamp meta;           /* of which block was made, like the next */
+    struct store_stamp index;
+    struct store_stamp mark; /* of which marked_ms was read */
+    int64_t marked_ms;       /* INT64_MAX: not marked */
+};
+
+/* Set up by its user; all pointers are borrowed and outlive it. */
+struct store_catalog {
+    struct objstore_bucket *bucket;
+    struct store_page_cache *cache;
+    struct store_sync_metrics *metrics;
+    const char *data_dir;
+    const struct cancel *cancel;
+    unsigned meta_concurrency;
+    unsigned load_concurrency;
+    /* read-only for others */
+    size_t count;
+    struct store_entry *entries; /* by ULID */
+};
+
+/* Make the entries those of the listing, keeping what is known. The listing is borrowed
+ * until the pass ends. */
+void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
+
+/* Read metas and deletion marks that are new or have changed. Where a changed one
+ * cannot be read, what is known stays.
+ * Errors only when threads cannot be started: of blocks, see their state. */
+NODISCARD bool store_catalog_fetch(struct store_catalog *c, struct err *err);
+
+/* Judge all blocks whose meta is known. */
+void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,
+                         int64_t now_ms);
+
+/* Load the blocks to be served that are not loaded. Errors as fetch. */
+NODISCARD bool store_catalog_load(struct store_catalog *c, struct err *err);
+
+/* Log and count that a served block is served no longer. */
+void store_entry_note_drop(const struct store_entry *e);
+
+/* The entry of a block or NULL. O(log count). */
+struct store_entry *store_catalog_find(struct store_catalog *c,
+                                       const struct tsdb_ulid *id);
+
+void store_catalog_fini(struct store_catalog *c);
+
+#endif

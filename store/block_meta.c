@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/block_meta.h"
+
+#include <stdlib.h>
+
+#include "common/base/xmalloc.h"
+
+static bool
+is_rewrite(const char *source)
+{
+    static const char *const sources[] = {"compactor", "compactor.repair",
+                                          "bucket.repair"};
+    for (size_t i = 0; source != NULL && i < ARRAY_LEN(sources); i++)
+        if (strcmp(source, sources[i]) == 0)
+            return true;
+    return false;
+}
+
+static struct bytes
+copy_text(uint8_t **at, struct bytes text)
+{
+    struct bytes copy = {*at, text.len};
+    if (text.len > 0)
+        memcpy(*at, text.at, text.len);
+    *at += text.len;
+    return copy;
+}
+
+static size_t
+text_size(struct tsdb_labels labels)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < labels.len; i++)
+        size += labels.at[i].name.len + labels.at[i].value.len;
+    return size;
+}
+
+/* The storage is one piece: labels, then sources, then texts. */
+void
+store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed)
+{
+    size_t labels_size = parsed->external.len * sizeof(struct tsdb_label);
+    size_t sources_size = parsed->source_count * sizeof(struct tsdb_ulid);
+    struct tsdb_label *labels =
+        xcalloc(1, labels_size + sources_size + text_size(parsed->external) + 1);
+    struct tsdb_ulid *sources = (struct tsdb_ulid *)(labels + parsed->external.len);
+    uint8_t *texts = (uint8_t *)(sources + parsed->source_count);
+    for (size_t i = 0; i < parsed->external.len; i++) {
+        labels[i].name = copy_text(&texts, parsed->external.at[i].name);
+        labels[i].value = copy_text(&texts, parsed->external.at[i].value);
+    }
+    if (sources_size > 0)
+        memcpy(sources, parsed->sources, sources_size);
+    *m = (struct store_block_meta){.mint_ms = parsed->mint_ms,
+                                   .maxt_ms = parsed->maxt_ms,
+                                   .resolution_ms = parsed->resolution_ms,
+                                   .upload_time_ms = parsed->upload_time_ms,
+                                   .is_rewrite = is_rewrite(parsed->source),
+                                   .external = {labels, parsed->external.len},
+                                   .source_count = parsed->source_count,
+                                   .sources = sources,
+                                   .storage = labels};
+}
+
+void
+store_block_meta_fini(struct store_block_meta *m)
+{
+    free(m->storage);
+    *m = (struct store_block_meta){0};
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a store keeps of a block's meta.json: little, because it does so for every block
+ * of the bucket. */
+#ifndef STORE_BLOCK_META_H
+#define STORE_BLOCK_META_H
+
+#include "common/tsdb/meta.h"
+
+/* Release with store_block_meta_fini; the zero value is empty. */
+struct store_block_meta {
+    int64_t mint_ms;        /* inclusive */
+    int64_t maxt_ms;        /* exclusive */
+    int64_t resolution_ms;  /* 0 for raw */
+    int64_t upload_time_ms; /* INT64_MIN when not set */
+    bool is_rewrite;        /* made by a compactor or a repair of blocks long there */
+    struct tsdb_labels external;
+    size_t source_count;
+    const struct tsdb_ulid *sources; /* the blocks of level 1 it was compacted from */
+    /* private */
+    void *storage;
+};
+
+/* Copy what is needed of a parsed meta. */
+void store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed);
+void store_block_meta_fini(struct store_block_meta *m);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/block_set.h"
+
+#include <stdlib.h>
+
+#include "common/base/xmalloc.h"
+
+struct store_block_set *
+store_block_set_new(struct store_block **blocks, size_t count)
+{
+    struct store_block_set *s = xcalloc(1, sizeof *s);
+    s->count = count;
+    s->blocks = blocks;
+    atomic_init(&s->references, 1);
+    return s;
+}
+
+void
+store_block_set_unref(struct store_block_set **out)
+{
+    struct store_block_set *s = TAKE(*out);
+    if (s == NULL || atomic_fetch_sub(&s->references, 1) > 1)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        store_block_unref(&s->blocks[i]);
+    free(s->blocks);
+    free(s);
+}
+
+void
+store_block_view_init(struct store_block_view *v)
+{
+    mutex_init(&v->lock, LOCK_BLOCK_SET);
+    v->current = store_block_set_new(NULL, 0);
+}
+
+void
+store_block_view_fini(struct store_block_view *v)
+{
+    store_block_set_unref(&v->current);
+    mutex_fini(&v->lock);
+}
+
+struct store_block_set *
+store_block_view_get(struct store_block_view *v)
+{
+    MUTEX_SCOPE(&v->lock);
+    atomic_fetch_add_explicit(&v->current->references, 1, memory_order_relaxed);
+    return v->current;
+}
+
+void
+store_block_view_put(struct store_block_view *v, struct store_block_set *set)
+{
+    struct store_block_set *old;
+    {
+        MUTEX_SCOPE(&v->lock);
+        old = v->current;
+        v->current = set;
+    }
+    store_block_set_unref(&old);
+}

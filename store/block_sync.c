@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/block_sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/num.h"
+#include "common/base/xmalloc.h"
+#include "store/block_catalog.h"
+#include "store/meta_cache.h"
+
+/* A first pass that could not read everything need not mean a missing answer for long:
+ * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
+ */
+enum { PASSES_UNTIL_READY = 3 };
+
+/* Delay after a pass that was not complete; it doubles up to the interval. */
+static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
+static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
+
+struct store_block_sync {
+    struct store_block_sync_options options;
+    struct store_sync_metrics metrics;
+    struct cancel cancel;
+    struct mutex lock; /* LOCK_BLOCK_SYNC */
+    struct cond changed;
+    bool is_stopping; /* guarded by lock */
+    bool is_started;  /* owned by the thread that starts and frees */
+    pthread_t thread;
+    /* owned by the thread that makes passes */
+    struct store_catalog catalog;
+    unsigned passes; /* that could list the bucket */
+};
+
+static void
+remove_file(struct store_block_sync *s, const char *name)
+{
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", s->options.data_dir, name);
+    if (unlink(path) == 0)
+        return;
+    metrics_add(s->metrics.drop_failures, 1);
+    LOG_WARN("file of a vanished block not removed", LOG_STR("path", path));
+}
+
+/* Whether name is one of our files: a ULID and suffix. */
+static bool
+parse_name(const char *name, const char *suffix, struct tsdb_ulid *id)
+{
+    return strlen(name) > TSDB_ULID_LEN && strcmp(name + TSDB_ULID_LEN, suffix) == 0 &&
+           tsdb_ulid_parse(id, bytes_of(name, TSDB_ULID_LEN));
+}
+
+static bool
+remove_vanished(void *arg, const char *name, struct err *err)
+{
+    struct store_block_sync *s = arg;
+    struct tsdb_ulid id;
+    (void)err;
+    if ((parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) ||
+         parse_name(name, STORE_META_CACHE_SUFFIX, &id)) &&
+        store_catalog_find(&s->catalog, &id) == NULL)
+        remove_file(s, name);
+    return true;
+}
+
+/* Files that a killed process did not get to rename. */
+static bool
+remove_unfinished(void *arg, const char *name, struct err *err)
+{
+    static const char header[] = STORE_BLOCK_HEADER_SUFFIX ".";
+    struct tsdb_ulid id;
+    (void)err;
+    if (parse_name(name, STORE_META_CACHE_SUFFIX ".tmp", &id) ||
+        (strlen(name) > TSDB_ULID_LEN &&
+         strncmp(name + TSDB_ULID_LEN, header, sizeof header - 1) == 0 &&
+         tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN))))
+        remove_file(arg, name);
+    return true;
+}
+
+static struct store_catalog
+catalog_of(struct store_block_sync *s)
+{
+    const struct store_block_sync_options *o = &s->options;
+    return (struct store_catalog){.bucket = o->bucket,
+                                  .cache = o->cache,
+                                  .metrics = &s->metrics,
+                                  .data_dir = o->data_dir,
+                                  .cancel = &s->cancel,
+                                  .meta_concurrency = o->meta_concurrency,
+                                  .load_concurrency = o->load_concurrency};
+}
+
+bool
+store_block_sync_new(struct store_block_sync **out,
+                     const struct store_block_sync_options *options, struct err *err)
+{
+    CLEANUP(store_block_sync_free)
+    struct store_block_sync *s = xcalloc(1, sizeof *s);
+    s->options = *options;
+    s->catalog = catalog_of(s);
+    mutex_init(&s->lock, LOCK_BLOCK_SYNC);
+    cond_init(&s->changed);
+    store_sync_metrics_init(&s->metrics, options->metrics);
+    metrics_set(s->metrics.consistency_delay,
+                (double)options->consistency_delay_ms / 1000);
+    if (!file_mkdirs(options->data_dir, err) ||
+        !file_list(options->data_dir, remove_unfinished, s, err))
+        return err_wrap(err, "data directory");
+    *out = TAKE(s);
+    return true;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+    const struct store_block *const *x = a, *const *y = b;
+    int64_t m = (*x)->meta.mint_ms, n = (*y)->meta.mint_ms;
+    int order = (m > n) - (m < n);
+    return order != 0 ? order : tsdb_ulid_cmp(&(*x)->id, &(*y)->id);
+}
+
+static void
+publish(struct store_block_sync *s)
+{
+    struct store_catalog *c = &s->catalog;
+    struct store_block **blocks = xcalloc(c->count + 1, sizeof *blocks);
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        struct store_entry *e = &c->entries[i];
+        bool serve = e->state == STORE_BLOCK_SERVED && e->block->header != NULL;
+        if (serve)
+            blocks[count++] = store_block_ref(e->block);
+        else if (e->is_served)
+            store_entry_note_drop(e);
+        e->is_served = serve;
+    }
+    qsort(blocks, count, sizeof *blocks, by_time);
+    store_block_view_put(s->options.view, store_block_set_new(blocks, count));
+    metrics_set(s->metrics.loaded, (double)count);
+}
+
+/* Set the gauges; whether no block failed in a way that may pass. */
+static bool
+sum_up(struct store_block_sync *s)
+{
+    size_t counts[STORE_BLOCK_STATE_COUNT] = {0};
+    bool complete = true;
+    for (size_t i = 0; i < s->catalog.count; i++) {
+        counts[s->catalog.entries[i].state]++;
+        complete &= !s->catalog.entries[i].may_heal;
+    }
+    for (size_t i = 0; i < STORE_BLOCK_STATE_COUNT; i++)
+        metrics_set(s->metrics.blocks[i], (double)counts[i]);
+    LOG_INFO(
+        "blocks synced", LOG_INT("count", s->catalog.count),
+        LOG_INT("served", counts[STORE_BLOCK_SERVED]),
+        LOG_INT("failed", counts[STORE_BLOCK_FAILED] + counts[STORE_BLOCK_BAD_META]));
+    return complete;
+}
+
+static bool
+check_cancel(const struct store_block_sync *s, struct err *err)
+{
+    return !cancel_is_raised(&s->cancel) ||
+           err_set(err, ERR_CANCELLED, "the block sync was stopped");
+}
+
+static bool
+list_blocks(struct store_block_sync *s, struct store_listing *listing, struct err *err)
+{
+    struct objstore_call call = {clock_deadline(LIST_TIMEOUT_NS), &s->cancel};
+    metrics_add(s->metrics.listings, 1);
+    if (!store_listing_read(listing, s->options.bucket, &call, err))
+        return false;
+    store_catalog_update(&s->catalog, listing);
+    return true;
+}
+
+static struct store_block_rules
+rules_at(const struct store_block_sync_options *o, int64_t now_ms)
+{
+    return (struct store_block_rules){.mint_ms = store_time_bound_at(o->mint, now_ms),
+                                      .maxt_ms = store_time_bound_at(o->maxt, now_ms),
+                                      .consistency_delay_ms = o->consistency_delay_ms,
+                                      .deletion_delay_ms = o->deletion_delay_ms};
+}
+
+static bool
+pass(struct store_block_sync *s, bool *complete, struct err *err)
+{
+    int64_t now_ms = clock_wall_ns() / CLOCK_NS_PER_MS;
+    struct store_block_rules rules = rules_at(&s->options, now_ms);
+    CLEANUP(store_listing_fini) struct store_listing listing = {0};
+    if (!list_blocks(s, &listing, err) || !store_catalog_fetch(&s->catalog, err))
+        return false;
+    store_catalog_judge(&s->catalog, &rules, now_ms);
+    if (!store_catalog_load(&s->catalog, err) || !check_cancel(s, err))
+        return false;
+    publish(s);
+    *complete = sum_up(s);
+    s->passes++;
+    return file_list(s->options.data_dir, remove_vanished, s, err);
+}
+
+bool
+store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err)
+{
+    int64_t start_ns = clock_mono_ns();
+    *complete = false;
+    metrics_add(s->metrics.syncs, 1);
+    bool ok = pass(s, complete, err);
+    if (!ok || !*complete)
+        metrics_add(s->metrics.sync_failures, 1);
+    metrics_observe(s->metrics.sync_seconds,
+                    (double)(clock_mono_ns() - start_ns) / CLOCK_NS_PER_S);
+    return ok;
+}
+
+/* Wait until the next pass is due; false to stop. */
+static bool
+wait_until(struct store_block_sync *s, int64_t due_ns)
+{
+    MUTEX_SCOPE(&s->lock);
+    while (!s->is_stopping && cond_wait_until(&s->changed, &s->lock, due_ns))
+        continue;
+    return !s->is_stopping;
+}
+
+static void
+tell_readiness(struct store_block_sync *s, bool complete)
+{
+    if (s->options.admin != NULL && (complete || s->passes >= PASSES_UNTIL_READY))
+        app_admin_set_ready(s->options.admin, true, "");
+}
+
+static void *
+sync_loop(void *arg)
+{
+    struct store_block_sync *s = arg;
+    int64_t interval_ns = s->options.interval_ns;
+    int64_t retry_ns = NUM_MIN(RETRY_NS, interval_ns);
+    bool complete;
+    do {
+        struct err err;
+        if (!store_block_sync_run(s, &complete, &err) && err.code != ERR_CANCELLED)
+            LOG_WARN("sync of blocks failed", LOG_ERR(&err));
+        tell_readiness(s, complete);
+        if (complete)
+            retry_ns = NUM_MIN(RETRY_NS, interval_ns);
+        else
+            retry_ns = retry_ns > interval_ns / 2 ? interval_ns : 2 * retry_ns;
+    } while (wait_until(s, clock_deadline(complete ? interval_ns : retry_ns)));
+    return NULL;
+}
+
+bool
+store_block_sync_start(struct store_block_sync *s, struct err *err)
+{
+    CHECK(!s->is_started);
+    s->is_started = thread_start(&s->thread, "block-sync", sync_loop, s, err);
+    return s->is_started;
+}
+
+void
+store_block_sync_free(struct store_block_sync **out)
+{
+    struct store_block_sync *s = TAKE(*out);
+    if (s == NULL)
+        return;
+    cancel_raise(&s->cancel);
+    {
+        MUTEX_SCOPE(&s->lock);
+        s->is_stopping = true;
+        cond_broadcast(&s->changed);
+    }
+    if (s->is_started)
+        pthread_join(s->thread, NULL);
+    store_catalog_fini(&s->catalog);
+    cond_fini(&s->changed);
+    mutex_fini(&s->lock);
+    free(s);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/num.h"
+#include "common/base/xmalloc.h"
+#include "store/index_header_format.h"
+#include "store/page_writer.h"
+
+/* The two tables pass through once. What they become is spread over five sections that
+ * grow side by side, so each section is a temporary file of its own, and all are
+ * strung together when the last byte has been checked.
+ *
+ * A row of the postings table tells where a list begins; where it ends is known from
+ * the list behind it. In version 2 rows stand in the order of the lists, so a row waits
+ * for the next one. In version 1 they stand in no order: they are collected first. */
+
+/* BE32 length, BE32 count and BE32 checksum. */
+enum { MIN_LIST = 12 };
+
+/* A row of a version 1 table. */
+struct row {
+    struct bytes name; /* in the arena, like value */
+    struct bytes value;
+    uint64_t offset;
+    uint64_t end;
+};
+
+struct build {
+    const struct store_index_source *source;
+    const struct objstore_call *call;
+    struct store_header_layout layout;
+    struct store_page_writer sections[STORE_HEADER_SECTIONS];
+    struct tsdb_index_table table; /* the one that is being read */
+    struct arena arena;            /* version 1 only */
+    struct buf rows;               /* version 1 only: struct row */
+
+    bool has_pair; /* name and value are the last label pair */
+    struct buf name;
+    struct buf value;
+    struct store_header_name open_name;   /* whose values are being written */
+    struct store_header_value open_value; /* whose list has no end yet */
+    uint32_t values;
+};
+
+static bool
+put(struct build *b, enum store_header_section section, struct bytes data,
+    struct err *err)
+{
+    return store_page_writer_put(&b->sections[section], data, err);
+}
+
+static bool
+put_text(struct build *b, struct bytes text, struct store_header_text *where,
+         struct err *err)
+{
+    uint64_t at = b->sections[STORE_HEADER_TEXTS].size;
+    if (at > UINT32_MAX || text.len > UINT32_MAX - at)
+        return err_set(err, ERR_UNSUPPORTED, "more than 4 GiB of label values");
+    *where = (struct store_header_text){(uint32_t)at, (uint32_t)text.len};
+    return put(b, STORE_HEADER_TEXTS, text, err);
+}
+
+static bool
+put_symbol(void *arg, uint32_t ordinal, uint32_t position, struct bytes symbol,
+           struct err *err)
+{
+    struct build *b = arg;
+    uint8_t row[STORE_HEADER_SYMBOL_WIDTH];
+    (void)ordinal;
+    (void)symbol;
+    if (b->layout.index_version == 1)
+        return true;
+    be32_store(row, position);
+    return put(b, STORE_HEADER_SYMBOL_OFFSETS, bytes_of(row, sizeof row), err);
+}
+
+static bool
+end_name(struct build *b, struct err *err)
+{
+    uint8_t row[STORE_HEADER_NAME_WIDTH];
+    if (b->name.len == 0)
+        return true;
+    b->open_name.count = b->values - b->open_name.first;
+    store_header_print_name(&b->open_name, row);
+    return put(b, STORE_HEADER_NAMES, bytes_of(row, sizeof row), err);
+}
+
+static bool
+begin_name(struct build *b, struct bytes name, struct err *err)
+{
+    if (!end_name(b, err))
+        return false;
+    b->open_name.first = b->values;
+    buf_clear(&b->name);
+    buf_put(&b->name, name);
+    return buf_ok(&b->name, err) && put_text(b, name, &b->open_name.text, err);
+}
+
+/* Whether a pair may follow the last one; a name is not empty but in ("", ""). */
+static bool
+is_behind_last(const struct build *b, struct bytes name, struct bytes value)
+{
+    int order = bytes_cmp(name, buf_bytes(&b->name));
+    if (order == 0)
+        order = bytes_cmp(value, buf_bytes(&b->value));
+    return name.len > 0 && order > 0;
+}
+
+/* Rows arrive here in the order of label pairs, ("", "") first. */
+static bool
+begin_value(struct build *b, struct bytes name, struct bytes value, struct err *err)
+{
+    if (!b->has_pair && name.len + value.len > 0)
+        return err_set(err, ERR_CORRUPT, "postings table without a list of all series");
+    if (b->has_pair && !is_behind_last(b, name, value))
+        return err_set(err, ERR_CORRUPT, "postings table out of order at %.*s",
+                       (int)NUM_MIN(name.len, (size_t)64), (const char *)name.at);
+    if (!bytes_eq(name, buf_bytes(&b->name)) && !begin_name(b, name, err))
+        return false;
+    b->has_pair = true;
+    buf_clear(&b->value);
+    buf_put(&b->value, value);
+    return buf_ok(&b->value, err) && put_text(b, value, &b->open_value.text, err);
+}
+
+/* The list that began last ends here. */
+static bool
+end_value(struct build *b, uint64_t end, struct err *err)
+{
+    struct store_posting_range *list = &b->open_value.postings;
+    if (list->offset < b->layout.toc.postings || list->offset > end ||
+        end - list->offset < MIN_LIST || end - list->offset > UINT32_MAX)
+        return err_set(err, ERR_CORRUPT,
+                       "postings list from %llu to %llu cannot be one",
+                       (unsigned long long)list->offset, (unsigned long long)end);
+    list->len = end - list->offset;
+    if (b->name.len == 0) {
+        b->layout.all = *list;
+        return true;
+    }
+    uint8_t row[STORE_HEADER_VALUE_WIDTH];
+    store_header_print_value(&b->open_value, row);
+    b->values++;
+    return put(b, STORE_HEADER_VALUES, bytes_of(row, sizeof row), err);
+}
+
+static bool
+put_sorted_row(void *arg, const struct tsdb_index_posting_row *row, struct err *err)
+{
+    struct build *b = arg;
+    if (b->has_pair && !end_value(b, row->offset, err))
+        return false;
+    b->open_value.postings.offset = row->offset;
+    return begin_value(b, row->name, row->value, err);
+}
+
+static bool
+collect_row(void *arg, const struct tsdb_index_posting_row *row, struct err *err)
+{
+    struct build *b = arg;
+    struct row copy = {.name = arena_copy(&b->arena, row->name),
+                       .value = arena_copy(&b->arena, row->value),
+                       .offset = row->offset};
+    buf_put(&b->rows, bytes_of(&copy, sizeof copy));
+    return arena_ok(&b->arena, err) && buf_ok(&b->rows, err);
+}
+
+static int
+by_offset(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int
+by_pair(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    int order = bytes_cmp(x->name, y->name);
+    return order != 0 ? order : bytes_cmp(x->value, y->value);
+}
+
+static bool
+put_collected_rows(struct build *b, struct err *err)
+{
+    size_t count = b->rows.len / sizeof(struct row);
+    struct row *rows = (struct row *)(void *)b->rows.at;
+    if (count == 0)
+        return true;
+    qsort(rows, count, sizeof *rows, by_offset);
+    for (size_t i = 0; i + 1 < count; i++)
+        rows[i].end = rows[i + 1].offset;
+    rows[count - 1].end = tsdb_index_postings_end(&b->layout.toc);
+    qsort(rows, count, sizeof *rows, by_pair);
+    for (size_t i = 0; i < count; i++) {
+        b->open_value.postings.offset = rows[i].offset;
+        if (!begin_value(b, rows[i].name, rows[i].value, err) ||
+            !end_value(b, rows[i].end, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+feed_symbols(void *arg, struct bytes piece, struct err *err)
+{
+    struct build *b = arg;
+    return put(b, STORE_HEADER_SYMBOLS, piece, err) &&
+           tsdb_index_table_feed(&b->table, piece, err);
+}
+
+static bool
+feed_postings(void *arg, struct bytes piece, struct err *err)
+{
+    struct build *b = arg;
+    return tsdb_index_table_feed(&b->table, piece, err);
+}
+
+/* Stream [begin, end) of the index through b->table. */
+static bool
+read_table(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
+           struct err *err)
+{
+    const struct store_index_source *source = b->source;
+    bool ok = end > begin || err_set(err, ERR_CORRUPT, "empty section at %llu",
+                                     (unsigned long long)begin);
+    ok = ok &&
+         objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
+                            end - begin, feed, b, err) &&
+         tsdb_index_table_end(&b->table, err);
+    tsdb_index_table_fini(&b->table);
+    return ok;
+}
+
+static bool
+read_symbols(struct build *b, struct err *err)
+{
+    const struct tsdb_index_toc *toc = &b->layout.toc;
+    tsdb_index_symbols_begin(&b->table, put_symbol, b, b->source->budget);
+    if (!read_table(b, toc->symbols, toc->series, feed_symbols, err))
+        return err_wrap(err, "symbol table");
+    return true;
+}
+
+static bool
+finish_postings(struct build *b, struct err *err)
+{
+    if (b->layout.index_version == 1 && !put_collected_rows(b, err))
+        return false;
+    if (!b->has_pair)
+        return err_set(err, ERR_CORRUPT, "no lists");
+    if (b->layout.index_version != 1 &&
+        !end_value(b, tsdb_index_postings_end(&b->layout.toc), err))
+        return false;
+    return end_name(b, err);
+}
+
+static bool
+read_postings(struct build *b, struct err *err)
+{
+    uint64_t end = b->layout.index_size - TSDB_INDEX_TOC_SIZE;
+    tsdb_index_postings_begin(
+        &b->table, b->layout.index_version == 1 ? collect_row : put_sorted_row, b,
+        b->source->budget);
+    if (!read_table(b, b->layout.toc.postings_table, end, feed_postings, err) ||
+        !finish_postings(b, err))
+        return err_wrap(err, "postings table");
+    return true;
+}
+
+static bool
+read_exactly(struct build *b, uint64_t offset, uint8_t *into, size_t len,
+             struct err *err)
+{
+    size_t got = 0;
+    if (!objstore_read_range(b->source->bucket, b->call, bytes_of_str(b->source->key),
+                             offset, into, len, &got, err))
+        return false;
+    return got == len || err_set(err, ERR_CORRUPT, "object is shorter than listed");
+}
+
+static bool
+read_layout(struct build *b, struct err *err)
+{
+    uint8_t header[TSDB_INDEX_HEADER_SIZE];
+    uint8_t toc[TSDB_INDEX_TOC_SIZE];
+    uint64_t size = b->source->size;
+    if (size < sizeof header + sizeof toc)
+        return err_set(err, ERR_CORRUPT, "%llu bytes are no index",
+                       (unsigned long long)size);
+    b->layout.index_size = size;
+    return read_exactly(b, 0, header, sizeof header, err) &&
+           tsdb_index_header_parse(bytes_of(header, sizeof header),
+                                   &b->layout.index_version, err) &&
+           read_exactly(b, size - sizeof toc, toc, sizeof toc, err) &&
+           tsdb_index_toc_parse(&b->layout.toc, bytes_of(toc, sizeof toc), size, err);
+}
+
+static bool
+put_head(struct build *b, struct err *err)
+{
+    uint8_t head[STORE_HEADER_HEAD_SIZE];
+    for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
+        b->layout.sizes[i] = b->sections[i].size;
+    store_header_print_head(&b->layout, head);
+    return put(b, STORE_HEADER_HEAD, bytes_of(head, sizeof head), err);
+}
+
+static bool
+write_sections(struct build *b, int fd, const char *path, struct err *err)
+{
+    for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
+        if (!store_page_writer_copy(&b->sections[i], fd, err))
+            return false;
+    return fsync(fd) == 0 || err_sys(err, errno, "fsync %s", path);
+}
+
+static bool
+write_file(struct build *b, const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *tmp = xasprintf("%s.XXXXXX", path);
+    int fd = mkostemp(tmp, O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "create %s", tmp);
+    bool ok = write_sections(b, fd, tmp, err);
+    if (close(fd) != 0 && ok)
+        ok = err_sys(err, errno, "close %s", tmp);
+    if (ok && rename(tmp, path) != 0)
+        ok = err_sys(err, errno, "rename %s to %s", tmp, path);
+    if (!ok)
+        unlink(tmp);
+    return ok;
+}
+
+static struct build *
+build_new(const struct store_index_source *source, const struct objstore_call *call)
+{
+    struct build *b = xcalloc(1, sizeof *b);
+    b->source = source;
+    b->call = call;
+    arena_init(&b->arena, source->budget);
+    buf_init(&b->rows, source->budget);
+    buf_init(&b->name, source->budget);
+    buf_init(&b->value, source->budget);
+    return b;
+}
+
+static void
+build_free(struct build **out)
+{
+    struct build *b = *out;
+    for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
+        store_page_writer_fini(&b->sections[i]);
+    buf_fini(&b->value);
+    buf_fini(&b->name);
+    buf_fini(&b->rows);
+    arena_fini(&b->arena);
+    free(b);
+}
+
+static bool
+open_sections(struct build *b, const char *path, struct err *err)
+{
+    for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
+        if (!store_page_writer_open(&b->sections[i], path, b->source->budget, err))
+            return false;
+    return true;
+}
+
+bool
+store_index_header_build(const struct store_index_source *source,
+                         const struct objstore_call *call, const char *path,
+                         struct err *err)
+{
+    CLEANUP(build_free) struct build *b = build_new(source, call);
+    if (!open_sections(b, path, err) || !read_layout(b, err) || !read_symbols(b, err) ||
+        !read_postings(b, err) || !put_head(b, err) || !write_file(b, path, err))
+        return err_wrap(err, "build index header of %s", source->key);
+    return true;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/time_bound.h"
+
+#include "common/base/clock.h"
+#include "common/codec/quantity.h"
+
+bool
+store_time_bound_parse(const char *text, struct store_time_bound *bound,
+                       struct err *err)
+{
+    struct err not_a_time;
+    int64_t ms, ns;
+    if (quantity_rfc3339(text, &ms, &not_a_time)) {
+        *bound = (struct store_time_bound){.ms = ms};
+        return true;
+    }
+    if (quantity_duration(text, &ns, &not_a_time)) {
+        *bound =
+            (struct store_time_bound){.is_relative = true, .ms = ns / CLOCK_NS_PER_MS};
+        return true;
+    }
+    return err_set(err, ERR_INVALID, "\"%s\" is neither a time nor a duration", text);
+}
+
+int64_t
+store_time_bound_at(struct store_time_bound bound, int64_t now_ms)
+{
+    return bound.is_relative ? now_ms + bound.ms : bound.ms;
+}
