@@ -33,19 +33,27 @@ struct parser {
     struct words all;     /* of all alternatives before */
 };
 
+/* Room for cap words, of which w->count are kept. */
+static bool
+reserve(struct parser *p, struct words *w, size_t cap)
+{
+    if (cap <= w->cap)
+        return true;
+    struct bytes *moved = arena_calloc(p->arena, cap, sizeof *moved);
+    if (moved == NULL)
+        return false;
+    if (w->count > 0)
+        memcpy(moved, w->at, w->count * sizeof *moved);
+    w->at = moved;
+    w->cap = cap;
+    return true;
+}
+
 static bool
 push(struct parser *p, struct words *w, struct bytes word)
 {
-    if (w->count == w->cap) {
-        size_t cap = w->cap == 0 ? 4 : 2 * w->cap;
-        struct bytes *moved = arena_calloc(p->arena, cap, sizeof *moved);
-        if (moved == NULL)
-            return false;
-        if (w->count > 0)
-            memcpy(moved, w->at, w->count * sizeof *moved);
-        w->at = moved;
-        w->cap = cap;
-    }
+    if (w->count == w->cap && !reserve(p, w, w->cap == 0 ? 4 : 2 * w->cap))
+        return false;
     w->at[w->count++] = word;
     return true;
 }
@@ -141,6 +149,8 @@ combine(struct parser *p)
     if (p->current.count > MAX_COMBINATIONS / p->part.count)
         return false;
     p->product.count = 0;
+    if (!reserve(p, &p->product, p->current.count * p->part.count))
+        return false;
     for (size_t i = 0; i < p->current.count; i++)
         for (size_t k = 0; k < p->part.count; k++)
             if (!join(p, p->current.at[i], p->part.at[k]))
@@ -171,16 +181,27 @@ parse_alternative(struct parser *p)
     return true;
 }
 
+/* all becomes all words and those of current. */
+static bool
+collect(struct parser *p)
+{
+    if (p->all.count == 0) {
+        swap(&p->all, &p->current);
+        return true;
+    }
+    for (size_t i = 0; i < p->current.count; i++)
+        if (!push(p, &p->all, p->current.at[i]))
+            return false;
+    return true;
+}
+
 static bool
 parse_alternatives(struct parser *p)
 {
-    do {
-        if (!parse_alternative(p))
+    do
+        if (!parse_alternative(p) || !collect(p))
             return false;
-        for (size_t i = 0; i < p->current.count; i++)
-            if (!push(p, &p->all, p->current.at[i]))
-                return false;
-    } while (skip(p, BYTES("|")));
+    while (skip(p, BYTES("|")));
     return true;
 }
 

@@ -8,8 +8,9 @@
 #include "common/tsdb/expression_priv.h"
 
 /* Memory for the values of an expression. An expression that would take more is left to
- * the regular expression engine. Enough for one value in two characters, "a|b|c". */
-enum { SET_BYTES = 8 * 1024, SET_BYTES_PER_CHAR = 64 };
+ * the regular expression engine. Enough for
+ * 256 short values, and for one value in every two characters, "a|b|c". */
+enum { SET_BYTES = 32 * 1024, SET_BYTES_PER_CHAR = 64 };
 
 struct tsdb_matcher {
     enum tsdb_matcher_type type;
