@@ -93,6 +93,11 @@ def survives_confusion(sidecar, prometheus):
           f"{sidecar.resident_kib('VmHWM') >> 10} MiB")
 
 
+def state(sidecar):
+    with open(os.path.join(sidecar.data, STATE), encoding="utf-8") as file:
+        return json.load(file)
+
+
 def ships_the_good_block(sidecar, good, broken):
     name = os.path.basename(good)
     meta = os.path.join(sidecar.bucket, name, "meta.json")
@@ -104,8 +109,8 @@ def ships_the_good_block(sidecar, good, broken):
                lambda: all(one in sidecar.log_text() for one in broken))
     shipped = set(os.listdir(sidecar.bucket)) - {name}
     assert not shipped, f"shipped: {[(one, broken.get(one)) for one in shipped]}"
-    with open(os.path.join(sidecar.data, STATE), encoding="utf-8") as file:
-        assert json.load(file) == {"version": 1, "uploaded": [name]}
+    wait_until("the good block to be recorded",
+               lambda: state(sidecar) == {"version": 1, "uploaded": [name]})
     print(f"  the good block shipped, {len(broken)} broken ones named")
 
 
