@@ -10,8 +10,8 @@ import sys
 import tree
 
 VOCABULARY = ("common_base", "common_codec")
-# Modules whose functions read better without the module's name.
-SHORT = {"xmalloc": "x"}
+# Modules of the vocabulary with words beside their own name.
+WORDS = {"xmalloc": ("x",), "mutex": ("mutex_", "cond_"), "pool": ("pool_", "thread_")}
 
 
 def exported(library):
@@ -30,7 +30,7 @@ def prefixes(library, member):
     folder = re.sub(r"^lib|\.a$", "", os.path.basename(library))
     module = member.split(".")[0]
     if folder in VOCABULARY:
-        return (SHORT.get(module, module),)
+        return WORDS.get(module, (module,))
     return (folder.removeprefix("common_") + "_",)
 
 

@@ -16,9 +16,10 @@ CONVENTIONAL = re.compile(
 def is_built(path, texts):
     build = texts.get(os.path.join(os.path.dirname(path), "CMakeLists.txt"), "")
     name = os.path.basename(path)
+    # Tests are listed by the name of their module.
     module = re.sub(r"^(test|fuzz)_|\.c$", "", name)
-    return re.search(rf"(^|[\s/(]){re.escape(name)}\b", build, re.MULTILINE) or \
-        re.search(rf"_test\({module}\b", build)
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b", build) or \
+        module != name[:-2] and re.search(rf"\b{module}\b", build)
 
 
 def findings():
@@ -35,12 +36,9 @@ def findings():
 
 
 def named(path, texts):
-    """By its whole name, or in Python by its module's."""
-    name = re.escape(os.path.basename(path))
-    if path.endswith(".py"):
-        name = re.escape(os.path.basename(path)[:-3])
-    # The end-to-end tests and lints are named by their CMakeLists.txt through loops.
-    pattern = re.compile(rf"\b{name}\b|{name}")
+    """By its whole name; Python also by its module's, as in an import."""
+    name = os.path.basename(path).removesuffix(".py")
+    pattern = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     return any(pattern.search(content) for other, content in texts.items() if other != path)
 
 
