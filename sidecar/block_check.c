@@ -63,7 +63,7 @@ check_symbols(const struct index_file *index, uint64_t offset, struct err *err)
 {
     CLEANUP(tsdb_index_table_fini) struct tsdb_index_table table = {0};
     tsdb_index_symbols_begin(&table, accept_symbol, NULL, NULL);
-    return feed_table(index, &table, offset, err) || err_wrap(err, "symbol table");
+    return feed_table(index, &table, offset, err);
 }
 
 static bool
@@ -71,8 +71,7 @@ check_postings(const struct index_file *index, uint64_t offset, struct err *err)
 {
     CLEANUP(tsdb_index_table_fini) struct tsdb_index_table table = {0};
     tsdb_index_postings_begin(&table, accept_row, NULL, NULL);
-    return feed_table(index, &table, offset, err) ||
-           err_wrap(err, "postings offset table");
+    return feed_table(index, &table, offset, err);
 }
 
 static bool

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-sidecar: what it consists of, in the order of its start. */
-#include <pthread.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
 #include "common/base/num.h"
-#include "common/base/pool.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/config.h"
 #include "sidecar/heartbeat.h"
@@ -66,8 +60,7 @@ open_bucket(struct sidecar *s, struct err *err)
 static void
 wake_shipper(void *arg)
 {
-    struct sidecar *s = arg;
-    sidecar_watch_wake(s->watch);
+    sidecar_watch_wake(arg);
 }
 
 static bool
@@ -80,12 +73,12 @@ start_heartbeat(struct sidecar *s, struct err *err)
         .timeout_ns = s->options.get_config_timeout_ns,
         .ready_timeout_ns = s->options.ready_timeout_ns,
         .changed = wake_shipper,
-        .changed_arg = s,
     };
     if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
         !sidecar_prom_client_new(&s->client, s->options.prometheus_url, err))
         return false;
     options.client = s->client;
+    options.changed_arg = s->watch;
     return sidecar_heartbeat_start(&s->heartbeat, &options, err);
 }
 
@@ -113,30 +106,13 @@ start_shipper(struct sidecar *s, struct err *err)
     return sidecar_ship_loop_start(&s->ship_loop, &options, s->watch, err);
 }
 
-/* End the process at the deadline even if a thread hangs, in a call to a dead file
- * server for instance: no step of a shipment minds being killed. */
-static void *
-exit_at_deadline(void *arg)
-{
-    const struct sidecar *s = arg;
-    struct timespec left = {s->options.shutdown_deadline_ns / CLOCK_NS_PER_S,
-                            s->options.shutdown_deadline_ns % CLOCK_NS_PER_S};
-    nanosleep(&left, NULL);
-    LOG_WARN("shutdown deadline has passed, leaving at once");
-    _exit(app_lifecycle_status());
-}
-
 /* In reverse order of the start; takes a sidecar that started in part. */
 static void
 stop(struct sidecar *s)
 {
-    struct err err;
-    pthread_t guard;
-    if (thread_start(&guard, "deadline", exit_at_deadline, s, &err))
-        pthread_detach(guard);
-    int64_t drain_ns =
-        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns);
-    int64_t drained_by_ns = clock_deadline(drain_ns);
+    app_lifecycle_end_within(s->options.shutdown_deadline_ns);
+    int64_t drained_by_ns = clock_deadline(
+        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
     sidecar_ship_loop_stop(&s->ship_loop);
     sidecar_heartbeat_stop(&s->heartbeat);

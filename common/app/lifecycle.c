@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/app/lifecycle.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/pool.h"
 
 /* Each arena keeps what was freed in it; with many threads that adds up to several
  * times what is in use. Four serve as well. */
@@ -65,6 +70,31 @@ int
 app_lifecycle_status(void)
 {
     return atomic_load(&failed) ? APP_EXIT_FAILED : APP_EXIT_OK;
+}
+
+static void *
+end_at_deadline(void *arg)
+{
+    const int64_t *deadline_ns = arg;
+    struct timespec until = {.tv_sec = *deadline_ns / CLOCK_NS_PER_S,
+                             .tv_nsec = *deadline_ns % CLOCK_NS_PER_S};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+    LOG_WARN("shutdown deadline has passed, leaving at once");
+    _exit(app_lifecycle_status());
+}
+
+void
+app_lifecycle_end_within(int64_t delay_ns)
+{
+    static int64_t deadline_ns; /* outlives the caller */
+    pthread_t thread;
+    struct err err;
+    deadline_ns = clock_deadline(delay_ns);
+    if (thread_start(&thread, "deadline", end_at_deadline, &deadline_ns, &err))
+        pthread_detach(thread);
+    else
+        LOG_WARN("shutdown has no deadline", LOG_ERR(&err));
 }
 
 int

@@ -3,6 +3,8 @@
 #ifndef COMMON_APP_LIFECYCLE_H
 #define COMMON_APP_LIFECYCLE_H
 
+#include <stdint.h>
+
 #include "common/base/err.h"
 
 /* Exit statuses. */
@@ -18,6 +20,10 @@ void app_lifecycle_wait(void);
 /* From any thread: make app_lifecycle_wait return, for a failure that must end the
  * process; the status is then APP_EXIT_FAILED. */
 void app_lifecycle_fail(const struct err *err);
+
+/* The process has delay_ns from now to end; then it is ended with app_lifecycle_status,
+ * whatever still runs: a thread may hang in a call to a dead file server. At most once. */
+void app_lifecycle_end_within(int64_t delay_ns);
 
 /* Exit status after app_lifecycle_wait has returned. */
 int app_lifecycle_status(void);
