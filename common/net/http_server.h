@@ -40,7 +40,8 @@ struct net_http_server_options {
 };
 
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),
- * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400.
+ * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400, a body beyond
+ * max_body 413, or just a closed connection when it comes in chunks.
  * Errors ERR_INVALID address, ERR_CONFLICT or ERR_DENIED port; the text names it. */
 NODISCARD bool net_http_server_start(struct net_http_server **out,
                                      const struct net_http_server_options *options,
@@ -82,7 +83,9 @@ void net_http_reply(struct net_http_exchange *x, int status, const char *content
 void net_http_reply_err(struct net_http_exchange *x, const struct err *err);
 
 /* A streamed body. next sets *piece (borrowed until the following call; empty at the
- * end) or returns false with err, which aborts the connection and is logged. done is
+ * end) or returns false with err, which aborts the connection and is logged. Each piece
+ * is sent by itself: below some 32 KiB the calls cost more than the bytes. A next that
+ * takes longer than idle_timeout_s costs the connection. done is
  * called exactly once, also when the reader leaves. Both run on the connection's
  * thread, after the handler has returned. */
 struct net_http_stream {
