@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_FILES = 256, MAX_INPUT = 1 << 20, DEFAULT_RUNS = 20000 };
+enum { MAX_FILES = 256, INPUT_BYTES_MAX = 1 << 20, DEFAULT_RUNS = 20000 };
 
 struct input {
     uint8_t *at;
@@ -37,8 +37,8 @@ read_file(const char *folder, const char *name)
     FILE *f = fopen(path, "rb");
     if (f == NULL)
         return in;
-    in.at = malloc(MAX_INPUT);
-    in.len = in.at != NULL ? fread(in.at, 1, MAX_INPUT, f) : 0;
+    in.at = malloc(INPUT_BYTES_MAX);
+    in.len = in.at != NULL ? fread(in.at, 1, INPUT_BYTES_MAX, f) : 0;
     fclose(f);
     return in;
 }
@@ -86,14 +86,16 @@ int
 main(int argc, char **argv)
 {
     static struct input inputs[MAX_FILES];
-    static uint8_t scratch[MAX_INPUT];
+    static uint8_t scratch[INPUT_BYTES_MAX];
     size_t count = 0;
     const char *runs_text = getenv("FUZZ_RUNS");
     const char *seed_text = getenv("FUZZ_SEED");
     unsigned long runs = runs_text ? strtoul(runs_text, NULL, 10) : DEFAULT_RUNS;
-    state = seed_text ? strtoull(seed_text, NULL, 10) | 1 : UINT64_C(0x9e3779b97f4a7c15);
+    state =
+        seed_text ? strtoull(seed_text, NULL, 10) | 1 : UINT64_C(0x9e3779b97f4a7c15);
     DIR *folder = argc > 1 ? opendir(argv[1]) : NULL;
-    for (struct dirent *e; folder != NULL && (e = readdir(folder)) && count < MAX_FILES;)
+    for (struct dirent *e;
+         folder != NULL && (e = readdir(folder)) && count < MAX_FILES;)
         if (e->d_name[0] != '.')
             inputs[count++] = read_file(argv[1], e->d_name);
     if (folder != NULL)

@@ -22,7 +22,7 @@ slow_read(struct bytes b, size_t bit, unsigned n)
 {
     uint64_t v = 0;
     for (; n > 0; n--, bit++)
-        v = v << 1 | (b.at[bit / 8] >> (7 - bit % 8) & 1U);
+        v = v << 1 | ((unsigned)b.at[bit / 8] >> (7 - bit % 8) & 1);
     return v;
 }
 
