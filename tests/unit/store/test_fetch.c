@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store/fetch.h"
+
+static void
+merges_neighbours_and_keeps_far_pieces_apart(void **unused)
+{
+    struct store_piece p[] = {
+        {.offset = 0, .len = 10},   {.offset = 10, .len = 10},
+        {.offset = 25, .len = 5},   {.offset = 100, .len = 1},
+        {.object = 1, .offset = 0, .len = 4},
+    };
+    struct store_read r[ARRAY_LEN(p)];
+    (void)unused;
+    assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 5, 1000, r), 3);
+    assert_int_equal(r[0].offset, 0);
+    assert_int_equal(r[0].len, 30);
+    assert_int_equal(r[1].offset, 100);
+    assert_int_equal(r[2].object, 1);
+    assert_int_equal(p[2].read, 0);
+    assert_int_equal(p[3].read, 1);
+    assert_int_equal(p[4].read, 2);
+}
+
+static void
+cuts_reads_between_pieces(void **unused)
+{
+    struct store_piece p[] = {
+        {.offset = 0, .len = 60}, {.offset = 60, .len = 60}, {.offset = 120, .len = 500}};
+    struct store_read r[ARRAY_LEN(p)];
+    (void)unused;
+    assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 0, 100, r), 3);
+    assert_int_equal(r[2].len, 500);
+}
+
+static void
+covers_pieces_inside_others(void **unused)
+{
+    struct store_piece p[] = {{.offset = 0, .len = 100}, {.offset = 10, .len = 5}};
+    struct store_read r[ARRAY_LEN(p)];
+    (void)unused;
+    assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 0, 1000, r), 1);
+    assert_int_equal(r[0].len, 100);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merges_neighbours_and_keeps_far_pieces_apart),
+        cmocka_unit_test(cuts_reads_between_pieces),
+        cmocka_unit_test(covers_pieces_inside_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
