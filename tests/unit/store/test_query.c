@@ -24,7 +24,7 @@ enum {
     BLOCKS = 4,
     SERIES = 40,
     MAX_SAMPLES = 400,
-    ROUNDS = 40,
+    ROUNDS = 10,
     QUERIES = 25,
     BLOCK_MS = 10000,
     MAX_LABELS = 8
