@@ -6,7 +6,6 @@
 
 /* X(name, what it guards), in rank order, lowest first. */
 #define LOCK_RANKS(X)                                                                  \
-    X(LOCK_SHIPPER, "sidecar: the view that the status page shows of the shipper")     \
     X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")           \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")                    \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")                \
