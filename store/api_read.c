@@ -132,8 +132,10 @@ static bool
 admit(struct store_read_request *r, struct err *err)
 {
     int64_t before = clock_mono_ns();
-    if (!store_gate_enter(&r->api->gate, r->source.deadline_ns, is_gone, r, err))
+    if (!store_gate_enter(&r->api->gate, r->source.deadline_ns, is_gone, r, err)) {
+        store_read_metrics_dropped(&r->api->metrics, STORE_READ_DROPPED_GATE);
         return false;
+    }
     r->admitted = true;
     store_read_metrics_waited(&r->api->metrics,
                               (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
@@ -205,6 +207,13 @@ store_read_close(struct store_read_request *r)
     r->at++;
 }
 
+static void
+count_failure(struct store_api_read *api, const struct err *err)
+{
+    if (err->code == ERR_BUDGET)
+        store_read_metrics_dropped(&api->metrics, STORE_READ_DROPPED_LIMIT);
+}
+
 /* Next piece of the body: what is filled and not sent, then more frames. */
 static bool
 next_piece(void *arg, struct bytes *piece, struct err *err)
@@ -214,7 +223,7 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     if (r->sent == r->out.len && streamed && !r->ended) {
         r->sent = 0;
         if (!store_read_stream_fill(r, err)) {
-            store_read_metrics_failed(&r->api->metrics, err->code);
+            count_failure(r->api, err);
             return false;
         }
     }
@@ -260,7 +269,7 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
     }
     LOG_DEBUG("read request failed", LOG_STR("code", err_code_name(err.code)),
               LOG_ERR(&err));
-    store_read_metrics_failed(&api->metrics, err.code);
+    count_failure(api, &err);
     request_free(r);
     net_http_reply_err(x, &err);
 }

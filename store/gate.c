@@ -75,7 +75,7 @@ store_gate_enter(struct store_gate *g, int64_t deadline_ns, bool (*is_gone)(void
 {
     enum outcome outcome = enter_or_queue(g);
     if (outcome == FULL)
-        return err_set(err, ERR_THROTTLED,
+        return err_set(err, ERR_UNAVAILABLE,
                        "%u queries are running (--store.grpc.series-max-concurrency) and "
                        "%u more are waiting: try again later",
                        g->slots, g->max_waiting);
@@ -89,7 +89,7 @@ store_gate_enter(struct store_gate *g, int64_t deadline_ns, bool (*is_gone)(void
         leave_queue(g);
         if (gone)
             return err_set(err, ERR_CANCELLED, "the reader left while it waited");
-        return err_set(err, ERR_THROTTLED,
+        return err_set(err, ERR_UNAVAILABLE,
                        "no slot became free in time: %u queries are running "
                        "(--store.grpc.series-max-concurrency), try again later",
                        g->slots);

@@ -66,8 +66,8 @@ store_read_metrics_init(struct store_read_metrics *m, struct metrics_registry *r
     m->dropped = metrics_family_new(r, METRICS_COUNTER,
                                     "thanos_bucket_store_queries_dropped_total",
                                     "Queries that a limit refused.", dropped_labels);
-    metrics_child(m->dropped, (const char *const[]){"limit", TENANT});
-    metrics_child(m->dropped, (const char *const[]){"gate", TENANT});
+    metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_LIMIT, TENANT});
+    metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_GATE, TENANT});
     m->duration = tenant_histogram(r, "thanos_bucket_store_series_get_all_duration_seconds",
                                    "Time from a request to the end of its answer.",
                                    second_bounds, ARRAY_LEN(second_bounds));
@@ -93,11 +93,8 @@ store_read_metrics_waited(struct store_read_metrics *m, double seconds)
 }
 
 void
-store_read_metrics_failed(struct store_read_metrics *m, enum err_code code)
+store_read_metrics_dropped(struct store_read_metrics *m, const char *reason)
 {
-    if (code != ERR_BUDGET && code != ERR_THROTTLED)
-        return;
-    const char *reason = code == ERR_BUDGET ? "limit" : "gate";
     metrics_add(metrics_child(m->dropped, (const char *const[]){reason, TENANT}), 1);
 }
 

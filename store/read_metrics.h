@@ -3,7 +3,6 @@
 #ifndef STORE_READ_METRICS_H
 #define STORE_READ_METRICS_H
 
-#include "common/base/err.h"
 #include "common/metrics/registry.h"
 
 struct store_gate;
@@ -29,8 +28,10 @@ void store_read_metrics_init(struct store_read_metrics *m, struct metrics_regist
 
 void store_read_metrics_waited(struct store_read_metrics *m, double seconds);
 
-/* A request that failed with this code; counts as dropped if a limit refused it. */
-void store_read_metrics_failed(struct store_read_metrics *m, enum err_code code);
+/* A request was dropped: by a limit, or because no slot of the gate became free. */
+void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason);
+#define STORE_READ_DROPPED_LIMIT "limit"
+#define STORE_READ_DROPPED_GATE "gate"
 
 struct store_read_totals {
     double seconds;

@@ -19,7 +19,7 @@ refuses_what_neither_runs_nor_waits(void **unused)
     store_gate_init(&g, 1, 0);
     assert_true(store_gate_enter(&g, CLOCK_NEVER, NULL, NULL, &err));
     assert_false(store_gate_enter(&g, CLOCK_NEVER, NULL, NULL, &err));
-    assert_int_equal(err.code, ERR_THROTTLED);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
     store_gate_leave(&g);
     assert_true(store_gate_enter(&g, CLOCK_NEVER, NULL, NULL, &err));
     store_gate_leave(&g);
@@ -36,7 +36,7 @@ gives_up_at_the_deadline(void **unused)
     assert_true(store_gate_enter(&g, CLOCK_NEVER, NULL, NULL, &err));
     int64_t deadline = clock_deadline(20 * CLOCK_NS_PER_MS);
     assert_false(store_gate_enter(&g, deadline, NULL, NULL, &err));
-    assert_int_equal(err.code, ERR_THROTTLED);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_int_equal(store_gate_running(&g), 1);
     store_gate_leave(&g);
     store_gate_fini(&g);
