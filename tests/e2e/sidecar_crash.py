@@ -247,7 +247,8 @@ def main():
         with Daemon(program, *arguments(world, prometheus)) as sidecar:
             wait_until("every block to be shipped and recorded",
                        lambda: is_settled(world, watcher), seconds=120)
-            assert sidecar.metric("blockhouse_sidecar_pinned_blocks") == 0
+            wait_until("the metric to say that no pin is left",
+                       lambda: sidecar.metric("blockhouse_sidecar_pinned_blocks") == 0)
         watcher.finish()
         compare(world)
         print(f"{len(world.blocks)} blocks, {in_the_open} of them shipped between kills, "
