@@ -1,6 +1,177 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-int
-main(void)
+/* blockhouse-store: what it consists of, in the order of its start. */
+#include "common/app/admin.h"
+#include "common/app/lifecycle.h"
+#include "common/base/clock.h"
+#include "common/base/num.h"
+#include "common/base/xmalloc.h"
+#include "common/objstore/config.h"
+#include "store/api_read.h"
+#include "store/block_sync.h"
+#include "store/options.h"
+
+enum {
+    FETCH_THREADS = 32,
+    /* Threads for probes beside as many queries as run and wait. */
+    SPARE_CONNECTIONS = 64,
+    CONNECTIONS_PER_SLOT = 5,
+    UNGATED_CONNECTIONS = 512,
+    PAGE_CACHE_SHARE = 8, /* of the memory limit */
+    PAGE_CACHE_MAX = 256 * 1024 * 1024
+};
+
+struct store {
+    struct store_options options;
+    struct budget budget;
+    struct metrics_registry *metrics;
+    struct app_admin *admin;
+    struct objstore_bucket *bucket;
+    struct store_page_cache *pages;
+    struct store_block_view view;
+    struct pool *fetch_pool;
+    struct store_api_read *read;
+    struct net_http_route routes[APP_ADMIN_ROUTES + 1];
+    struct net_http_server *server;
+    struct store_block_sync *sync;
+};
+
+static bool
+open_bucket(struct store *s, struct err *err)
 {
-    return 0;
+    CLEANUP(xfree) char *yaml = NULL;
+    if (!app_flags_content("objstore.config", s->options.objstore_config,
+                           s->options.objstore_config_file, &yaml, err))
+        return false;
+    if (yaml[0] == 0)
+        return err_set(err, ERR_INVALID,
+                       "no object storage is configured: give --objstore.config or "
+                       "--objstore.config-file");
+    return objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
+}
+
+static void
+make_memory(struct store *s)
+{
+    size_t limit = s->options.memory_limit_bytes;
+    budget_init(&s->budget, "process (--store.memory-limit)", limit, NULL);
+    s->metrics = metrics_registry_new();
+    s->admin = app_admin_new("store", s->metrics);
+    s->pages = store_page_cache_new(
+        NUM_MIN(limit / PAGE_CACHE_SHARE, (size_t)PAGE_CACHE_MAX), &s->budget);
+    store_block_view_init(&s->view);
+}
+
+static bool
+start_read(struct store *s, struct err *err)
+{
+    if (!pool_new(&s->fetch_pool, "fetch", FETCH_THREADS, err))
+        return false;
+    s->read = store_api_read_new(&(struct store_api_read_options){
+        .view = &s->view,
+        .bucket = s->bucket,
+        .fetch_pool = s->fetch_pool,
+        .budget = &s->budget,
+        .metrics = s->metrics,
+        .query_memory_limit = s->options.query_memory_limit_bytes,
+        .lookahead_bytes = s->options.lookahead_bytes,
+        .query_timeout_ns = s->options.query_timeout_ns,
+        .max_series = (uint64_t)s->options.limit_request_series,
+        .max_samples = (uint64_t)s->options.limit_request_samples,
+        .max_sampled = (uint64_t)s->options.read_max_samples,
+        .concurrency = (unsigned)s->options.series_max_concurrency,
+    });
+    return true;
+}
+
+static bool
+start_http(struct store *s, struct err *err)
+{
+    unsigned slots = (unsigned)s->options.series_max_concurrency;
+    size_t count = app_admin_routes(s->admin, s->routes);
+    s->routes[count++] = (struct net_http_route){
+        .method = "POST",
+        .path = "/api/v1/read",
+        .name = "read",
+        .handler = store_api_read_handle,
+        .arg = s->read,
+        .max_body = STORE_API_READ_MAX_BODY,
+    };
+    struct net_http_server_options options = {
+        .address = s->options.http_address,
+        .routes = s->routes,
+        .route_count = count,
+        .budget = &s->budget,
+        .metrics = s->metrics,
+        .max_connections = slots == 0 ? UNGATED_CONNECTIONS
+                                      : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
+    };
+    return net_http_server_start(&s->server, &options, err);
+}
+
+static bool
+start_sync(struct store *s, struct err *err)
+{
+    const struct store_block_sync_options options = {
+        .bucket = s->bucket,
+        .cache = s->pages,
+        .view = &s->view,
+        .metrics = s->metrics,
+        .admin = s->admin,
+        .data_dir = s->options.data_dir,
+        .interval_ns = s->options.sync_block_duration_ns,
+        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
+        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
+        .mint = s->options.mint,
+        .maxt = s->options.maxt,
+        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
+        .deletion_delay_ms =
+            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
+    };
+    return store_block_sync_new(&s->sync, &options, err) &&
+           store_block_sync_start(s->sync, err);
+}
+
+/* In reverse order of the start; takes a store that started in part. */
+static void
+stop(struct store *s)
+{
+    app_lifecycle_end_within(s->options.shutdown_deadline_ns);
+    int64_t drained_by_ns = clock_deadline(
+        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
+    app_admin_set_ready(s->admin, false, "stopping");
+    store_block_sync_free(&s->sync);
+    net_http_server_stop(&s->server, drained_by_ns);
+    store_api_read_free(&s->read);
+    pool_free(&s->fetch_pool);
+    store_block_view_fini(&s->view);
+    store_page_cache_free(&s->pages);
+    objstore_free(&s->bucket);
+    app_admin_free(&s->admin);
+    metrics_registry_free(&s->metrics);
+    budget_fini(&s->budget);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct store s;
+    struct err err = {0};
+    app_lifecycle_begin();
+    enum app_flags_result parsed = store_options_parse(&s.options, argc, argv, &err);
+    if (parsed == APP_FLAGS_EXIT_OK)
+        return APP_EXIT_OK;
+    if (parsed == APP_FLAGS_USAGE) {
+        app_lifecycle_report("blockhouse-store", &err);
+        return APP_EXIT_USAGE;
+    }
+    log_setup("store", s.options.level, s.options.format);
+    make_memory(&s);
+    bool started = open_bucket(&s, &err) && start_read(&s, &err) &&
+                   start_http(&s, &err) && start_sync(&s, &err);
+    if (started)
+        app_lifecycle_wait();
+    int status = started ? app_lifecycle_status()
+                         : app_lifecycle_report("blockhouse-store", &err);
+    stop(&s);
+    return status;
 }
