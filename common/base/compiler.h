@@ -12,8 +12,9 @@
 #define TARGET(extension) __attribute__((target(extension)))
 
 /* Run handler(&variable) when the variable's scope ends. The variable must be
- * initialised where it is declared and the handler must accept its zero value. */
-#define CLEANUP(handler) __attribute__((cleanup(handler)))
+ * initialised where it is declared and the handler must accept its zero value. To be
+ * cleaned up is use enough: clang would call some of them unused. */
+#define CLEANUP(handler) __attribute__((cleanup(handler), unused))
 
 /* Yield a pointer and clear the variable that held it: ownership moves on. */
 #define TAKE(pointer)                           \

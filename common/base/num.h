@@ -5,19 +5,29 @@
 #define COMMON_BASE_NUM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define NUM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define NUM_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-#define NUM_CHECKED(builtin, a, b, out)                                                \
-    __extension__({                                                                    \
-        __typeof__(*(out)) result_;                                                    \
-        bool fits_ = !builtin((a), (b), &result_);                                     \
-        if (fits_)                                                                     \
-            *(out) = result_;                                                          \
-        fits_;                                                                         \
+#define NUM_CHECKED(builtin, a, b, out)                       \
+    __extension__({                                           \
+        __typeof__(*(out)) result_;                           \
+        bool fits_ = !builtin((a), (b), &result_);            \
+        num_store_if(fits_, (out), &result_, sizeof result_); \
     })
+
+/* A function and not a plain assignment: compilers that look for uninitialised reads do
+ * not follow the condition through the macro. */
+static inline bool
+num_store_if(bool fits, void *out, const void *result, size_t size)
+{
+    if (fits)
+        memcpy(out, result, size);
+    return fits;
+}
 
 #define num_add(a, b, out) NUM_CHECKED(__builtin_add_overflow, a, b, out)
 #define num_sub(a, b, out) NUM_CHECKED(__builtin_sub_overflow, a, b, out)
