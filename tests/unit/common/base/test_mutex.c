@@ -184,7 +184,7 @@ pass(void *arg)
     struct turnstile *t = arg;
     MUTEX_SCOPE(&t->lock);
     t->arrived++;
-    cond_signal(&t->changed);
+    cond_broadcast(&t->changed);
     while (!t->open)
         cond_wait_until(&t->changed, &t->lock, CLOCK_NEVER);
     t->count++;
