@@ -65,8 +65,8 @@ block_size_for(const struct arena *a, size_t size)
     return size;
 #else
     size_t doubled = a->last != NULL ? 2 * (a->last->cap + sizeof *a->last) : 0;
-    size_t total = NUM_MIN(NUM_MAX(doubled, (size_t)FIRST_BLOCK_BYTES),
-                           (size_t)LAST_BLOCK_BYTES);
+    size_t total =
+        NUM_MIN(NUM_MAX(doubled, (size_t)FIRST_BLOCK_BYTES), (size_t)LAST_BLOCK_BYTES);
     return NUM_MAX(size, total - sizeof(struct arena_block));
 #endif
 }

@@ -14,7 +14,7 @@ struct bytes {
 };
 
 /* Slice of a string literal, without its NUL. */
-#define BYTES(literal)                                                                 \
+#define BYTES(literal) \
     ((struct bytes){(const uint8_t *)("" literal), sizeof(literal) - 1})
 
 /* Both arguments of a printf "%.*s" that shows a slice. */

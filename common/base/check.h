@@ -5,10 +5,10 @@
 
 #include "common/base/compiler.h"
 
-#define CHECK(cond)                                                                    \
-    do {                                                                               \
-        if (!(cond))                                                                   \
-            check_failed(#cond, __FILE__, __LINE__);                                   \
+#define CHECK(cond)                                  \
+    do {                                             \
+        if (!(cond))                                 \
+            check_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 
 /* Print the failed expression and its place to stderr, then abort. */

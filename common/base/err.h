@@ -44,8 +44,8 @@ struct err {
 int err_fill(struct err *err, enum err_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* Fill err from an errno value: err_sys(err, errnum, fmt, ...). The code follows from it,
- * its text is appended. Yields false. */
+/* Fill err from an errno value: err_sys(err, errnum, fmt, ...). The code follows from
+ * it, its text is appended. Yields false. */
 #define err_sys(...) err_false(err_fill_sys(__VA_ARGS__))
 int err_fill_sys(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

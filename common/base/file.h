@@ -44,7 +44,8 @@ NODISCARD bool file_mkdirs(const char *path, struct err *err);
 /* fsync a directory, so that renames in it survive a crash. */
 NODISCARD bool file_sync_dir(const char *path, struct err *err);
 
-/* Remove a file or a tree. A missing path is success. Symbolic links are not followed. */
+/* Remove a file or a tree. A missing path is success. Symbolic links are not followed.
+ */
 NODISCARD bool file_remove_tree(const char *path, struct err *err);
 
 /* Call fn for each entry of a directory but "." and "..", in byte order of names.

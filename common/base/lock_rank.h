@@ -5,18 +5,18 @@
 #define COMMON_BASE_LOCK_RANK_H
 
 /* X(name, what it guards), in rank order, lowest first. */
-#define LOCK_RANKS(X)                                                                  \
-    X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")           \
-    X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")                    \
-    X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")                \
-    X(LOCK_GATE, "store: free slots and waiting queries")                              \
-    X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache")          \
-    X(LOCK_FETCH, "store: what a waiting query knows of its fetches")                  \
-    X(LOCK_CREDENTIALS, "objstore: signing key of the day")                            \
-    X(LOCK_HTTP_CLIENT, "net: idle connections of an HTTP client")                     \
-    X(LOCK_HTTP_SERVER, "net: running requests of an HTTP server")                     \
-    X(LOCK_POOL, "base: job queue of a worker pool")                                   \
-    X(LOCK_METRICS, "metrics: the list of families and their children")                \
+#define LOCK_RANKS(X)                                                         \
+    X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")  \
+    X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")           \
+    X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")       \
+    X(LOCK_GATE, "store: free slots and waiting queries")                     \
+    X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache") \
+    X(LOCK_FETCH, "store: what a waiting query knows of its fetches")         \
+    X(LOCK_CREDENTIALS, "objstore: signing key of the day")                   \
+    X(LOCK_HTTP_CLIENT, "net: idle connections of an HTTP client")            \
+    X(LOCK_HTTP_SERVER, "net: running requests of an HTTP server")            \
+    X(LOCK_POOL, "base: job queue of a worker pool")                          \
+    X(LOCK_METRICS, "metrics: the list of families and their children")       \
     X(LOCK_TEST, "tests: whatever a test guards")
 
 enum lock_rank {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mutex that knows its owner and its rank (lock_rank.h); misuse aborts, in every build. */
+/* Mutex that knows its owner and its rank (lock_rank.h); misuse aborts, in every build.
+ */
 #ifndef COMMON_BASE_MUTEX_H
 #define COMMON_BASE_MUTEX_H
 
@@ -42,7 +43,7 @@ void cond_broadcast(struct cond *c);
 bool cond_wait_until(struct cond *c, struct mutex *m, int64_t deadline_ns);
 
 /* Hold a mutex until the end of the enclosing scope. */
-#define MUTEX_SCOPE(m)                                                                 \
+#define MUTEX_SCOPE(m) \
     CLEANUP(mutex_scope_end) struct mutex *mutex_scope_ = mutex_scope_begin(m)
 
 static inline struct mutex *

@@ -20,7 +20,8 @@ NODISCARD char *xstrdup(const char *text);
 /* Formatted text; release with free. */
 NODISCARD char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* CLEANUP handler for a pointer from one of the above: CLEANUP(xfree) char *s = NULL; */
+/* CLEANUP handler for a pointer from one of the above: CLEANUP(xfree) char *s = NULL;
+ */
 void xfree(void *pointer_to_pointer);
 
 #endif

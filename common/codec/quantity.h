@@ -15,7 +15,8 @@ NODISCARD bool quantity_duration(const char *text, int64_t *ns, struct err *err)
 /* RFC 3339 time in milliseconds since the epoch, years 0000 to 9999. */
 NODISCARD bool quantity_rfc3339(const char *text, int64_t *ms, struct err *err);
 
-/* Byte size with base-2 units: "250MB" and "250MiB" are 250 << 20; "0" needs no unit. */
+/* Byte size with base-2 units: "250MB" and "250MiB" are 250 << 20; "0" needs no unit.
+ */
 NODISCARD bool quantity_size(const char *text, uint64_t *bytes, struct err *err);
 
 #endif
