@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -172,6 +173,37 @@ says_that_a_block_is_gone_or_broken(void **state)
     assert_false(file_exists(tmp));
 }
 
+/* Shared memory is another file system than the one of the fixture. */
+static void
+copies_where_links_are_impossible(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct stat here, there;
+    char folder[] = "/dev/shm/blockhouse-pins-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        skip();
+    assert_int_equal(stat(f->tsdb, &here), 0);
+    assert_int_equal(stat(folder, &there), 0);
+    bool possible = here.st_dev == there.st_dev;
+    if (!possible) {
+        bool made;
+        struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+        CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
+        CLEANUP(xfree) char *pinned = fixture_path(folder, &id, "index");
+        assert_true(sidecar_block_pin(f->tsdb, folder, &id, &made, &err));
+        CLEANUP(buf_fini) struct buf want = fixture_read(index);
+        CLEANUP(buf_fini) struct buf got = fixture_read(pinned);
+        assert_true(made);
+        assert_true(bytes_eq(buf_bytes(&want), buf_bytes(&got)));
+        assert_true(sidecar_block_pin(f->tsdb, folder, &id, &made, &err));
+        assert_false(made);
+    }
+    assert_true(file_remove_tree(folder, &err));
+    if (possible)
+        skip();
+}
+
 #define CASE(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -187,6 +219,7 @@ main(void)
         CASE(pins_over_a_half_made_pin),
         CASE(unpins_and_accepts_a_missing_pin),
         CASE(says_that_a_block_is_gone_or_broken),
+        CASE(copies_where_links_are_impossible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
