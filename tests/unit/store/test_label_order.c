@@ -9,7 +9,7 @@
 
 #include "store/label_order.h"
 
-enum { MAX_LABELS = 6, SERIES = 64, ROUNDS = 2000 };
+enum { MAX_LABELS = 6, SERIES = 64, ROUNDS = 300 };
 
 static uint64_t state = 88172645463325252u;
 
