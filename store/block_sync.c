@@ -83,6 +83,14 @@ remove_unfinished(void *arg, const char *name, struct err *err)
     return true;
 }
 
+/* Building a header keeps a CPU busy; more threads than this only take memory. */
+static unsigned
+load_threads(const struct store_block_sync_options *o)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return NUM_MIN(o->load_concurrency, 2 * (unsigned)NUM_MAX(cpus, 1L));
+}
+
 static struct store_catalog
 catalog_of(struct store_block_sync *s)
 {
@@ -93,7 +101,7 @@ catalog_of(struct store_block_sync *s)
                                   .data_dir = o->data_dir,
                                   .cancel = &s->cancel,
                                   .meta_concurrency = o->meta_concurrency,
-                                  .load_concurrency = o->load_concurrency};
+                                  .load_concurrency = load_threads(o)};
 }
 
 bool

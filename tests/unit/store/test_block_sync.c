@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sync over a bucket in a directory whose blocks come, go and break. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/xmalloc.h"
+#include "common/objstore/dir.h"
+#include "store/block_sync.h"
+#include "tests/support/block_writer.h"
+#include "tests/support/expect.h"
+#include "tests/support/faulty_bucket.h"
+
+enum { WAIT_S = 30 };
+
+struct fixture {
+    char *bucket_dir;
+    char *data_dir;
+    struct objstore_bucket *bucket;
+    struct budget budget;
+    struct store_page_cache *cache;
+    struct metrics_registry *metrics;
+    struct app_admin *admin;
+    struct store_block_view view;
+    struct store_block_sync *sync;
+    struct store_block_sync_options options;
+};
+
+static struct err err;
+
+static void
+new_sync(struct fixture *f)
+{
+    store_block_sync_free(&f->sync);
+    app_admin_free(&f->admin);
+    metrics_registry_free(&f->metrics);
+    f->options.metrics = f->metrics = metrics_registry_new();
+    f->options.admin = f->admin = app_admin_new("store", f->metrics);
+    expect_ok(store_block_sync_new(&f->sync, &f->options, &err), err);
+}
+
+static int
+set_up(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    char bucket_dir[] = "/tmp/blockhouse-bucket-XXXXXX";
+    char data_dir[] = "/tmp/blockhouse-data-XXXXXX";
+    struct objstore_bucket *dir = NULL;
+    f->bucket_dir = xstrdup(mkdtemp(bucket_dir));
+    f->data_dir = xasprintf("%s/deeper", mkdtemp(data_dir));
+    expect_ok(objstore_dir_open(&dir, f->bucket_dir, &err), err);
+    f->bucket = faulty_bucket_new(dir);
+    budget_init(&f->budget, "test", SIZE_MAX, NULL);
+    f->cache = store_page_cache_new(1 << 20, &f->budget);
+    store_block_view_init(&f->view);
+    f->options = (struct store_block_sync_options){
+        .bucket = f->bucket,
+        .cache = f->cache,
+        .view = &f->view,
+        .data_dir = f->data_dir,
+        .interval_ns = CLOCK_NS_PER_S / 50,
+        .meta_concurrency = 4,
+        .load_concurrency = 4,
+        .mint = {.ms = INT64_MIN / 2},
+        .maxt = {.ms = INT64_MAX / 2},
+        .deletion_delay_ms = 3600 * 1000,
+    };
+    new_sync(f);
+    *state = f;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct fixture *f = *state;
+    store_block_sync_free(&f->sync);
+    store_block_view_fini(&f->view);
+    store_page_cache_free(&f->cache);
+    app_admin_free(&f->admin);
+    metrics_registry_free(&f->metrics);
+    objstore_free(&f->bucket);
+    budget_fini(&f->budget);
+    expect_ok(file_remove_tree(f->bucket_dir, &err), err);
+    *strrchr(f->data_dir, '/') = 0;
+    expect_ok(file_remove_tree(f->data_dir, &err), err);
+    free(f->bucket_dir);
+    free(f->data_dir);
+    free(f);
+    return 0;
+}
+
+/* Blocks have numbers; theirs is the last digit of their name. */
+static struct tsdb_ulid
+id_of(unsigned number)
+{
+    return (struct tsdb_ulid){.raw = {1, [TSDB_ULID_SIZE - 1] = (uint8_t)number}};
+}
+
+static char *
+path_in(const char *dir, unsigned number, const char *file)
+{
+    struct tsdb_ulid id = id_of(number);
+    return xasprintf("%s/%s%s", dir, tsdb_ulid_print(&id).text, file);
+}
+
+static void
+put_file(struct fixture *f, unsigned number, const char *file, const char *text)
+{
+    CLEANUP(xfree) char *path = path_in(f->bucket_dir, number, file);
+    expect_ok(file_replace(path, bytes_of_str(text), &err), err);
+}
+
+static void
+remove_file(struct fixture *f, unsigned number, const char *file)
+{
+    CLEANUP(xfree) char *path = path_in(f->bucket_dir, number, file);
+    expect_ok(file_remove_tree(path, &err), err);
+}
+
+/* A block of one series from start_ms on. */
+static void
+put_block(struct fixture *f, unsigned number, int64_t start_ms)
+{
+    struct tsdb_ulid id = id_of(number);
+    struct tsdb_label external = {BYTES("cluster"), BYTES("eu")};
+    struct tsdb_label own = {BYTES("__name__"), BYTES("up")};
+    struct tsdb_sample samples[] = {{.t_ms = start_ms}, {.t_ms = start_ms + 1000}};
+    struct block_writer_options options = {.external = {&external, 1}};
+    CLEANUP(block_writer_free) struct block_writer *w = NULL;
+    expect_ok(block_writer_new(&w, f->bucket_dir, &id, &options, &err), err);
+    expect_ok(
+        block_writer_add_samples(w, (struct tsdb_labels){&own, 1}, samples, 2, &err),
+        err);
+    expect_ok(block_writer_finish(w, &err), err);
+}
+
+/* A meta with these members beside ULID and version. */
+static void
+put_meta(struct fixture *f, unsigned number, const char *members)
+{
+    struct tsdb_ulid id = id_of(number);
+    CLEANUP(xfree)
+    char *text = xasprintf("{\"ulid\":\"%s\",\"version\":1,%s}",
+                           tsdb_ulid_print(&id).text, members);
+    put_file(f, number, "/meta.json", text);
+}
+
+static bool
+run(struct fixture *f)
+{
+    bool complete = false;
+    expect_ok(store_block_sync_run(f->sync, &complete, &err), err);
+    return complete;
+}
+
+/* Check that these blocks are served, in that order; a number ends in 0. */
+static void
+check_served(struct fixture *f, const unsigned *numbers)
+{
+    struct store_block_set *set = store_block_view_get(&f->view);
+    for (size_t i = 0; i < set->count; i++) {
+        struct tsdb_ulid id = id_of(numbers[i]);
+        if (numbers[i] == 0 || tsdb_ulid_cmp(&set->blocks[i]->id, &id) != 0)
+            fail_msg("%s is served", set->blocks[i]->name.text);
+        bool has = false;
+        expect_ok(store_index_header_has_name(set->blocks[i]->header, BYTES("__name__"),
+                                              &has, &err),
+                  err);
+        assert_true(has);
+    }
+    if (numbers[set->count] != 0)
+        fail_msg("block %u is not served", numbers[set->count]);
+    store_block_set_unref(&set);
+}
+
+#define CHECK_SERVED(f, ...) check_served((f), (const unsigned[]){__VA_ARGS__, 0})
+
+static void
+check_metric(struct fixture *f, const char *line)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(xfree) char *wanted = xasprintf("\n%s\n", line);
+    metrics_print(f->metrics, &text);
+    if (strstr(buf_text(&text), wanted) == NULL)
+        fail_msg("no line %s in\n%s", line, buf_text(&text));
+}
+
+static void
+serves_complete_blocks_in_order_of_time(void **state)
+{
+    struct fixture *f = *state;
+    check_served(f, (const unsigned[]){0});
+    put_block(f, 1, 5000);
+    put_block(f, 2, 1000);
+    put_block(f, 3, 5000);
+    put_block(f, 4, 3000);
+    remove_file(f, 4, "/meta.json");
+    CLEANUP(xfree) char *foreign = xasprintf("%s/debug", f->bucket_dir);
+    expect_ok(file_mkdirs(foreign, &err), err);
+    assert_true(run(f));
+    CHECK_SERVED(f, 2, 1, 3);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"loaded\"} 3");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"no-meta-json\"} 1");
+    check_metric(f, "thanos_bucket_store_blocks_loaded 3");
+    check_metric(f, "thanos_bucket_store_block_loads_total 3");
+}
+
+static void
+tells_segments_sizes_and_labels(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 0);
+    put_file(f, 1, "/chunks/000002", "xx");
+    put_file(f, 1, "/chunks/000003", "xxx");
+    put_file(f, 1, "/chunks/readme", "x");
+    put_meta(f, 1,
+             "\"minTime\":0,\"maxTime\":1001,\"thanos\":{\"labels\":{\"b\":\"2\",\"a\":"
+             "\"1\"},\"segment_files\":[\"000003\",\"000001\"]}");
+    put_block(f, 2, 10);
+    put_meta(f, 2, "\"minTime\":0,\"maxTime\":1001");
+    put_file(f, 2, "/chunks/000002", "xx");
+    assert_true(run(f));
+    struct store_block_set *set = store_block_view_get(&f->view);
+    assert_int_equal(set->count, 2);
+    const struct store_block *b = set->blocks[0];
+    assert_int_equal(b->segment_count, 2);
+    assert_non_null(strstr(b->segments[0].key, "/chunks/000003"));
+    assert_int_equal(b->segments[0].size, 3);
+    assert_non_null(strstr(b->segments[1].key, "/chunks/000001"));
+    assert_int_equal(b->meta.external.len, 2);
+    assert_true(bytes_eq(tsdb_labels_get(b->meta.external, BYTES("a")), BYTES("1")));
+    b = set->blocks[1];
+    assert_int_equal(b->meta.external.len, 0);
+    assert_int_equal(b->segment_count, 2);
+    assert_non_null(strstr(b->segments[1].key, "/chunks/000002"));
+    store_block_set_unref(&set);
+}
+
+static void
+leaves_broken_blocks_out_until_they_heal(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 1; i <= 7; i++)
+        put_block(f, i, 1000 * i);
+    CLEANUP(xfree) char *index = path_in(f->bucket_dir, 2, "/index");
+    CLEANUP(xfree) char *moved = path_in(f->bucket_dir, 3, "/moved");
+    CLEANUP(xfree) char *there = path_in(f->bucket_dir, 3, "/index");
+    assert_int_equal(truncate(index, 100), 0);
+    assert_int_equal(rename(there, moved), 0);
+    put_file(f, 4, "/meta.json", "{\"ulid\":");
+    put_meta(f, 5,
+             "\"minTime\":0,\"maxTime\":1,\"thanos\":{\"segment_files\":[\"000009\"]}");
+    put_file(f, 6, "/meta.json",
+             "{\"ulid\":\"01M852M9MD7R7B87FBFM0F3DC8\",\"version\":1,\"minTime\":0,"
+             "\"maxTime\":1}");
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 7);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 4");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+    check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
+    assert_int_equal(rename(moved, there), 0);
+    put_meta(f, 4, "\"minTime\":4000,\"maxTime\":5000");
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 3, 4, 7);
+}
+
+static bool
+has_file(struct fixture *f, unsigned number, const char *file)
+{
+    CLEANUP(xfree) char *path = path_in(f->data_dir, number, file);
+    return file_exists(path);
+}
+
+static void
+follows_blocks_that_come_and_go(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    struct store_block_set *old = store_block_view_get(&f->view);
+    assert_true(has_file(f, 1, ".bhx"));
+    assert_true(has_file(f, 1, ".meta.json"));
+    remove_file(f, 1, "");
+    put_block(f, 3, 3000);
+    assert_true(run(f));
+    CHECK_SERVED(f, 2, 3);
+    assert_false(has_file(f, 1, ".bhx"));
+    assert_false(has_file(f, 1, ".meta.json"));
+    assert_true(has_file(f, 2, ".bhx"));
+    check_metric(f, "thanos_bucket_store_block_drops_total 1");
+    /* A query that began before still has its blocks. */
+    assert_int_equal(old->count, 2);
+    assert_int_equal(old->blocks[0]->meta.mint_ms, 1000);
+    store_block_set_unref(&old);
+    remove_file(f, 3, "/meta.json");
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+    check_metric(f, "thanos_bucket_store_block_drops_total 2");
+}
+
+static void
+keeps_serving_when_the_bucket_cannot_be_listed(void **state)
+{
+    struct fixture *f = *state;
+    bool complete;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST,
+                                                      .how = FAULTY_CUT,
+                                                      .code = ERR_THROTTLED});
+    expect_fails(store_block_sync_run(f->sync, &complete, &err), err, ERR_THROTTLED);
+    assert_false(complete);
+    CHECK_SERVED(f, 1, 2);
+    assert_true(has_file(f, 2, ".bhx"));
+    check_metric(f, "thanos_blocks_meta_sync_failures_total 1");
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+}
+
+static void
+tries_again_what_failed_in_passing(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    put_block(f, 3, 3000);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "2/meta.json",
+                                                      .code = ERR_THROTTLED});
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "3/index",
+                                                      .code = ERR_UNAVAILABLE});
+    assert_false(run(f));
+    CHECK_SERVED(f, 1);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 2");
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 2, 3);
+}
+
+static void
+keeps_a_known_block_whose_new_meta_cannot_be_read(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    assert_true(run(f));
+    put_meta(f, 1, "\"minTime\":1000,\"maxTime\":2001");
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "meta.json"});
+    assert_false(run(f));
+    CHECK_SERVED(f, 1);
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 1);
+    struct store_block_set *set = store_block_view_get(&f->view);
+    assert_int_equal(set->blocks[0]->meta.external.len, 0);
+    store_block_set_unref(&set);
+    check_metric(f, "thanos_blocks_meta_base_cache_busts_total 1");
+}
+
+static void
+put_mark(struct fixture *f, unsigned number, int64_t age_s)
+{
+    CLEANUP(xfree)
+    char *text = xasprintf("{\"version\":1,\"deletion_time\":%lld}",
+                           (long long)(clock_wall_ns() / CLOCK_NS_PER_S - age_s));
+    put_file(f, number, "/" STORE_DELETION_MARK, text);
+}
+
+static void
+drops_marked_blocks_after_the_delay(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 1; i <= 4; i++)
+        put_block(f, i, 1000 * i);
+    assert_true(run(f));
+    put_mark(f, 2, 1800);
+    put_mark(f, 3, 7200);
+    put_file(f, 4, "/" STORE_DELETION_MARK, "{\"vers");
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 2, 4);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"marked-for-deletion\"} 1");
+    remove_file(f, 3, "/" STORE_DELETION_MARK);
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 2, 3, 4);
+}
+
+static void
+reads_a_mark_once(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_mark(f, 1, 7200);
+    assert_true(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    assert_true(run(f));
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+    check_served(f, (const unsigned[]){0});
+}
+
+static void
+filters_by_time_age_resolution_and_sources(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid one = id_of(1), two = id_of(2);
+    CLEANUP(xfree)
+    char *sources = xasprintf("\"minTime\":1000,\"maxTime\":4000,\"compaction\":{"
+                              "\"level\":2,\"sources\":[\"%s\","
+                              "\"%s\"]},\"thanos\":{\"labels\":{\"cluster\":\"eu\"},"
+                              "\"source\":\"compactor\"}",
+                              tsdb_ulid_print(&one).text, tsdb_ulid_print(&two).text);
+    for (unsigned i = 1; i <= 6; i++)
+        put_block(f, i, 1000 * i);
+    put_meta(f, 3, sources);
+    put_meta(
+        f, 4,
+        "\"minTime\":1000,\"maxTime\":4000,\"thanos\":{\"downsample\":{\"resolution\":"
+        "300000}}");
+    f->options.maxt = (struct store_time_bound){.ms = 5999};
+    new_sync(f);
+    assert_true(run(f));
+    CHECK_SERVED(f, 3, 5);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"duplicate\"} 2");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"downsampled\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"time-excluded\"} 1");
+}
+
+static void
+starts_warm_from_its_data_directory(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 1; i <= 5; i++)
+        put_block(f, i, 1000 * i);
+    assert_true(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    new_sync(f);
+    assert_true(run(f));
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+    CHECK_SERVED(f, 1, 2, 3, 4, 5);
+}
+
+static void
+damage_file(const char *dir, unsigned number, const char *suffix)
+{
+    CLEANUP(xfree) char *path = path_in(dir, number, suffix);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fwrite("????", 1, 4, file), 4);
+    fclose(file);
+}
+
+static void
+replaces_damaged_files_of_its_data_directory(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    damage_file(f->data_dir, 1, ".bhx");
+    damage_file(f->data_dir, 2, ".meta.json");
+    CLEANUP(xfree) char *unfinished = path_in(f->data_dir, 2, ".bhx.AbCdEf");
+    expect_ok(file_replace(unfinished, BYTES("x"), &err), err);
+    new_sync(f);
+    assert_false(file_exists(unfinished));
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 2);
+}
+
+static bool
+wait_for(bool (*condition)(struct fixture *), struct fixture *f)
+{
+    int64_t deadline_ns = clock_deadline(WAIT_S * CLOCK_NS_PER_S);
+    while (!condition(f)) {
+        if (clock_left_ns(deadline_ns) == 0)
+            return false;
+        usleep(1000);
+    }
+    return true;
+}
+
+static bool
+serves_two(struct fixture *f)
+{
+    struct store_block_set *set = store_block_view_get(&f->view);
+    bool done = set->count == 2;
+    store_block_set_unref(&set);
+    return done;
+}
+
+static bool
+is_ready(struct fixture *f)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print(f->metrics, &text);
+    return strstr(buf_text(&text), "check=\"ready\"} 1") != NULL;
+}
+
+static void
+becomes_ready_and_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    assert_false(is_ready(f));
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_ready, f));
+    put_block(f, 2, 2000);
+    assert_true(wait_for(serves_two, f));
+}
+
+static bool
+is_listing(struct fixture *f)
+{
+    return faulty_bucket_calls(f->bucket, FAULTY_LIST) > 0;
+}
+
+static void
+stops_in_the_middle_of_a_pass(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_ANY, .how = FAULTY_HANG});
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_listing, f));
+    int64_t start_ns = clock_mono_ns();
+    store_block_sync_free(&f->sync);
+    assert_true(clock_mono_ns() - start_ns < 5 * CLOCK_NS_PER_S);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(serves_complete_blocks_in_order_of_time),
+        TEST(tells_segments_sizes_and_labels),
+        TEST(leaves_broken_blocks_out_until_they_heal),
+        TEST(follows_blocks_that_come_and_go),
+        TEST(keeps_serving_when_the_bucket_cannot_be_listed),
+        TEST(tries_again_what_failed_in_passing),
+        TEST(keeps_a_known_block_whose_new_meta_cannot_be_read),
+        TEST(drops_marked_blocks_after_the_delay),
+        TEST(reads_a_mark_once),
+        TEST(filters_by_time_age_resolution_and_sources),
+        TEST(starts_warm_from_its_data_directory),
+        TEST(replaces_damaged_files_of_its_data_directory),
+        TEST(becomes_ready_and_goes_on),
+        TEST(stops_in_the_middle_of_a_pass),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
