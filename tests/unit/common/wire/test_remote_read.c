@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/codec/crc32c.h"
+#include "common/codec/varint.h"
+#include "common/wire/remote_read.h"
+#include "remote_read.pb-c.h"
+#include "tests/support/guard.h"
+
+static void
+assert_bytes(struct bytes got, struct bytes expected)
+{
+    if (!bytes_eq(got, expected))
+        fail_msg("got \"%.*s\", expected \"%.*s\"", BYTES_FMT(got),
+                 BYTES_FMT(expected));
+}
+
+static void
+assert_binary(ProtobufCBinaryData got, struct bytes expected)
+{
+    assert_bytes(bytes_of(got.data, got.len), expected);
+}
+
+struct parsed {
+    struct budget budget;
+    struct arena arena;
+    struct wire_read_request request;
+    struct err err;
+    bool ok;
+};
+
+static void
+parse(struct parsed *p, struct bytes body, size_t limit)
+{
+    *p = (struct parsed){0};
+    budget_init(&p->budget, "test", limit, NULL);
+    arena_init(&p->arena, &p->budget);
+    p->ok = wire_read_request_parse(&p->request, body, &p->arena, &p->err);
+}
+
+static void
+parsed_fini(struct parsed *p)
+{
+    arena_fini(&p->arena);
+    budget_fini(&p->budget);
+}
+
+static void
+expect_failure(const struct parsed *p, enum err_code code)
+{
+    assert_false(p->ok);
+    if (p->err.code != code)
+        fail_msg("%s: %s", err_code_name(p->err.code), p->err.text);
+}
+
+/* One query with two matchers and hints, as Prometheus sends it; unknown fields, and a
+ * type of EQ that is not written. */
+static const struct bytes typical =
+    BYTES("\x0a\x45"     /* query */
+          "\x08\xe8\x07" /* start 1000 */
+          "\x10\xd0\x0f" /* end 2000 */
+          "\x1a\x0e\x12\x08__name__\x1a\x02up"
+          "\x1a\x10\x08\x02\x12\x03job\x1a\x03"
+          "a.*\x28\x00\x30\x01" /* unknown 5 and 6 */
+          "\x22\x19\x08\x01\x12\x04rate\x18\x02\x20\x03\x2a\x01"
+          "g\x30\x01\x38\x04\x52\x02xx\x60\x05" /* hints, unknown 10 and 12 */
+          "\x78\x01"
+          "\x10\x01\x10\x00" /* accepted: chunks, samples */
+          "\x92\x01\x03"
+          "xyz"); /* unknown 18 */
+
+static void
+reads_a_typical_request(void **state)
+{
+    (void)state;
+    CLEANUP(guard_fini) struct guard g = guard_new(typical);
+    CLEANUP(parsed_fini) struct parsed p;
+    parse(&p, g.bytes, SIZE_MAX);
+    if (!p.ok)
+        fail_msg("%s", p.err.text);
+    assert_int_equal(p.request.query_count, 1);
+    assert_int_equal(p.request.response, WIRE_STREAMED_CHUNKS);
+    const struct wire_query *q = &p.request.queries[0];
+    assert_int_equal(q->start_ms, 1000);
+    assert_int_equal(q->end_ms, 2000);
+    assert_int_equal(q->matcher_count, 2);
+    assert_int_equal(q->matchers[0].type, TSDB_MATCH_EQ);
+    assert_bytes(q->matchers[0].name, BYTES("__name__"));
+    assert_bytes(q->matchers[0].value, BYTES("up"));
+    assert_int_equal(q->matchers[1].type, TSDB_MATCH_RE);
+    assert_bytes(q->matchers[1].name, BYTES("job"));
+    assert_bytes(q->matchers[1].value, BYTES("a.*"));
+    assert_true(q->hints.present);
+    assert_int_equal(q->hints.step_ms, 1);
+    assert_bytes(q->hints.func, BYTES("rate"));
+    assert_int_equal(q->hints.start_ms, 2);
+    assert_int_equal(q->hints.end_ms, 3);
+    assert_int_equal(q->hints.range_ms, 4);
+}
+
+static void
+reads_what_is_not_written_as_zero(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes body;
+        size_t queries;
+        bool hints;
+    } cases[] = {
+        {BYTES(""), 0, false},
+        {BYTES("\x0a\x00"), 1, false},
+        {BYTES("\x0a\x00\x0a\x02\x22\x00"), 2, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(parsed_fini) struct parsed p;
+        parse(&p, cases[i].body, SIZE_MAX);
+        assert_true(p.ok);
+        assert_int_equal(p.request.response, WIRE_SAMPLES);
+        assert_int_equal(p.request.query_count, cases[i].queries);
+        if (cases[i].queries == 0)
+            continue;
+        const struct wire_query *q = &p.request.queries[cases[i].queries - 1];
+        assert_int_equal(q->start_ms, 0);
+        assert_int_equal(q->matcher_count, 0);
+        assert_int_equal(q->hints.present, cases[i].hints);
+        assert_int_equal(q->hints.func.len, 0);
+    }
+}
+
+static void
+texts_keep_their_bytes(void **state)
+{
+    (void)state;
+    CLEANUP(parsed_fini) struct parsed p;
+    parse(&p,
+          BYTES("\x0a\x0d\x1a\x0b\x12\x03"
+                "a\0b\x1a\x04\xff\xfe\0\x80"),
+          SIZE_MAX);
+    assert_true(p.ok);
+    assert_bytes(p.request.queries[0].matchers[0].name, BYTES("a\0b"));
+    assert_bytes(p.request.queries[0].matchers[0].value, BYTES("\xff\xfe\0\x80"));
+}
+
+static void
+negative_times_survive(void **state)
+{
+    (void)state;
+    CLEANUP(parsed_fini) struct parsed p;
+    parse(&p,
+          BYTES("\x0a\x16\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                "\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
+          SIZE_MAX);
+    assert_true(p.ok);
+    assert_int_equal(p.request.queries[0].start_ms, -1);
+    assert_int_equal(p.request.queries[0].end_ms, INT64_MIN);
+}
+
+static void
+takes_the_first_known_response_type(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes body;
+        bool known;
+        enum wire_response_type response;
+    } cases[] = {
+        {BYTES("\x10\x00"), true, WIRE_SAMPLES},
+        {BYTES("\x10\x01"), true, WIRE_STREAMED_CHUNKS},
+        {BYTES("\x10\x00\x10\x01"), true, WIRE_SAMPLES},
+        {BYTES("\x10\x07\x10\x01\x10\x00"), true, WIRE_STREAMED_CHUNKS},
+        {BYTES("\x12\x02\x01\x00"), true, WIRE_STREAMED_CHUNKS}, /* packed */
+        {BYTES("\x12\x04\xff\x01\x09\x00"), true, WIRE_SAMPLES},
+        {BYTES("\x12\x00"), true, WIRE_SAMPLES},
+        {BYTES("\x10\x02"), false, 0},
+        {BYTES("\x12\x02\x02\x03"), false, 0},
+        {BYTES("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(parsed_fini) struct parsed p;
+        parse(&p, cases[i].body, SIZE_MAX);
+        if (!cases[i].known)
+            expect_failure(&p, ERR_INVALID);
+        else
+            assert_int_equal(p.request.response, cases[i].response);
+    }
+}
+
+static void
+refuses_what_is_no_request(void **state)
+{
+    (void)state;
+    static const struct bytes bodies[] = {
+        BYTES("\x0a"),                     /* no length */
+        BYTES("\x0a\x05\x08\x01"),         /* query cut */
+        BYTES("\x0a\xff\xff\xff\xff\x0f"), /* length of 4 GiB */
+        BYTES("\x0a\x02\x1a\x7f"),         /* matcher cut */
+        BYTES("\x0a\x04\x1a\x02\x08\x04"), /* matcher of type 4 */
+        BYTES("\x0a\x0d\x1a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* -1 */
+        BYTES("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+        BYTES("\x00\x00"), /* field 0 */
+        BYTES("\x0b\x0c"), /* groups */
+        BYTES("not protobuf"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        CLEANUP(guard_fini) struct guard g = guard_new(bodies[i]);
+        CLEANUP(parsed_fini) struct parsed p;
+        parse(&p, g.bytes, SIZE_MAX);
+        expect_failure(&p, ERR_INVALID);
+    }
+}
+
+static void
+expect_no_harm(void *arg, struct bytes body)
+{
+    (void)arg;
+    CLEANUP(parsed_fini) struct parsed p;
+    parse(&p, body, 1 << 20);
+    if (!p.ok)
+        expect_failure(&p, p.err.code == ERR_BUDGET ? ERR_BUDGET : ERR_INVALID);
+}
+
+static void
+truncations_and_bit_flips_do_no_harm(void **state)
+{
+    (void)state;
+    for_each_truncation(typical, expect_no_harm, NULL);
+    for_each_bit_flip(typical, expect_no_harm, NULL);
+}
+
+static void
+many_queries_are_bounded_by_the_budget(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000, LIMIT = 1 << 20 };
+    CLEANUP(buf_fini) struct buf body = {0};
+    for (int i = 0; i < COUNT; i++)
+        buf_put(&body, BYTES("\x0a\x00"));
+    CLEANUP(parsed_fini) struct parsed p;
+    parse(&p, buf_bytes(&body), LIMIT);
+    expect_failure(&p, ERR_BUDGET);
+    assert_true(budget_peak(&p.budget) <= LIMIT);
+}
+
+static const struct tsdb_label label_array[] = {
+    {BYTES("__name__"), BYTES("up")},
+    {BYTES("job"), BYTES("")},
+    {BYTES("k8s.pod"), BYTES("k\xc3\xb6ln")},
+};
+static const struct tsdb_labels labels = {label_array, ARRAY_LEN(label_array)};
+
+static const struct tsdb_timed_chunk chunks[] = {
+    {0, 0, {TSDB_CHUNK_XOR, BYTES("first\0chunk")}},
+    {-5, 1600000000000, {TSDB_CHUNK_XOR2, BYTES("second")}},
+    {INT64_MIN, INT64_MAX, {TSDB_CHUNK_FLOAT_HISTOGRAM_ST, BYTES("")}},
+};
+
+static void
+check_labels(Wirepb__Label *const *got, size_t count)
+{
+    assert_int_equal(count, labels.len);
+    for (size_t i = 0; i < count; i++) {
+        assert_binary(got[i]->name, labels.at[i].name);
+        assert_binary(got[i]->value, labels.at[i].value);
+    }
+}
+
+/* Check the frame at the start of c, and step behind it. */
+static void
+check_frame(struct cursor *c, size_t query_index, size_t chunk_count)
+{
+    struct cursor at = *c;
+    size_t before = c->rest.len;
+    uint64_t len = varint_u64(c);
+    uint32_t crc = cursor_be32(c);
+    struct bytes message = cursor_take(c, len);
+    assert_false(c->bad);
+    assert_int_equal(crc, crc32c(message));
+    assert_int_equal(before - c->rest.len,
+                     wire_frame_size(query_index, labels, chunks, chunk_count));
+    assert_true(at.rest.len == before);
+    Wirepb__ChunkedReadResponse *frame =
+        wirepb__chunked_read_response__unpack(NULL, message.len, message.at);
+    assert_non_null(frame);
+    assert_int_equal(frame->query_index, query_index);
+    assert_int_equal(frame->n_series, 1);
+    check_labels(frame->series[0]->labels, frame->series[0]->n_labels);
+    assert_int_equal(frame->series[0]->n_chunks, chunk_count);
+    for (size_t i = 0; i < chunk_count; i++) {
+        const Wirepb__Chunk *chunk = frame->series[0]->chunks[i];
+        assert_int_equal(chunk->mint_ms, chunks[i].mint_ms);
+        assert_int_equal(chunk->maxt_ms, chunks[i].maxt_ms);
+        assert_int_equal(chunk->encoding, chunks[i].chunk.encoding);
+        assert_binary(chunk->data, chunks[i].chunk.data);
+    }
+    assert_int_equal(wirepb__chunked_read_response__get_packed_size(frame),
+                     message.len);
+    wirepb__chunked_read_response__free_unpacked(frame, NULL);
+}
+
+static void
+frames_are_read_back(void **state)
+{
+    (void)state;
+    static const size_t indices[] = {0, 1, 127, 128, 100000};
+    CLEANUP(buf_fini) struct buf out = {0};
+    for (size_t i = 0; i < ARRAY_LEN(indices); i++)
+        for (size_t count = 1; count <= ARRAY_LEN(chunks); count++)
+            wire_frame_put(indices[i], labels, chunks, count, &out);
+    struct cursor c = cursor_of(buf_bytes(&out));
+    for (size_t i = 0; i < ARRAY_LEN(indices); i++)
+        for (size_t count = 1; count <= ARRAY_LEN(chunks); count++)
+            check_frame(&c, indices[i], count);
+    assert_int_equal(c.rest.len, 0);
+}
+
+static void
+a_frame_has_these_bytes(void **state)
+{
+    (void)state;
+    static const struct tsdb_label label = {BYTES("a"), BYTES("b")};
+    static const struct tsdb_timed_chunk chunk = {1, 2, {TSDB_CHUNK_XOR, BYTES("xy")}};
+    CLEANUP(buf_fini) struct buf out = {0};
+    wire_frame_put(3, (struct tsdb_labels){&label, 1}, &chunk, 1, &out);
+    static const struct bytes message =
+        BYTES("\x0a\x14\x0a\x06\x0a\x01"
+              "a\x12\x01"
+              "b\x12\x0a\x08\x01\x10\x02\x18\x01\x22\x02xy\x10\x03");
+    assert_int_equal(out.at[0], message.len);
+    assert_int_equal(be32_load(out.at + 1), crc32c(message));
+    assert_bytes(bytes_of(out.at + 5, out.len - 5), message);
+}
+
+static void
+a_frame_that_does_not_fit_latches(void **state)
+{
+    (void)state;
+    struct budget budget;
+    struct buf out;
+    struct err err;
+    budget_init(&budget, "test", 300, NULL);
+    buf_init(&out, &budget);
+    static uint8_t data[1000];
+    const struct tsdb_timed_chunk chunk = {
+        1, 2, {TSDB_CHUNK_XOR, bytes_of(data, sizeof data)}};
+    wire_frame_put(0, labels, &chunk, 1, &out);
+    assert_false(buf_ok(&out, &err));
+    assert_int_equal(err.code, ERR_BUDGET);
+    buf_fini(&out);
+    budget_fini(&budget);
+}
+
+static const struct tsdb_sample samples[] = {
+    {0, 0},
+    {1, 0x8000000000000000},
+    {-1, 0x7ff0000000000002},
+    {INT64_MAX, 0x3ff0000000000000},
+};
+
+static void
+write_samples(struct buf *out)
+{
+    struct err err;
+    CLEANUP(wire_samples_fini) struct wire_samples w;
+    wire_samples_init(&w, out, NULL);
+    wire_samples_begin(&w);
+    assert_true(wire_samples_end(&w, &err));
+    wire_samples_begin(&w);
+    wire_samples_add(&w, labels, samples, ARRAY_LEN(samples));
+    wire_samples_add(&w, labels, samples, 1);
+    wire_samples_add(&w, labels, NULL, 0);
+    assert_true(wire_samples_end(&w, &err));
+    wire_samples_begin(&w);
+    assert_true(wire_samples_end(&w, &err));
+}
+
+static void
+sampled_answers_are_read_back(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {ARRAY_LEN(samples), 1, 0};
+    CLEANUP(buf_fini) struct buf out = {0};
+    write_samples(&out);
+    Wirepb__ReadResponse *response =
+        wirepb__read_response__unpack(NULL, out.len, out.at);
+    assert_non_null(response);
+    assert_int_equal(response->n_results, 3);
+    assert_int_equal(response->results[0]->n_series, 0);
+    assert_int_equal(response->results[1]->n_series, ARRAY_LEN(counts));
+    assert_int_equal(response->results[2]->n_series, 0);
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        const Wirepb__TimeSeries *series = response->results[1]->series[i];
+        check_labels(series->labels, series->n_labels);
+        assert_int_equal(series->n_samples, counts[i]);
+        for (size_t k = 0; k < counts[i]; k++) {
+            assert_int_equal(series->samples[k]->t_ms, samples[k].t_ms);
+            assert_memory_equal(&series->samples[k]->value, &samples[k].value_bits, 8);
+        }
+    }
+    wirepb__read_response__free_unpacked(response, NULL);
+}
+
+static void
+a_sampled_answer_that_does_not_fit_is_an_error(void **state)
+{
+    (void)state;
+    CLEANUP(budget_fini) struct budget budget;
+    budget_init(&budget, "test", 600, NULL);
+    CLEANUP(buf_fini) struct buf out = {0};
+    CLEANUP(wire_samples_fini) struct wire_samples w;
+    struct err err;
+    wire_samples_init(&w, &out, &budget);
+    wire_samples_begin(&w);
+    for (int i = 0; i < 100; i++)
+        wire_samples_add(&w, labels, samples, ARRAY_LEN(samples));
+    assert_false(wire_samples_end(&w, &err));
+    assert_int_equal(err.code, ERR_BUDGET);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_a_typical_request),
+        cmocka_unit_test(reads_what_is_not_written_as_zero),
+        cmocka_unit_test(texts_keep_their_bytes),
+        cmocka_unit_test(negative_times_survive),
+        cmocka_unit_test(takes_the_first_known_response_type),
+        cmocka_unit_test(refuses_what_is_no_request),
+        cmocka_unit_test(truncations_and_bit_flips_do_no_harm),
+        cmocka_unit_test(many_queries_are_bounded_by_the_budget),
+        cmocka_unit_test(frames_are_read_back),
+        cmocka_unit_test(a_frame_has_these_bytes),
+        cmocka_unit_test(a_frame_that_does_not_fit_latches),
+        cmocka_unit_test(sampled_answers_are_read_back),
+        cmocka_unit_test(a_sampled_answer_that_does_not_fit_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
