@@ -73,7 +73,7 @@ derive(struct sidecar_options *o, struct err *err)
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     static const char *const formats[] = {"logfmt", "json"};
     static const char *const hashes[] = {"", "SHA256"};
-    size_t level, format, hash;
+    size_t level = 0, format = 0, hash = 0;
     if (!choose("log.level", o->log_level, levels, ARRAY_LEN(levels), &level, err) ||
         !choose("log.format", o->log_format, formats, ARRAY_LEN(formats), &format,
                 err) ||
