@@ -67,21 +67,22 @@ start_bucket() {
     fi
 }
 
-# One line a second, rewritten in place on a terminal.
+# One line, rewritten every second on a terminal, else written when it has changed.
 show_progress() {
-    local line
-    line="$(printf '    %2d s: blocks on disk %d, in the bucket %d, served by the store %d' \
-        "$((SECONDS - started))" "$(blocks_local)" "$(blocks_shipped)" "$(blocks_served)")"
+    local now
+    now="blocks on disk $(blocks_local), in the bucket $(blocks_shipped)"
+    now+=", served by the store $(blocks_served)"
     if [ -t 1 ]; then
-        printf '\r%s' "$line"
-    else
-        echo "$line"
+        printf '\r    %2d s: %s' $((SECONDS - started)) "$now"
+    elif [ "$now" != "$shown" ]; then
+        printf '    %2d s: %s\n' $((SECONDS - started)) "$now"
     fi
+    shown=$now
 }
 
 # Like wait_until, but every second and visibly.
 watch_journey() {
-    local started=$SECONDS
+    local started=$SECONDS shown=''
     while show_progress; [ "$(blocks_served)" -lt "$BLOCKS" ]; do
         stack_check
         [ $((SECONDS - started)) -lt 180 ] || break
@@ -136,8 +137,8 @@ main() {
     step "The same questions to both, at the end of the newest of these blocks"
     local status=0
     compare || status=$?
-    show_places
     if [ -z "$once" ]; then
+        show_places
         echo "Everything stays up until Ctrl-C."
         while stack_check; do
             sleep 1

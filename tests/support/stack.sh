@@ -210,10 +210,14 @@ start_store() {
         --objstore.config-file="$STACK_DIR/bucket.yml" --sync-block-duration=3s
 }
 
-# Blocks on the origin's disk, and blocks that the store serves.
+# Blocks on the origin's disk, in the bucket, and served by the store.
 blocks_local() {
     find "$STACK_DIR/origin" -mindepth 2 -maxdepth 2 -name meta.json \
         -path '*/0*/meta.json' | wc -l
+}
+
+blocks_shipped() {
+    metric sidecar thanos_shipper_uploads_total
 }
 
 blocks_served() {
