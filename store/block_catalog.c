@@ -170,9 +170,10 @@ read_meta(const struct store_entry *e, struct tsdb_meta *meta, struct err *err)
     if (store_meta_cache_get(data_dir, e->name.text, stamp, &text) &&
         tsdb_meta_parse(meta, buf_bytes(&text), err))
         return true;
-    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err) ||
-        !tsdb_meta_parse(meta, buf_bytes(&text), err))
+    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err))
         return false;
+    if (!tsdb_meta_parse(meta, buf_bytes(&text), err))
+        return err_wrap(err, "parse " TSDB_BLOCK_PATH_META);
     store_meta_cache_put(data_dir, e->name.text, stamp, buf_bytes(&text));
     return true;
 }

@@ -52,8 +52,10 @@ store_series_stream_open(struct store_series_stream *s,
                          const struct store_stream_context *context,
                          struct store_refs refs, size_t share_bytes, struct err *err)
 {
-    *s = (struct store_series_stream){
-        .context = *context, .refs = refs, .share_bytes = share_bytes};
+    memset(s, 0, sizeof *s); /* larger than a frame may be */
+    s->context = *context;
+    s->refs = refs;
+    s->share_bytes = share_bytes;
     return start_batch(s, err);
 }
 
