@@ -42,7 +42,7 @@ log_is_on(enum log_level level)
 static void
 put_raw(struct line *line, const void *text, size_t len)
 {
-    if (line->full || len > sizeof line->text - CLOSING_BYTES - line->len) {
+    if (line->full || len + CLOSING_BYTES > sizeof line->text - line->len) {
         line->full = true;
         return;
     }

@@ -49,8 +49,6 @@ uint64_t
 bits_read_long(struct bits_reader *r, unsigned n)
 {
     CHECK(n <= 64);
-    if (n <= r->loaded)
-        return take(r, n);
     unsigned missing = n - r->loaded;
     uint64_t high = take(r, r->loaded);
     refill(r);

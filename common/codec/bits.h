@@ -10,7 +10,7 @@
 struct bits_reader {
     struct bytes rest; /* bytes not yet loaded */
     uint64_t window;   /* loaded bits, left-aligned */
-    unsigned loaded;   /* how many of them are left, 0..64 */
+    unsigned loaded;   /* how many of them are left, 0..63 between calls */
     bool bad;          /* read past the end; stays set, reads yield zeros */
 };
 

@@ -228,7 +228,7 @@ on_event(struct builder *b, const yaml_event_t *event, struct err *err)
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_DOCUMENT_END_EVENT:
-        return true;
+        break;
     }
     return true;
 }

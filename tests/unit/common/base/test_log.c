@@ -191,6 +191,31 @@ cuts_long_lines_where_they_stay_well_formed(void **state)
         }
 }
 
+static void
+leaves_out_numbers_that_do_not_fit(void **state)
+{
+    static struct capture c;
+    static char text[MAX_LINE];
+    (void)state;
+    size_t with = 0, without = 0;
+    log_setup("store", LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+    for (size_t len = MAX_LINE - 200; len < MAX_LINE - 80; len++) {
+        memset(text, 'x', len);
+        text[len] = 0;
+        const struct log_field fields[] = {
+            LOG_STR("path", text), LOG_INT("count", INT64_MIN), {0}};
+        capture_begin(&c);
+        log_event(site, "long", fields);
+        capture_end(&c);
+        bool has_number =
+            strstr(c.text, "\",\"count\":-9223372036854775808}\n") != NULL;
+        assert_true(has_number || strstr(c.text, "x\"}\n") != NULL);
+        with += has_number;
+        without += !has_number;
+    }
+    assert_true(with > 0 && without > 0);
+}
+
 int
 main(void)
 {
@@ -199,6 +224,7 @@ main(void)
         cmocka_unit_test_setup_teardown(writes_json, freeze, unfreeze),
         cmocka_unit_test(drops_what_is_below_the_level),
         cmocka_unit_test(cuts_long_lines_where_they_stay_well_formed),
+        cmocka_unit_test(leaves_out_numbers_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,7 @@ matches_the_whole_text_as_go_does(void **state)
         {BYTES("\\pL"), BYTES("\xc3\xa4"), true},
         {BYTES("a\\Q\\C.*\\Ez"), BYTES("a\\C.*z"), true},
         {BYTES("\\\\C"), BYTES("\\C"), true},
+        {BYTES("\\Qa.\\C"), BYTES("a.\\C"), true},
         {BYTES("x{2,3}"), BYTES("xxxx"), false},
         {BYTES("a.b"), BYTES("a\0b"), true},
     };
