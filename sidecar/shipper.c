@@ -175,7 +175,7 @@ discover(struct sidecar_shipper *s, struct sidecar_block_list *pins)
     if (!ok)
         LOG_ERROR("data directory cannot be used", LOG_ERR(&err));
     ok = ok && pin_wanted(s);
-    if (!list_pins(s, pins, &err)) {
+    if (!list_pins(s, pins, &err) && err.code != ERR_NOT_FOUND) {
         LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
         return false;
     }
