@@ -103,9 +103,8 @@ place_pieces(struct store_chunk_window *w, struct store_stream_context *c,
         qsort(pieces, n, sizeof *pieces, by_place);
     for (size_t i = 0; i < n; i++) {
         uint64_t ref = (uint64_t)pieces[i].object << 32 | pieces[i].offset;
-        uint64_t next = i + 1 < n ? (uint64_t)pieces[i + 1].object << 32 |
-                                        pieces[i + 1].offset
-                                  : 0;
+        uint64_t next =
+            i + 1 < n ? (uint64_t)pieces[i + 1].object << 32 | pieces[i + 1].offset : 0;
         pieces[i].len = piece_len(c, ref, i + 1 < n ? &next : NULL);
         by_tag[pieces[i].tag] = &pieces[i];
     }
@@ -177,7 +176,8 @@ chunk_bytes(struct store_chunk_window *w, struct store_stream_context *c,
     c->source->reads++;
     c->source->bytes += size;
     return objstore_read_range(c->source->bucket, &call, bytes_of_str(segment->key),
-                               piece->offset, whole, size, &out->len, err);
+                               (struct objstore_range){piece->offset, size}, whole,
+                               &out->len, err);
 }
 
 bool

@@ -52,11 +52,12 @@ run_read(struct pool_job *job)
     const struct objstore_call call = {.deadline_ns = source->deadline_ns,
                                        .cancel = &source->cancel};
     struct err err = {0};
-    bool ok = !cancel_is_raised(&source->cancel)
-                  ? objstore_read_range(source->bucket, &call, bytes_of_str(r->key),
-                                        r->offset, r->into, (size_t)r->len, &r->got,
-                                        &err)
-                  : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
+    bool ok =
+        !cancel_is_raised(&source->cancel)
+            ? objstore_read_range(source->bucket, &call, bytes_of_str(r->key),
+                                  (struct objstore_range){r->offset, (size_t)r->len},
+                                  r->into, &r->got, &err)
+            : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
     finish_read(r->group, ok ? NULL : &err);
 }
 
@@ -128,8 +129,8 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
     if (!g->started)
         return true;
     while (wait_a_while(g)) {
-        bool gone = source->is_abandoned != NULL &&
-                    source->is_abandoned(source->abandoned_arg);
+        bool gone =
+            source->is_abandoned != NULL && source->is_abandoned(source->abandoned_arg);
         if (gone)
             cancel_raise(&source->cancel);
     }

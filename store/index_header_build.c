@@ -278,7 +278,7 @@ read_exactly(struct build *b, uint64_t offset, uint8_t *into, size_t len,
 {
     size_t got = 0;
     if (!objstore_read_range(b->source->bucket, b->call, bytes_of_str(b->source->key),
-                             offset, into, len, &got, err))
+                             (struct objstore_range){offset, len}, into, &got, err))
         return false;
     return got == len || err_set(err, ERR_CORRUPT, "object is shorter than listed");
 }

@@ -41,8 +41,9 @@ store_series_batch_start(struct store_series_batch *b, struct store_stream_conte
     if (b->pieces == NULL)
         return arena_ok(&b->arena, err);
     const char *const *keys = (const char *const *)&c->block->index_key;
-    return place_pieces(b, c, err) && store_fetch_start(&b->fetch, c->source, keys,
-                                                        b->pieces, count, &b->arena, err);
+    return place_pieces(b, c, err) &&
+           store_fetch_start(&b->fetch, c->source, keys, b->pieces, count, &b->arena,
+                             err);
 }
 
 /* The bytes of entry i; read again with its true length when the guess was short. */
@@ -66,9 +67,9 @@ entry_bytes(struct store_series_batch *b, struct store_stream_context *c, size_t
     c->series_guess = NUM_MIN(NUM_MAX(c->series_guess, size), (uint64_t)GUESS_MAX);
     c->source->reads++;
     c->source->bytes += size;
-    return objstore_read_range(c->source->bucket, &call,
-                               bytes_of_str(c->block->index_key), b->pieces[i].offset,
-                               whole, size, &out->len, err);
+    return objstore_read_range(
+        c->source->bucket, &call, bytes_of_str(c->block->index_key),
+        (struct objstore_range){b->pieces[i].offset, size}, whole, &out->len, err);
 }
 
 static bool
@@ -129,8 +130,8 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
 {
     if (!store_fetch_wait(&b->fetch, err))
         return false;
-    b->entries.at = arena_calloc(&b->arena, b->count + order->depth,
-                                 sizeof *b->entries.at);
+    b->entries.at =
+        arena_calloc(&b->arena, b->count + order->depth, sizeof *b->entries.at);
     if (b->entries.at == NULL)
         return arena_ok(&b->arena, err);
     if (!store_label_order_move(order, &b->arena, err))

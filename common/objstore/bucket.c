@@ -125,11 +125,12 @@ sink_memory(void *arg, struct bytes piece, struct err *err)
 
 bool
 objstore_read_range(struct objstore_bucket *b, const struct objstore_call *call,
-                    struct bytes key, uint64_t offset, uint8_t *into, size_t len,
+                    struct bytes key, struct objstore_range range, uint8_t *into,
                     size_t *got, struct err *err)
 {
-    struct memory m = {.at = into, .room = len};
-    if (!objstore_get_range(b, call, key, offset, len, sink_memory, &m, err))
+    struct memory m = {.at = into, .room = range.len};
+    if (!objstore_get_range(b, call, key, range.offset, range.len, sink_memory, &m,
+                            err))
         return false;
     *got = m.used;
     return true;

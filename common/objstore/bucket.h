@@ -89,10 +89,16 @@ NODISCARD bool objstore_get_range(struct objstore_bucket *b,
                                   uint64_t offset, uint64_t len, objstore_sink_fn *sink,
                                   void *arg, struct err *err);
 
-/* Read into memory of the caller: up to len bytes from offset; *got is set. */
+struct objstore_range {
+    uint64_t offset;
+    size_t len;
+};
+
+/* As objstore_get_range, into memory of the caller with room for range.len bytes; *got
+ * is set. */
 NODISCARD bool objstore_read_range(struct objstore_bucket *b,
                                    const struct objstore_call *call, struct bytes key,
-                                   uint64_t offset, uint8_t *into, size_t len,
+                                   struct objstore_range range, uint8_t *into,
                                    size_t *got, struct err *err);
 
 /* Append a whole small object to into. Errors ERR_INVALID above limit bytes. An empty

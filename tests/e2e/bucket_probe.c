@@ -166,8 +166,9 @@ reads_ranges(struct probe *p)
         uint8_t into[16];
         size_t got = 0;
         bool ok =
-            objstore_read_range(p->bucket, &p->call, key_of("range"), cases[i].offset,
-                                into, cases[i].len, &got, &p->err);
+            objstore_read_range(p->bucket, &p->call, key_of("range"),
+                                (struct objstore_range){cases[i].offset, cases[i].len},
+                                into, &got, &p->err);
         EXPECT(p, ok == (cases[i].expected != NULL));
         EXPECT(p, ok || p->err.code == ERR_INVALID);
         EXPECT(p, !ok || bytes_eq(bytes_of(into, got), key_of(cases[i].expected)));

@@ -187,8 +187,9 @@ reads_ranges_into_memory(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         uint8_t into[16];
         size_t got = 77;
-        bool ok = objstore_read_range(f.bucket, &CALL, text("a"), cases[i].offset, into,
-                                      cases[i].len, &got, &f.err);
+        bool ok = objstore_read_range(
+            f.bucket, &CALL, text("a"),
+            (struct objstore_range){cases[i].offset, cases[i].len}, into, &got, &f.err);
         assert_int_equal(ok, cases[i].expected != NULL);
         if (!ok) {
             assert_int_equal(f.err.code, ERR_INVALID);

@@ -86,8 +86,9 @@ stores_files_of_any_size(void **state)
         assert_int_equal(attrs.size, sizes[i]);
         size_t got;
         if (sizes[i] > 0) {
-            assert_true(objstore_read_range(f.bucket, &CALL, text("b/f"), 0, back,
-                                            sizes[i], &got, &f.err));
+            assert_true(objstore_read_range(f.bucket, &CALL, text("b/f"),
+                                            (struct objstore_range){0, sizes[i]}, back,
+                                            &got, &f.err));
             assert_int_equal(got, sizes[i]);
             assert_memory_equal(data, back, got);
         }

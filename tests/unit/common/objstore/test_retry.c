@@ -55,8 +55,9 @@ call_get(struct retried *r)
 {
     uint8_t into[10];
     size_t got;
-    return objstore_read_range(r->f.bucket, &CALL, text("k"), 0, into, sizeof into,
-                               &got, &r->f.err) &&
+    return objstore_read_range(r->f.bucket, &CALL, text("k"),
+                               (struct objstore_range){0, sizeof into}, into, &got,
+                               &r->f.err) &&
            got == sizeof into && memcmp(into, "0123456789", got) == 0;
 }
 

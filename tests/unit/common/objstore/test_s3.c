@@ -251,8 +251,8 @@ expect_range(const struct range_case *c)
     uint8_t into[10];
     size_t got = 0;
     scripted_init(&s, &answer, 1);
-    bool ok =
-        objstore_read_range(s.f.bucket, &CALL, text("k"), 5, into, 10, &got, &s.f.err);
+    bool ok = objstore_read_range(s.f.bucket, &CALL, text("k"),
+                                  (struct objstore_range){5, 10}, into, &got, &s.f.err);
     if (ok != (c->expected != NULL) || (!ok && s.f.err.code != c->code))
         fail_msg("\"%s\" \"%s\": %s", c->content_range ? c->content_range : "", c->body,
                  ok ? "read" : s.f.err.text);
@@ -318,8 +318,9 @@ resumes_a_read_that_was_cut(void **state)
     objstore_retry_wrap(&s.f.bucket);
     uint8_t into[10];
     size_t got;
-    assert_true(
-        objstore_read_range(s.f.bucket, &CALL, text("k"), 0, into, 10, &got, &s.f.err));
+    assert_true(objstore_read_range(s.f.bucket, &CALL, text("k"),
+                                    (struct objstore_range){0, 10}, into, &got,
+                                    &s.f.err));
     assert_int_equal(got, 10);
     assert_memory_equal(into, "0123456789", 10);
     assert_int_equal(fake_count(&s.fake), 2);
