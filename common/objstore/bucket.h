@@ -9,8 +9,9 @@
  * What a success means: a put is whole and durable under its key, an object is never
  * visible half written; a read delivered what is stored. Error codes tell what to do:
  * ERR_NOT_FOUND, ERR_DENIED, ERR_THROTTLED, ERR_UNAVAILABLE, ERR_TIMEOUT,
- * ERR_CANCELLED, ERR_CORRUPT, ERR_IO, ERR_INVALID (key or configuration). Errors name
- * the operation and the key. */
+ * ERR_CANCELLED, ERR_CORRUPT, ERR_IO, ERR_INVALID (key or configuration), ERR_CONFLICT
+ * (directory: an object cannot stand above another), ERR_UNSUPPORTED (S3: an object
+ * above 5 GiB, a redirect). Errors name the operation and the key. */
 #ifndef COMMON_OBJSTORE_BUCKET_H
 #define COMMON_OBJSTORE_BUCKET_H
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/codec/quantity.h"
@@ -264,6 +265,9 @@ read_http(const struct yaml *http, struct objstore_s3_options *o, struct err *er
         return false;
     if (o->ca_file != NULL && *o->ca_file == 0)
         o->ca_file = NULL;
+    if (o->ca_file != NULL && !file_exists(o->ca_file))
+        return err_set(err, ERR_INVALID, "line %d: ca_file: there is no %s",
+                       yaml_get(tls, "ca_file")->line, o->ca_file);
     const struct yaml *timeout = yaml_get(http, key);
     if (timeout != NULL && timeout->kind != YAML_NULL && o->first_byte_timeout_ns <= 0)
         return err_set(err, ERR_UNSUPPORTED,

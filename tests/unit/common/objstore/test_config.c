@@ -91,7 +91,7 @@ opens_s3(void **state)
         "  disable_multipart: true\n  session_token: T\nprefix: a/b\n",
         S3_YAML KEYS_YAML
         "  http_config: {response_header_timeout: 5s, insecure_skip_verify: true,\n"
-        "    tls_config: {ca_file: /etc/ca.pem}}\n",
+        "    tls_config: {ca_file: /dev/null}}\n",
     };
     clear_environment();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -191,6 +191,9 @@ names_what_is_wrong(void **state)
         {S3_YAML KEYS_YAML "  http_config: {tls_config: {cert_file: /c.pem}}\n",
          ERR_UNSUPPORTED,
          {"cert_file: /c.pem", "tls_config"}},
+        {S3_YAML KEYS_YAML "  http_config: {tls_config: {ca_file: /no/ca.pem}}\n",
+         ERR_INVALID,
+         {"line 7", "ca_file", "/no/ca.pem"}},
         {S3_YAML KEYS_YAML "  http_config: {proxy: x}\n", ERR_INVALID, {"proxy"}},
         {"type: S3\nconfig: {bucket: b, endpoint: 'https://e', access_key: a, "
          "secret_key: hush-hush}\n",
