@@ -30,6 +30,10 @@ append_chunk(struct sampled *s, const struct tsdb_chunk *chunk, struct err *err)
                        tsdb_chunk_encoding_name(chunk->encoding));
     if (!tsdb_xor_reader_init(&reader, chunk->data, err))
         return false;
+    size_t most = tsdb_xor_reader_count(&reader) * sizeof(struct tsdb_sample);
+    uint8_t *to = buf_reserve(&s->samples, most);
+    if (to == NULL)
+        return buf_ok(&s->samples, err);
     for (;;) {
         struct tsdb_sample sample;
         bool end;
@@ -37,8 +41,11 @@ append_chunk(struct sampled *s, const struct tsdb_chunk *chunk, struct err *err)
             return false;
         if (end)
             return true;
-        if (sample.t_ms >= s->mint_ms && sample.t_ms <= s->maxt_ms)
-            buf_put(&s->samples, bytes_of(&sample, sizeof sample));
+        if (sample.t_ms < s->mint_ms || sample.t_ms > s->maxt_ms)
+            continue;
+        memcpy(to, &sample, sizeof sample);
+        to += sizeof sample;
+        s->samples.len += sizeof sample;
     }
 }
 

@@ -154,10 +154,16 @@ text_size(struct bytes text)
     return text.len == 0 ? 0 : message_size(text.len);
 }
 
+static uint8_t
+tag_of(unsigned field, enum wire_type type)
+{
+    return (uint8_t)(field << 3 | type);
+}
+
 static void
 put_tag(struct buf *out, unsigned field, enum wire_type type)
 {
-    buf_put_u8(out, (uint8_t)(field << 3 | type));
+    buf_put_u8(out, tag_of(field, type));
 }
 
 static void
@@ -297,28 +303,39 @@ sample_len(const struct tsdb_sample *s)
            varint_size((uint64_t)s->t_ms);
 }
 
-static void
-put_sample(struct buf *out, const struct tsdb_sample *s)
+/* Write one sample; the room was reserved. A sampled answer has millions of these. */
+static uint8_t *
+store_sample(uint8_t *at, const struct tsdb_sample *s)
 {
-    put_message_head(out, SERIES_SAMPLES, sample_len(s));
+    *at++ = tag_of(SERIES_SAMPLES, WIRE_LENGTH);
+    *at++ = (uint8_t)sample_len(s); /* at most 20: one byte */
     if (s->value_bits != 0) {
-        put_tag(out, SAMPLE_VALUE, WIRE_FIXED64);
-        buf_put_be64(out, __builtin_bswap64(s->value_bits)); /* little-endian */
+        *at++ = tag_of(SAMPLE_VALUE, WIRE_FIXED64);
+        memcpy(at, &s->value_bits, DOUBLE_SIZE); /* little-endian, as the machine */
+        at += DOUBLE_SIZE;
     }
-    put_varint(out, SAMPLE_T, (uint64_t)s->t_ms);
+    if (s->t_ms != 0) {
+        *at++ = tag_of(SAMPLE_T, WIRE_VARINT);
+        at += varint_store_u64(at, (uint64_t)s->t_ms);
+    }
+    return at;
 }
 
 void
 wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
                  const struct tsdb_sample *samples, size_t count)
 {
-    uint64_t len = labels_size(labels);
+    uint64_t samples_len = 0;
     for (size_t i = 0; i < count; i++)
-        len += message_size(sample_len(&samples[i]));
-    put_message_head(&w->result, RESULT_SERIES, len);
+        samples_len += message_size(sample_len(&samples[i]));
+    put_message_head(&w->result, RESULT_SERIES, labels_size(labels) + samples_len);
     put_labels(&w->result, SERIES_LABELS, labels);
+    uint8_t *at = buf_reserve(&w->result, samples_len);
+    if (at == NULL)
+        return;
     for (size_t i = 0; i < count; i++)
-        put_sample(&w->result, &samples[i]);
+        at = store_sample(at, &samples[i]);
+    w->result.len += samples_len;
 }
 
 bool
