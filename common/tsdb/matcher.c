@@ -7,8 +7,9 @@
 #include "common/codec/regex.h"
 #include "common/tsdb/expression_priv.h"
 
-/* Memory for the values of an expression. Enough for 256 short values, and for one value
- * in every two characters, "a|b|c". What would take more is left to the engine. */
+/* Memory for the values of an expression. Enough for 256 short values, and for one
+ * value in every two characters, "a|b|c". What would take more is left to the engine.
+ */
 enum { SET_BYTES = 32 * 1024, SET_BYTES_PER_CHAR = 64 };
 
 struct tsdb_matcher {

@@ -10,8 +10,9 @@
 #include "common/tsdb/block_path.h"
 #include "common/tsdb/meta_priv.h"
 
-/* What Thanos writes for an upload time that is not set: the zero time of Go. */
-static const char unset_time[] = "0001-01-01T00:00:00Z";
+/* How an upload time begins that Thanos writes for one that is not set: the zero time
+ * of Go. */
+static const struct bytes unset_date = BYTES("0001-01-01T");
 
 static bool
 wrong_type(const char *member, const char *type, struct err *err)
@@ -21,13 +22,26 @@ wrong_type(const char *member, const char *type, struct err *err)
 
 /* Members of an object, named by their path in errors. Absent ones leave *out. */
 
+static struct json *
+member_at(const struct json *j, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return json_get(j, dot != NULL ? dot + 1 : path);
+}
+
 static bool
 get_i64(const struct json *j, const char *path, int64_t *out, struct err *err)
 {
-    const char *dot = strrchr(path, '.');
-    struct json *member = json_get(j, dot != NULL ? dot + 1 : path);
+    struct json *member = member_at(j, path);
     return member == NULL || json_i64(member, out) ||
            wrong_type(path, "an integer", err);
+}
+
+static bool
+get_text(const struct json *j, const char *path, const char **out, struct err *err)
+{
+    struct json *member = member_at(j, path);
+    return member == NULL || json_text(member, out) || wrong_type(path, "a text", err);
 }
 
 static bool
@@ -220,14 +234,10 @@ read_segments(struct tsdb_meta *m, const struct json *thanos, struct err *err)
 static bool
 read_upload_time(struct tsdb_meta *m, const struct json *thanos, struct err *err)
 {
-    const char *text;
-    struct json *time = json_get(thanos, "upload_time");
-    m->upload_time_ms = INT64_MIN;
-    if (time == NULL)
-        return true;
-    if (!json_text(time, &text))
-        return wrong_type("thanos.upload_time", "a text", err);
-    return strcmp(text, unset_time) == 0 ||
+    const char *text = "";
+    if (!get_text(thanos, "thanos.upload_time", &text, err))
+        return false;
+    return text[0] == 0 || bytes_starts_with(bytes_of_str(text), unset_date) ||
            quantity_rfc3339(text, &m->upload_time_ms, err) ||
            err_wrap(err, "thanos.upload_time");
 }
@@ -248,6 +258,7 @@ read_thanos(struct tsdb_meta *m, struct err *err)
     return get_object(thanos, "downsample", &downsample, err) &&
            get_count(downsample, "thanos.downsample.resolution", &m->resolution_ms,
                      err) &&
+           get_text(thanos, "thanos.source", &m->source, err) &&
            read_labels(m, thanos, err) && read_files(m, thanos, err) &&
            read_segments(m, thanos, err) && read_upload_time(m, thanos, err);
 }

@@ -89,6 +89,7 @@ reads_what_thanos_writes(void **state)
     assert_int_equal(m.level, 3);
     assert_int_equal(m.source_count, 2);
     assert_int_equal(m.resolution_ms, 300000);
+    assert_string_equal(m.source, "compactor");
     assert_int_equal(m.external.len, 2); /* an empty value is no label */
     assert_bytes(m.external.at[0].name, BYTES("a"));
     assert_bytes(m.external.at[1].value, BYTES("1"));
@@ -117,6 +118,8 @@ members_may_be_absent_or_null(void **state)
         MINIMAL(",\"stats\":{},\"compaction\":{},\"thanos\":{}"),
         MINIMAL(",\"thanos\":{\"labels\":null,\"files\":null,\"segment_files\":null}"),
         MINIMAL(",\"thanos\":{\"version\":0,\"upload_time\":\"0001-01-01T00:00:00Z\"}"),
+        MINIMAL(",\"thanos\":{\"upload_time\":\"0001-01-01T00:00:00.000Z\"}"),
+        MINIMAL(",\"thanos\":{\"upload_time\":\"\"}"),
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         CLEANUP(tsdb_meta_fini) struct tsdb_meta m;
@@ -124,6 +127,7 @@ members_may_be_absent_or_null(void **state)
         assert_int_equal(m.num_samples, 0);
         assert_int_equal(m.source_count, 0);
         assert_int_equal(m.file_count, 0);
+        assert_null(m.source);
         assert_int_equal(m.upload_time_ms, INT64_MIN);
     }
 }
@@ -161,6 +165,7 @@ names_the_member_that_is_wrong(void **state)
         {MINIMAL(",\"thanos\":{\"labels\":{\"a\":1}}"), "thanos.labels: a"},
         {MINIMAL(",\"thanos\":{\"labels\":{\"\":\"1\"}}"), "thanos.labels"},
         {MINIMAL(",\"thanos\":{\"downsample\":1}"), "downsample"},
+        {MINIMAL(",\"thanos\":{\"source\":1}"), "thanos.source"},
         {MINIMAL(",\"thanos\":{\"downsample\":{\"resolution\":-1}}"), "resolution"},
         {MINIMAL(",\"thanos\":{\"segment_files\":[1]}"), "segment_files[0]"},
         {MINIMAL(",\"thanos\":{\"segment_files\":[\"000001\",\"../x\"]}"),
