@@ -51,8 +51,7 @@ read_layout(struct store_index_header *h, struct store_header_layout *layout,
     CLEANUP(file_close) int fd = -1;
     uint64_t size = 0;
     return file_open_read(h->path, &fd, err) && file_size(fd, h->path, &size, err) &&
-           store_page_cache_read(h->cache, h->file_id, h->path, 0, head, sizeof head,
-                                 err) &&
+           store_page_read(h->path, 0, head, sizeof head, err) &&
            store_header_parse_head(layout, head, size, err);
 }
 
@@ -131,7 +130,6 @@ repair(struct store_index_header *h, unsigned repairs, struct err *damage)
              LOG_ERR(damage));
     struct objstore_call call = {.deadline_ns = clock_deadline(REPAIR_TIMEOUT_NS)};
     struct store_header_layout layout;
-    store_page_cache_forget(h->cache, h->file_id);
     if (!store_index_header_build(&h->source, &call, h->path, damage) ||
         !read_layout(h, &layout, damage))
         return false;

@@ -88,7 +88,7 @@ derive_log(struct store_options *o, struct err *err)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     static const char *const formats[] = {"logfmt", "json"};
-    size_t level, format;
+    size_t level = 0, format = 0;
     if (!choose("log.level", o->log_level, levels, ARRAY_LEN(levels), &level, err) ||
         !choose("log.format", o->log_format, formats, ARRAY_LEN(formats), &format, err))
         return false;

@@ -311,18 +311,33 @@ store_page_cache_read(struct store_page_cache *c, uint64_t file_id, const char *
     return true;
 }
 
+bool
+store_page_read(const char *path, uint64_t offset, void *into, size_t len,
+                struct err *err)
+{
+    struct want w = {.path = path, .page = offset / STORE_PAGE_DATA};
+    size_t begin = (size_t)(offset % STORE_PAGE_DATA);
+    CHECK(len <= STORE_PAGE_DATA - begin);
+    return read_uncached(&w, begin, into, len, err);
+}
+
 void
 store_page_cache_forget(struct store_page_cache *c, uint64_t file_id)
 {
-    for (uint32_t i = 0; i < c->capacity; i++) {
-        uint8_t *data = NULL;
-        {
-            MUTEX_SCOPE(&c->lock);
+    uint8_t *dropped = NULL; /* buffers, each beginning with the address of the next */
+    {
+        MUTEX_SCOPE(&c->lock);
+        for (uint32_t i = 0; i < c->capacity; i++) {
             struct slot *s = &c->slots[i];
-            if (s->data != NULL && s->file_id == file_id)
-                data = vacate(c, s);
+            if (s->data == NULL || s->file_id != file_id)
+                continue;
+            memcpy(s->data, &dropped, sizeof dropped);
+            dropped = vacate(c, s);
         }
-        if (data != NULL)
-            drop_buffer(c, data);
+    }
+    while (dropped != NULL) {
+        uint8_t *data = dropped;
+        memcpy(&dropped, data, sizeof dropped);
+        drop_buffer(c, data);
     }
 }

@@ -34,6 +34,10 @@ NODISCARD bool store_page_cache_read(struct store_page_cache *c, uint64_t file_i
                                      const char *path, uint64_t offset, void *into,
                                      size_t len, struct err *err);
 
+/* The same without a cache, for what is read once: len bytes that lie in one page. */
+NODISCARD bool store_page_read(const char *path, uint64_t offset, void *into,
+                               size_t len, struct err *err);
+
 /* Drop the pages of a file that is being closed. O(pages). */
 void store_page_cache_forget(struct store_page_cache *c, uint64_t file_id);
 
