@@ -22,24 +22,29 @@ def is_built(path, texts):
         module != name[:-2] and re.search(rf"\b{module}\b", build)
 
 
+def naming(texts):
+    """{word: the files in which it stands}"""
+    where = {}
+    for path, content in texts.items():
+        for word in set(re.findall(r"[\w.-]*\w", content)):
+            where.setdefault(word, set()).add(path)
+    return where
+
+
 def findings():
     texts = {path: tree.text(path) for path in tree.files()
              if not path.startswith(("tests/golden/", "tests/fuzz/corpus/"))}
+    where = naming(texts)
     for path in texts:
+        # Python is named by its module, too, as in an import.
+        name = os.path.basename(path).removesuffix(".py")
         if CONVENTIONAL.fullmatch(path):
             continue
         if path.endswith((".c", ".cc")) and not path.startswith("tests/support/"):
             if not is_built(path, texts):
                 yield f"{path}: no CMakeLists.txt builds it"
-        elif not named(path, texts):
+        elif not (where.get(name, set()) | where.get(name + ".py", set())) - {path}:
             yield f"{path}: nothing names it"
-
-
-def named(path, texts):
-    """By its whole name; Python also by its module's, as in an import."""
-    name = os.path.basename(path).removesuffix(".py")
-    pattern = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
-    return any(pattern.search(content) for other, content in texts.items() if other != path)
 
 
 if __name__ == "__main__":
