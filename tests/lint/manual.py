@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The man pages tell the truth: OPTIONS is what the program prints with --help-man, and
 METRICS names exactly the metrics in the sources. usage: manual.py <build directory>"""
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,9 @@ def metrics_of(daemon):
 def findings(build):
     for daemon in ("sidecar", "store"):
         path = f"{daemon}/blockhouse-{daemon}.1.md"
+        if not os.path.exists(path):
+            yield f"{path} is missing"
+            continue
         page = tree.text(path)
         printed = subprocess.run([f"{build}/blockhouse-{daemon}", "--help-man"], text=True,
                                  capture_output=True, check=True).stdout
