@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/sync_metrics.h"
 
-#define META "thanos_blocks_meta_"
-#define BUCKET "thanos_bucket_store_"
-
 static void
 init_meta(struct store_sync_metrics *m, struct metrics_registry *r)
 {
@@ -14,21 +11,22 @@ init_meta(struct store_sync_metrics *m, struct metrics_registry *r)
         STORE_BLOCK_STATES(X)
 #undef X
     };
-    m->listings =
-        metrics_counter(r, META "base_syncs_total", "Listings of the bucket.");
-    m->syncs = metrics_counter(r, META "syncs_total", "Passes over the bucket.");
+    m->listings = metrics_counter(r, "thanos_blocks_meta_base_syncs_total",
+                                  "Listings of the bucket.");
+    m->syncs =
+        metrics_counter(r, "thanos_blocks_meta_syncs_total", "Passes over the bucket.");
     m->sync_failures =
-        metrics_counter(r, META "sync_failures_total",
+        metrics_counter(r, "thanos_blocks_meta_sync_failures_total",
                         "Passes that could not see or read all of the bucket.");
     m->sync_seconds = metrics_histogram_child(
-        metrics_histogram_family_new(r, META "sync_duration_seconds",
+        metrics_histogram_family_new(r, "thanos_blocks_meta_sync_duration_seconds",
                                      "How long passes took.", NULL, bounds,
                                      ARRAY_LEN(bounds)),
         NULL);
-    m->cache_busts = metrics_counter(r, META "base_cache_busts_total",
+    m->cache_busts = metrics_counter(r, "thanos_blocks_meta_base_cache_busts_total",
                                      "Times that a known meta.json had changed.");
     struct metrics_family *synced =
-        metrics_family_new(r, METRICS_GAUGE, META "synced",
+        metrics_family_new(r, METRICS_GAUGE, "thanos_blocks_meta_synced",
                            "Blocks by what the last pass made of them.", labels);
     for (size_t i = 0; i < STORE_BLOCK_STATE_COUNT; i++)
         m->blocks[i] = metrics_child(synced, &states[i]);
@@ -40,22 +38,25 @@ static void
 init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
 {
     static const double bounds[] = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300};
-    m->loads = metrics_counter(r, BUCKET "block_loads_total", "Blocks to be loaded.");
-    m->load_failures =
-        metrics_counter(r, BUCKET "block_load_failures_total", "Failed loads.");
+    m->loads = metrics_counter(r, "thanos_bucket_store_block_loads_total",
+                               "Blocks to be loaded.");
+    m->load_failures = metrics_counter(
+        r, "thanos_bucket_store_block_load_failures_total", "Failed loads.");
     m->load_seconds = metrics_histogram_child(
-        metrics_histogram_family_new(r, BUCKET "block_load_duration_seconds",
-                                     "How long it took to load a block.", NULL, bounds,
-                                     ARRAY_LEN(bounds)),
+        metrics_histogram_family_new(
+            r, "thanos_bucket_store_block_load_duration_seconds",
+            "How long it took to load a block.", NULL, bounds, ARRAY_LEN(bounds)),
         NULL);
-    m->drops = metrics_counter(r, BUCKET "block_drops_total",
+    m->drops = metrics_counter(r, "thanos_bucket_store_block_drops_total",
                                "Blocks that are served no longer.");
     m->drop_failures =
-        metrics_counter(r, BUCKET "block_drop_failures_total",
+        metrics_counter(r, "thanos_bucket_store_block_drop_failures_total",
                         "Local files of vanished blocks that could not be removed.");
-    m->loaded = metrics_gauge(r, BUCKET "blocks_loaded", "Blocks that are served.");
-    m->last_loaded = metrics_gauge(r, BUCKET "blocks_last_loaded_timestamp_seconds",
-                                   "When a block was loaded last.");
+    m->loaded = metrics_gauge(r, "thanos_bucket_store_blocks_loaded",
+                              "Blocks that are served.");
+    m->last_loaded =
+        metrics_gauge(r, "thanos_bucket_store_blocks_last_loaded_timestamp_seconds",
+                      "When a block was loaded last.");
 }
 
 void
