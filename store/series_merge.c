@@ -3,10 +3,12 @@
 
 #include "store/chunk_merge.h"
 
+/* Equal series come in the order of their blocks, so that chunks are in time order. */
 static bool
 is_before(const struct store_series_merge *m, size_t a, size_t b)
 {
-    return tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels) < 0;
+    int order = tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels);
+    return order != 0 ? order < 0 : a < b;
 }
 
 static void
