@@ -130,12 +130,15 @@ fail(struct store_entry *e, enum store_block_state state, const struct err *err)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
 }
 
+/* Files other than the meta count as well: a block may have been copied in any order.
+ */
 static bool
 has_new_meta(const struct store_entry *e)
 {
-    return e->listed->meta.exists &&
-           (e->block == NULL || !store_stamp_eq(e->meta, e->listed->meta) ||
-            !store_stamp_eq(e->index, e->listed->index));
+    const struct store_listed *l = e->listed;
+    return l->meta.exists && (e->block == NULL || !store_stamp_eq(e->meta, l->meta) ||
+                              !store_stamp_eq(e->index, l->index) ||
+                              !store_stamp_eq(e->chunks, l->chunks));
 }
 
 static bool
@@ -183,8 +186,7 @@ state_of_failure(enum err_code code)
 {
     if (code == ERR_NOT_FOUND)
         return STORE_BLOCK_NO_META;
-    return code == ERR_INVALID || code == ERR_CORRUPT ? STORE_BLOCK_BAD_META
-                                                      : STORE_BLOCK_FAILED;
+    return code == ERR_INVALID ? STORE_BLOCK_BAD_META : STORE_BLOCK_FAILED;
 }
 
 static void
@@ -206,6 +208,7 @@ fetch_meta(struct store_entry *e)
     e->block = block;
     e->meta = e->listed->meta;
     e->index = e->listed->index;
+    e->chunks = e->listed->chunks;
 }
 
 /* A mark that cannot be read does not take a block away. */

@@ -22,8 +22,9 @@ struct store_entry {
     struct pool_job job;
     struct store_catalog *catalog;
     const struct store_listed *listed; /* until the pass ends */
-    struct store_stamp meta;           /* of which block was made, like the next */
+    struct store_stamp meta;           /* of which block was made, like the next two */
     struct store_stamp index;
+    struct store_stamp chunks;
     struct store_stamp mark; /* of which marked_ms was read */
     int64_t marked_ms;       /* INT64_MAX: not marked */
 };

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 
@@ -16,11 +17,14 @@ grow(void *array, size_t count, size_t size)
 }
 
 static void
-add_segment(struct store_listed *b, struct bytes name, uint64_t size)
+add_segment(struct store_listed *b, struct bytes name, struct store_stamp stamp)
 {
     b->segments = grow(b->segments, b->segment_count, sizeof *b->segments);
     b->segments[b->segment_count++] = (struct store_listed_segment){
-        .name = xasprintf("%.*s", BYTES_FMT(name)), .size = size};
+        .name = xasprintf("%.*s", BYTES_FMT(name)), .size = stamp.size};
+    b->chunks.exists = true;
+    b->chunks.size += stamp.size;
+    b->chunks.mtime_ms = NUM_MAX(b->chunks.mtime_ms, stamp.mtime_ms);
 }
 
 static void
@@ -37,7 +41,7 @@ add_file(struct store_listed *b, struct bytes rest, const struct objstore_attrs 
     else if (bytes_starts_with(rest, chunks)) {
         bytes_skip(&rest, chunks.len);
         if (tsdb_block_path_is_segment(rest))
-            add_segment(b, rest, attrs->size);
+            add_segment(b, rest, stamp);
     }
 }
 

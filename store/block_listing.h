@@ -30,7 +30,8 @@ struct store_listed {
     struct tsdb_ulid id;
     struct store_stamp meta; /* a block without it is not complete */
     struct store_stamp index;
-    struct store_stamp mark; /* deletion-mark.json */
+    struct store_stamp chunks; /* all segments: sum of sizes, latest change */
+    struct store_stamp mark;   /* deletion-mark.json */
     size_t segment_count;
     struct store_listed_segment *segments; /* by name */
 };

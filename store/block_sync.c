@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/block_sync.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -252,18 +251,16 @@ sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
     int64_t interval_ns = s->options.interval_ns;
-    int64_t retry_ns = NUM_MIN(RETRY_NS, interval_ns);
+    int64_t retry_ns = RETRY_NS, wait_ns;
     bool complete;
     do {
         struct err err;
         if (!store_block_sync_run(s, &complete, &err) && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        if (complete)
-            retry_ns = NUM_MIN(RETRY_NS, interval_ns);
-        else
-            retry_ns = retry_ns > interval_ns / 2 ? interval_ns : 2 * retry_ns;
-    } while (wait_until(s, clock_deadline(complete ? interval_ns : retry_ns)));
+        wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
+        retry_ns = complete ? RETRY_NS : 2 * wait_ns;
+    } while (wait_until(s, clock_deadline(wait_ns)));
     return NULL;
 }
 

@@ -247,6 +247,21 @@ tells_segments_sizes_and_labels(void **state)
 }
 
 static void
+sees_segments_that_come_late(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 0);
+    put_meta(f, 1, "\"minTime\":0,\"maxTime\":1001");
+    assert_true(run(f));
+    put_file(f, 1, "/chunks/000002", "xx");
+    assert_true(run(f));
+    struct store_block_set *set = store_block_view_get(&f->view);
+    assert_int_equal(set->count, 1);
+    assert_int_equal(set->blocks[0]->segment_count, 2);
+    store_block_set_unref(&set);
+}
+
+static void
 leaves_broken_blocks_out_until_they_heal(void **state)
 {
     struct fixture *f = *state;
@@ -265,8 +280,8 @@ leaves_broken_blocks_out_until_they_heal(void **state)
              "\"maxTime\":1}");
     assert_true(run(f));
     CHECK_SERVED(f, 1, 7);
-    check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 4");
-    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
     check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
     assert_int_equal(rename(moved, there), 0);
     put_meta(f, 4, "\"minTime\":4000,\"maxTime\":5000");
@@ -546,6 +561,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(serves_complete_blocks_in_order_of_time),
         TEST(tells_segments_sizes_and_labels),
+        TEST(sees_segments_that_come_late),
         TEST(leaves_broken_blocks_out_until_they_heal),
         TEST(follows_blocks_that_come_and_go),
         TEST(keeps_serving_when_the_bucket_cannot_be_listed),

@@ -186,7 +186,7 @@ struct expected_values {
 
 static bool
 check_value(void *arg, struct bytes value, struct store_posting_range range,
-             struct err *e)
+            struct err *e)
 {
     struct expected_values *x = arg;
     (void)e;
