@@ -25,7 +25,7 @@ refill(struct bits_reader *r)
     for (size_t i = 0; i < r->rest.len; i++)
         r->window |= (uint64_t)r->rest.at[i] << (56 - 8 * i);
     r->loaded = (unsigned)r->rest.len * 8;
-    bytes_skip(&r->rest, r->rest.len);
+    r->rest.len = 0;
 }
 
 static uint64_t
