@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The length of a chunk record stands in the record, not in the index: until it is read
- * only an upper bound is known, the start of the next chunk. Chunks of one series, and
- * of neighbours, lie back to back, so the bound is nearly always exact; a chunk whose
- * neighbour is far away is read with a guess, and once more if that was short. */
 #include "store/chunk_window.h"
 
 #include <inttypes.h>
@@ -13,18 +9,16 @@
 /* A float chunk has at most about 1 KiB; histograms have more, and teach the guess. */
 enum { GUESS_MIN = 2048, GUESS_MAX = 1024 * 1024 };
 
+/* The size of a window. */
+struct extent {
+    size_t series;
+    size_t chunks;
+};
+
 static uint64_t
-piece_len(const struct store_stream_context *c, uint64_t ref, const uint64_t *next_ref)
+guess_of(const struct store_stream_context *c)
 {
-    uint64_t guess = NUM_MAX(c->chunk_guess, (uint64_t)GUESS_MIN);
-    const struct store_segment *segment =
-        &c->block->segments[tsdb_chunk_ref_segment(ref)];
-    uint64_t room = segment->size - tsdb_chunk_ref_offset(ref);
-    bool follows = next_ref != NULL && *next_ref > ref &&
-                   tsdb_chunk_ref_segment(*next_ref) == tsdb_chunk_ref_segment(ref);
-    if (follows && *next_ref - ref <= NUM_MAX(guess, (uint64_t)GUESS_MAX))
-        return NUM_MIN(room, *next_ref - ref);
-    return NUM_MIN(room, guess);
+    return NUM_MAX(c->chunk_guess, (uint64_t)GUESS_MIN);
 }
 
 static bool
@@ -44,27 +38,46 @@ check_ref(const struct store_stream_context *c, uint64_t ref, struct err *err)
     return true;
 }
 
+/* What is read of the chunk at ref, when next_ref is wanted behind it. */
+static uint64_t
+reach(const struct store_stream_context *c, uint64_t ref, uint64_t next_ref)
+{
+    uint32_t segment = tsdb_chunk_ref_segment(ref);
+    bool follows = tsdb_chunk_ref_segment(next_ref) == segment;
+    uint64_t offset = tsdb_chunk_ref_offset(ref);
+    return store_records_reach(offset, follows ? tsdb_chunk_ref_offset(next_ref) : 0,
+                               c->block->segments[segment].size - offset, guess_of(c));
+}
+
+/* What is read of the chunks of an entry, when the chunk next_ref is wanted behind. */
+static bool
+measure_entry(const struct store_stream_context *c, const struct store_entry *e,
+              uint64_t next_ref, uint64_t *bytes, struct err *err)
+{
+    for (size_t k = 0; k < e->chunk_count; k++) {
+        uint64_t next = k + 1 < e->chunk_count ? e->chunks[k + 1].ref : next_ref;
+        if (!check_ref(c, e->chunks[k].ref, err))
+            return false;
+        *bytes += reach(c, e->chunks[k].ref, next);
+    }
+    return true;
+}
+
 /* How many entries make a window, from the bounds of their chunks; and how many chunks
  * these have. */
 static bool
-measure(struct store_stream_context *c, const struct store_entry *entries, size_t count,
-        size_t share_bytes, size_t *taken, size_t *chunks, struct err *err)
+measure(const struct store_stream_context *c, const struct store_entry *entries,
+        size_t count, size_t share_bytes, struct extent *extent, struct err *err)
 {
     uint64_t bytes = 0;
-    *taken = *chunks = 0;
-    for (size_t i = 0; i < count && (i == 0 || bytes < share_bytes); i++) {
-        const struct store_entry *e = &entries[i];
-        for (size_t k = 0; k < e->chunk_count; k++) {
-            const uint64_t *next =
-                k + 1 < e->chunk_count ? &e->chunks[k + 1].ref : NULL;
-            if (!check_ref(c, e->chunks[k].ref, err))
-                return false;
-            bytes += piece_len(c, e->chunks[k].ref, next);
-        }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t next = i + 1 < count ? entries[i + 1].chunks[0].ref : 0;
+        if (!measure_entry(c, &entries[i], next, &bytes, err))
+            return false;
         if (i > 0 && bytes > share_bytes)
             break;
-        *chunks += e->chunk_count;
-        (*taken)++;
+        extent->chunks += entries[i].chunk_count;
+        extent->series++;
     }
     return true;
 }
@@ -81,34 +94,29 @@ by_place(const void *a, const void *b)
 
 /* A piece per chunk in the order of the file. Chunks nearly always come so; where they
  * do not, they are sorted and found again by their tag. */
-static bool
-place_pieces(struct store_chunk_window *w, struct store_stream_context *c,
-             struct store_piece *pieces, struct store_piece **by_tag, struct err *err)
+static void
+place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
+             struct store_piece *pieces)
 {
     size_t n = 0;
     bool sorted = true;
     for (size_t i = 0; i < w->count; i++) {
         const struct store_entry *e = &w->entries[i];
         for (size_t k = 0; k < e->chunk_count; k++, n++) {
-            uint64_t ref = e->chunks[k].ref;
-            pieces[n] = (struct store_piece){.object = tsdb_chunk_ref_segment(ref),
-                                             .offset = tsdb_chunk_ref_offset(ref),
-                                             .tag = (uint32_t)n};
+            uint32_t segment = tsdb_chunk_ref_segment(e->chunks[k].ref);
+            uint32_t offset = tsdb_chunk_ref_offset(e->chunks[k].ref);
+            pieces[n] =
+                (struct store_piece){.object = segment,
+                                     .offset = offset,
+                                     .room = c->block->segments[segment].size - offset,
+                                     .tag = (uint32_t)n};
             sorted = sorted && (n == 0 || by_place(&pieces[n - 1], &pieces[n]) <= 0);
         }
     }
-    if (n > UINT32_MAX)
-        return err_set(err, ERR_BUDGET, "a window of %zu chunks", n);
     if (!sorted)
         qsort(pieces, n, sizeof *pieces, by_place);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t ref = (uint64_t)pieces[i].object << 32 | pieces[i].offset;
-        uint64_t next =
-            i + 1 < n ? (uint64_t)pieces[i + 1].object << 32 | pieces[i + 1].offset : 0;
-        pieces[i].len = piece_len(c, ref, i + 1 < n ? &next : NULL);
-        by_tag[pieces[i].tag] = &pieces[i];
-    }
-    return true;
+    for (size_t i = 0; i < n; i++)
+        w->pieces[pieces[i].tag] = &pieces[i];
 }
 
 static bool
@@ -125,59 +133,51 @@ copy_entries(struct store_chunk_window *w, const struct store_entry *entries,
     return true;
 }
 
+static bool
+start_records(struct store_chunk_window *w, struct store_stream_context *c,
+              size_t count, struct err *err)
+{
+    struct store_piece *pieces = arena_calloc(&w->arena, count, sizeof *pieces);
+    const char **keys =
+        arena_calloc(&w->arena, c->block->segment_count, sizeof(const char *));
+    w->pieces = arena_calloc(&w->arena, count, sizeof(struct store_piece *));
+    if (pieces == NULL || keys == NULL || w->pieces == NULL)
+        return arena_ok(&w->arena, err);
+    for (size_t i = 0; i < c->block->segment_count; i++)
+        keys[i] = c->block->segments[i].key;
+    place_pieces(w, c, pieces);
+    w->records = (struct store_records){.keys = keys,
+                                        .pieces = pieces,
+                                        .count = count,
+                                        .size = tsdb_chunk_size,
+                                        .guess = guess_of(c)};
+    return store_records_start(&w->records, c->source, &w->arena, err);
+}
+
 bool
 store_chunk_window_start(struct store_chunk_window *w, struct store_stream_context *c,
                          const struct store_entry *entries, size_t count,
-                         size_t share_bytes, size_t *taken, struct err *err)
+                         size_t share_bytes, struct err *err)
 {
-    size_t chunks;
+    struct extent extent = {0};
     *w = (struct store_chunk_window){.started = true};
     arena_init(&w->arena, c->budget);
-    if (!measure(c, entries, count, share_bytes, taken, &chunks, err) ||
-        !copy_entries(w, entries, *taken, err))
+    if (!measure(c, entries, count, share_bytes, &extent, err))
         return false;
-    struct store_piece *pieces = arena_calloc(&w->arena, chunks, sizeof *pieces);
-    w->pieces = arena_calloc(&w->arena, chunks, sizeof(struct store_piece *));
-    w->keys = arena_calloc(&w->arena, c->block->segment_count, sizeof *w->keys);
-    if (pieces == NULL || w->pieces == NULL || w->keys == NULL)
-        return arena_ok(&w->arena, err);
-    for (size_t i = 0; i < c->block->segment_count; i++)
-        w->keys[i] = c->block->segments[i].key;
-    return place_pieces(w, c, pieces, w->pieces, err) &&
-           store_fetch_start(&w->fetch, c->source, w->keys, pieces, chunks, &w->arena,
-                             err);
+    if (extent.chunks > UINT32_MAX)
+        return err_set(err, ERR_BUDGET, "a window of %zu chunks", extent.chunks);
+    return copy_entries(w, entries, extent.series, err) &&
+           start_records(w, c, extent.chunks, err);
 }
 
 bool
-store_chunk_window_wait(struct store_chunk_window *w, struct err *err)
+store_chunk_window_wait(struct store_chunk_window *w, struct store_stream_context *c,
+                        struct err *err)
 {
-    return store_fetch_wait(&w->fetch, err);
-}
-
-/* The record of a piece; read again with its true length when the guess was short. */
-static bool
-chunk_bytes(struct store_chunk_window *w, struct store_stream_context *c,
-            const struct store_piece *piece, struct bytes *out, struct err *err)
-{
-    uint64_t size;
-    struct bytes got = store_fetch_piece(&w->fetch, piece);
-    *out = got;
-    if (!tsdb_chunk_size(got, &size) || size <= got.len)
-        return true;
-    const struct store_segment *segment = &c->block->segments[piece->object];
-    if (size > segment->size - piece->offset)
-        return true; /* the parser says what is wrong */
-    uint8_t *whole = arena_alloc(&w->arena, size);
-    if (whole == NULL)
-        return arena_ok(&w->arena, err);
-    const struct objstore_call call = {c->source->deadline_ns, &c->source->cancel};
-    out->at = whole;
-    c->chunk_guess = NUM_MIN(NUM_MAX(c->chunk_guess, size), (uint64_t)GUESS_MAX);
-    c->source->reads++;
-    c->source->bytes += size;
-    return objstore_read_range(c->source->bucket, &call, bytes_of_str(segment->key),
-                               (struct objstore_range){piece->offset, size}, whole,
-                               &out->len, err);
+    if (!store_records_wait(&w->records, err))
+        return false;
+    c->chunk_guess = NUM_MIN(w->records.guess, (uint64_t)GUESS_MAX);
+    return true;
 }
 
 bool
@@ -190,14 +190,13 @@ store_chunk_window_next(struct store_chunk_window *w, struct store_stream_contex
     if (chunks == NULL)
         return arena_ok(&w->arena, err);
     for (size_t k = 0; k < e->chunk_count; k++) {
-        struct bytes raw;
+        const struct store_piece *piece = w->pieces[k];
         chunks[k].mint_ms = e->chunks[k].mint_ms;
         chunks[k].maxt_ms = e->chunks[k].maxt_ms;
-        if (!chunk_bytes(w, c, w->pieces[k], &raw, err) ||
-            !tsdb_chunk_parse(&chunks[k].chunk, raw, err))
+        if (!tsdb_chunk_parse(&chunks[k].chunk, store_records_get(&w->records, piece),
+                              err))
             return err_wrap(err, "%s: chunk at %" PRIu64,
-                            c->block->segments[w->pieces[k]->object].key,
-                            w->pieces[k]->offset);
+                            c->block->segments[piece->object].key, piece->offset);
     }
     w->pieces += e->chunk_count;
     w->next++;
@@ -210,7 +209,7 @@ store_chunk_window_fini(struct store_chunk_window *w)
 {
     if (!w->started)
         return;
-    store_fetch_fini(&w->fetch);
+    store_records_fini(&w->records);
     arena_fini(&w->arena);
     *w = (struct store_chunk_window){0};
 }

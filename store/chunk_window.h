@@ -14,22 +14,21 @@ struct store_chunk_window {
     size_t next;  /* the series to be yielded next */
     struct store_entry *entries;
     struct store_piece **pieces; /* one per chunk of the series not yet yielded */
-    const char **keys;           /* of the block's segments */
-    struct store_fetch fetch;
+    struct store_records records;
 };
 
 /* Start fetching the chunks of the first entries: as many as fit share_bytes, at least
- * one. *taken is their number.
+ * one; w->count is their number.
  * Errors ERR_BUDGET, ERR_CORRUPT (a reference outside the segments). Call fini also
  * after an error. */
 NODISCARD bool store_chunk_window_start(struct store_chunk_window *w,
                                         struct store_stream_context *c,
                                         const struct store_entry *entries, size_t count,
-                                        size_t share_bytes, size_t *taken,
-                                        struct err *err);
+                                        size_t share_bytes, struct err *err);
 
 /* Wait until all chunks are there. */
-NODISCARD bool store_chunk_window_wait(struct store_chunk_window *w, struct err *err);
+NODISCARD bool store_chunk_window_wait(struct store_chunk_window *w,
+                                       struct store_stream_context *c, struct err *err);
 
 static inline bool
 store_chunk_window_is_empty(const struct store_chunk_window *w)

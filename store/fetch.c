@@ -4,12 +4,27 @@
 #include "common/base/clock.h"
 #include "common/base/num.h"
 
-/* Bridging this much costs less than another request: at 100 MB/s it is a third of a
- * millisecond. Not measured against S3 yet. */
-enum { MAX_GAP = 32 * 1024, MAX_READ = 2 * 1024 * 1024 };
+enum { MAX_READ = 2 * 1024 * 1024 };
 
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
+
+static bool
+is_abandoned(const struct store_fetch_source *source)
+{
+    return source->is_abandoned != NULL && source->is_abandoned(source->abandoned_arg);
+}
+
+bool
+store_fetch_check(const struct store_fetch_source *source, struct err *err)
+{
+    if (clock_left_ns(source->deadline_ns) == 0)
+        return err_set(err, ERR_TIMEOUT,
+                       "the query ran out of time (--store.query-timeout)");
+    if (cancel_is_raised(&source->cancel) || is_abandoned(source))
+        return err_set(err, ERR_CANCELLED, "the reader left");
+    return true;
+}
 
 size_t
 store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
@@ -86,7 +101,7 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
     g->reads = arena_calloc(arena, count, sizeof *g->reads);
     if (g->reads == NULL)
         return arena_ok(arena, err);
-    g->count = store_fetch_plan(pieces, count, MAX_GAP, MAX_READ, g->reads);
+    g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);
     if (!take_buffers(g, keys, arena, err)) {
         g->count = 0;
         return false;
@@ -128,12 +143,9 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
     struct store_fetch_source *source = g->source;
     if (!g->started)
         return true;
-    while (wait_a_while(g)) {
-        bool gone =
-            source->is_abandoned != NULL && source->is_abandoned(source->abandoned_arg);
-        if (gone)
+    while (wait_a_while(g))
+        if (is_abandoned(source))
             cancel_raise(&source->cancel);
-    }
     MUTEX_SCOPE(&g->lock);
     if (g->failure.code == ERR_NONE)
         return true;

@@ -17,9 +17,15 @@ struct store_piece {
     uint32_t object; /* position in the caller's table of object keys */
     uint64_t offset;
     uint64_t len;
+    uint64_t room; /* of a record (records.h): most bytes that it can have */
     uint32_t tag;  /* the caller's */
     uint32_t read; /* set by the plan: position of the read that covers it */
+    bool is_again; /* of a record: it was read a second time */
 };
+
+/* Gaps between pieces up to this are read, too: that costs less than another request,
+ * at 100 MB/s a third of a millisecond. Not measured against S3 yet. */
+enum { STORE_FETCH_MAX_GAP = 32 * 1024 };
 
 struct store_fetch;
 
@@ -51,6 +57,11 @@ struct store_fetch_source {
     uint64_t bytes;
 };
 
+/* For long work between fetches: whether the query is still wanted.
+ * Errors ERR_TIMEOUT, ERR_CANCELLED. */
+NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
+                                 struct err *err);
+
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {
     struct store_fetch_source *source;
@@ -74,7 +85,8 @@ size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_g
 /* Plan the pieces, take buffers from arena, and start the reads. keys[piece.object] is
  * the object's key and outlives the group, as the arena does.
  * Errors ERR_BUDGET: nothing was started. */
-NODISCARD bool store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
+NODISCARD bool store_fetch_start(struct store_fetch *g,
+                                 struct store_fetch_source *source,
                                  const char *const *keys, struct store_piece *pieces,
                                  size_t count, struct arena *arena, struct err *err);
 

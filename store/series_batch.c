@@ -5,71 +5,79 @@
 
 #include "common/base/num.h"
 
-/* Bounds of what is read for an entry whose length is not known: the smallest that a
- * block of two hours needs, and one that keeps a sparse selection cheap. */
+/* Bounds of what is read at first of an entry whose length is not known: the smallest
+ * that a block of two hours needs, and one that keeps a sparse selection cheap. */
 enum { GUESS_MIN = 512, GUESS_MAX = 64 * 1024 };
+
+/* What an entry and its labels take when decoded, roughly; bounds of a batch. */
+enum { ENTRY_BYTES = 2048, BATCH_MIN = 4, BATCH_MAX = 4096 };
+
+static uint64_t
+offset_of(const struct store_stream_context *c, tsdb_ref ref)
+{
+    return (uint64_t)ref * store_index_header_series_unit(c->block->header);
+}
+
+static uint64_t
+guess_of(const struct store_stream_context *c)
+{
+    return NUM_MAX(c->series_guess, (uint64_t)GUESS_MIN);
+}
+
+/* How many entries make a batch, from the bounds of what is read of them. */
+static size_t
+measure(const struct store_stream_context *c, struct store_refs refs,
+        size_t share_bytes)
+{
+    size_t most = NUM_MIN(refs.count, (size_t)BATCH_MAX), n = 0;
+    uint64_t bytes = 0;
+    for (; n < most && (n < BATCH_MIN || bytes < share_bytes); n++) {
+        uint64_t next = n + 1 < refs.count ? offset_of(c, refs.at[n + 1]) : 0;
+        bytes += ENTRY_BYTES + store_records_reach(offset_of(c, refs.at[n]), next,
+                                                   UINT64_MAX, guess_of(c));
+    }
+    return n;
+}
 
 static bool
 place_pieces(struct store_series_batch *b, const struct store_stream_context *c,
-             struct err *err)
+             const tsdb_ref *refs, struct err *err)
 {
     const struct tsdb_index_toc *toc = store_index_header_toc(c->block->header);
-    uint64_t unit = store_index_header_series_unit(c->block->header);
     uint64_t end = tsdb_index_series_end(toc);
-    uint64_t guess = NUM_MAX(c->series_guess, (uint64_t)GUESS_MIN);
+    uint64_t least = toc->series;
     for (size_t i = 0; i < b->count; i++) {
-        uint64_t offset = b->refs[i] * unit;
-        uint64_t next = i + 1 < b->count ? b->refs[i + 1] * unit : end;
-        if (offset < toc->series || offset >= end || next <= offset)
+        uint64_t offset = offset_of(c, refs[i]);
+        if (offset < least || offset >= end)
             return err_set(err, ERR_CORRUPT,
                            "%s: series at %" PRIu64 " is outside the series section or "
                            "not in order",
                            c->block->index_key, offset);
-        b->pieces[i] = (struct store_piece){.offset = offset,
-                                            .len = NUM_MIN(next - offset, guess)};
+        least = offset + 1;
+        b->pieces[i] = (struct store_piece){.offset = offset, .room = end - offset};
     }
     return true;
 }
 
 bool
 store_series_batch_start(struct store_series_batch *b, struct store_stream_context *c,
-                         const tsdb_ref *refs, size_t count, struct err *err)
+                         struct store_refs refs, size_t share_bytes, struct err *err)
 {
-    *b = (struct store_series_batch){.refs = refs, .count = count, .started = true};
+    *b = (struct store_series_batch){.count = measure(c, refs, share_bytes),
+                                     .started = true};
     arena_init(&b->arena, c->budget);
-    b->pieces = arena_calloc(&b->arena, count, sizeof *b->pieces);
+    b->pieces = arena_calloc(&b->arena, b->count, sizeof *b->pieces);
     if (b->pieces == NULL)
         return arena_ok(&b->arena, err);
-    const char *const *keys = (const char *const *)&c->block->index_key;
-    return place_pieces(b, c, err) &&
-           store_fetch_start(&b->fetch, c->source, keys, b->pieces, count, &b->arena,
-                             err);
-}
-
-/* The bytes of entry i; read again with its true length when the guess was short. */
-static bool
-entry_bytes(struct store_series_batch *b, struct store_stream_context *c, size_t i,
-            struct bytes *out, struct err *err)
-{
-    uint64_t size;
-    struct bytes got = store_fetch_piece(&b->fetch, &b->pieces[i]);
-    *out = got;
-    if (!tsdb_series_size(got, &size) || size <= got.len)
-        return true;
-    uint64_t end = tsdb_index_series_end(store_index_header_toc(c->block->header));
-    if (size > end - b->pieces[i].offset)
-        return true; /* the parser says what is wrong */
-    uint8_t *whole = arena_alloc(&b->arena, size);
-    if (whole == NULL)
-        return arena_ok(&b->arena, err);
-    const struct objstore_call call = {c->source->deadline_ns, &c->source->cancel};
-    out->at = whole;
-    c->series_guess = NUM_MIN(NUM_MAX(c->series_guess, size), (uint64_t)GUESS_MAX);
-    c->source->reads++;
-    c->source->bytes += size;
-    return objstore_read_range(
-        c->source->bucket, &call, bytes_of_str(c->block->index_key),
-        (struct objstore_range){b->pieces[i].offset, size}, whole, &out->len, err);
+    b->records = (struct store_records){
+        .keys = (const char *const *)&c->block->index_key,
+        .pieces = b->pieces,
+        .count = b->count,
+        .size = tsdb_series_size,
+        .guess = guess_of(c),
+    };
+    return place_pieces(b, c, refs.at, err) &&
+           store_records_start(&b->records, c->source, &b->arena, err);
 }
 
 static bool
@@ -106,11 +114,10 @@ decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_
              struct store_label_order *order, struct err *err)
 {
     struct tsdb_series s;
-    struct bytes raw;
     struct store_entry entry;
     struct arena_mark mark = arena_mark(&b->arena);
-    if (!entry_bytes(b, c, i, &raw, err) ||
-        !tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+    struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
+    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
         return false;
     if (s.chunk_count == 0) {
         arena_rewind(&b->arena, mark);
@@ -128,8 +135,9 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
                           struct store_label_order *order, bool is_last,
                           struct err *err)
 {
-    if (!store_fetch_wait(&b->fetch, err))
+    if (!store_records_wait(&b->records, err))
         return false;
+    c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
     b->entries.at =
         arena_calloc(&b->arena, b->count + order->depth, sizeof *b->entries.at);
     if (b->entries.at == NULL)
@@ -150,7 +158,7 @@ store_series_batch_fini(struct store_series_batch *b)
 {
     if (!b->started)
         return;
-    store_fetch_fini(&b->fetch);
+    store_records_fini(&b->records);
     arena_fini(&b->arena);
     *b = (struct store_series_batch){0};
 }

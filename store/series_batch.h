@@ -4,9 +4,9 @@
 #ifndef STORE_SERIES_BATCH_H
 #define STORE_SERIES_BATCH_H
 
-#include "store/fetch.h"
 #include "store/label_order.h"
 #include "store/limits.h"
+#include "store/records.h"
 #include "store/select.h"
 #include "store/symbol_memo.h"
 
@@ -30,18 +30,18 @@ struct store_series_batch {
     /* private */
     struct arena arena;
     bool started;
-    const tsdb_ref *refs;
-    size_t count;
+    size_t count; /* of the references that are in this batch */
     struct store_piece *pieces;
-    struct store_fetch fetch;
+    struct store_records records;
 };
 
-/* Start fetching count entries. refs (ascending, borrowed until decode).
+/* Start fetching the entries of the first of refs (ascending, not empty): as many as
+ * share_bytes allow, few at least; b->count is their number.
  * Errors ERR_BUDGET, ERR_CORRUPT (a reference outside the series section). Call fini
  * also after an error. */
 NODISCARD bool store_series_batch_start(struct store_series_batch *b,
                                         struct store_stream_context *c,
-                                        const tsdb_ref *refs, size_t count,
+                                        struct store_refs refs, size_t share_bytes,
                                         struct err *err);
 
 /* Wait and decode into b->entries. Waiting series of order move into this batch, so the

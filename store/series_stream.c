@@ -5,11 +5,6 @@
  * windows. */
 #include "store/series_stream.h"
 
-#include "common/base/num.h"
-
-/* What an entry and its labels take, roughly; bounds of the entries in a batch. */
-enum { ENTRY_BYTES = 2048, BATCH_MIN = 4, BATCH_MAX = 4096 };
-
 static struct store_series_batch *
 batch(struct store_series_stream *s)
 {
@@ -37,14 +32,14 @@ window_ahead(struct store_series_stream *s)
 static bool
 start_batch(struct store_series_stream *s, struct err *err)
 {
-    size_t left = s->refs.count - s->next_ref;
-    size_t wanted = NUM_MAX(s->share_bytes / ENTRY_BYTES, (size_t)BATCH_MIN);
-    size_t count = NUM_MIN(left, NUM_MIN(wanted, (size_t)BATCH_MAX));
-    if (count == 0)
+    const struct store_refs left = {s->refs.at + s->next_ref,
+                                    s->refs.count - s->next_ref};
+    if (left.count == 0)
         return true;
-    const tsdb_ref *refs = s->refs.at + s->next_ref;
-    s->next_ref += count;
-    return store_series_batch_start(batch_ahead(s), &s->context, refs, count, err);
+    bool ok = store_series_batch_start(batch_ahead(s), &s->context, left,
+                                       s->share_bytes, err);
+    s->next_ref += batch_ahead(s)->count;
+    return ok;
 }
 
 bool
@@ -64,7 +59,8 @@ static bool
 advance_batch(struct store_series_stream *s, struct err *err)
 {
     bool is_last = s->next_ref == s->refs.count;
-    if (!store_series_batch_decode(batch_ahead(s), &s->context, &s->order, is_last, err))
+    if (!store_series_batch_decode(batch_ahead(s), &s->context, &s->order, is_last,
+                                   err))
         return false;
     store_series_batch_fini(batch(s));
     s->batch_turn = !s->batch_turn;
@@ -80,18 +76,17 @@ start_window(struct store_series_stream *s, bool may_block, struct err *err)
     while (s->next_entry == batch(s)->entries.count) {
         if (!batch_ahead(s)->started)
             return true;
-        if (!may_block && !store_fetch_is_done(&batch_ahead(s)->fetch))
+        if (!may_block && !store_records_is_done(&batch_ahead(s)->records))
             return true;
         if (!advance_batch(s, err))
             return false;
     }
-    size_t taken = 0;
     const struct store_entry *entries = batch(s)->entries.at + s->next_entry;
     size_t left = batch(s)->entries.count - s->next_entry;
     if (!store_chunk_window_start(window_ahead(s), &s->context, entries, left,
-                                  s->share_bytes, &taken, err))
+                                  s->share_bytes, err))
         return false;
-    s->next_entry += taken;
+    s->next_entry += window_ahead(s)->count;
     return true;
 }
 
@@ -126,7 +121,7 @@ store_series_stream_next(struct store_series_stream *s, struct store_series *ser
     }
     if (!window_ahead(s)->started && !start_window(s, false, err))
         return false;
-    return (!is_spent || store_chunk_window_wait(window(s), err)) &&
+    return (!is_spent || store_chunk_window_wait(window(s), &s->context, err)) &&
            store_chunk_window_next(window(s), &s->context, series, err);
 }
 
