@@ -17,8 +17,9 @@ enum {
     /* Bounds of what one request may ask; Prometheus sends one query. */
     MAX_QUERIES = 100,
     MAX_MATCHERS = 10000,
-    /* What a compiled expression takes, roughly: measured with RE2 on a few. */
-    MATCHER_BYTES = 4096,
+    /* What a matcher takes at most: its words if it is a set, else what RE2 makes of
+     * it, measured on a few. */
+    MATCHER_BYTES = 32 * 1024,
     MATCHER_BYTES_PER_CHAR = 64,
     WAITING_PER_SLOT = 4
 };
