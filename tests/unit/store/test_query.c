@@ -23,8 +23,8 @@
 enum {
     BLOCKS = 4,
     SERIES = 40,
-    MAX_SAMPLES = 400,
-    ROUNDS = 10,
+    MAX_SAMPLES = 150,
+    ROUNDS = 12,
     QUERIES = 25,
     BLOCK_MS = 10000,
     MAX_LABELS = 8
