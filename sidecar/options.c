@@ -49,38 +49,15 @@ static const struct app_flags table = {
     .count = ARRAY_LEN(flags),
 };
 
-/* Position of value in names, or an error that lists them. */
-static bool
-choose(const char *flag, const char *value, const char *const *names, size_t count,
-       size_t *chosen, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *chosen = i;
-            return true;
-        }
-    }
-    CLEANUP(buf_fini) struct buf known = {0};
-    for (size_t i = 0; i < count; i++)
-        buf_printf(&known, " \"%s\"", names[i]);
-    return err_set(err, ERR_INVALID, "--%s: \"%s\" is none of%s", flag, value,
-                   buf_text(&known));
-}
-
 static bool
 derive(struct sidecar_options *o, struct err *err)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    static const char *const formats[] = {"logfmt", "json"};
     static const char *const hashes[] = {"", "SHA256"};
-    size_t level = 0, format = 0, hash = 0;
-    if (!choose("log.level", o->log_level, levels, ARRAY_LEN(levels), &level, err) ||
-        !choose("log.format", o->log_format, formats, ARRAY_LEN(formats), &format,
-                err) ||
-        !choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash, err))
+    size_t hash = 0;
+    if (!app_flags_log(o->log_level, o->log_format, &o->level, &o->format, err) ||
+        !app_flags_choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash,
+                          err))
         return false;
-    o->level = (enum log_level)level;
-    o->format = (enum log_format)format;
     o->hash_sha256 = hash == 1;
     return true;
 }

@@ -65,38 +65,6 @@ static const struct app_flags table = {
     .count = ARRAY_LEN(flags),
 };
 
-/* Position of value in names, or an error that lists them. */
-static bool
-choose(const char *flag, const char *value, const char *const *names, size_t count,
-       size_t *chosen, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *chosen = i;
-            return true;
-        }
-    }
-    CLEANUP(buf_fini) struct buf known = {0};
-    for (size_t i = 0; i < count; i++)
-        buf_printf(&known, " \"%s\"", names[i]);
-    return err_set(err, ERR_INVALID, "--%s: \"%s\" is none of%s", flag, value,
-                   buf_text(&known));
-}
-
-static bool
-derive_log(struct store_options *o, struct err *err)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    static const char *const formats[] = {"logfmt", "json"};
-    size_t level = 0, format = 0;
-    if (!choose("log.level", o->log_level, levels, ARRAY_LEN(levels), &level, err) ||
-        !choose("log.format", o->log_format, formats, ARRAY_LEN(formats), &format, err))
-        return false;
-    o->level = (enum log_level)level;
-    o->format = (enum log_format)format;
-    return true;
-}
-
 static bool
 derive_times(struct store_options *o, struct err *err)
 {
@@ -130,8 +98,9 @@ store_options_parse(struct store_options *options, int argc, char **argv,
 {
     enum app_flags_result result = app_flags_parse(&table, argc, argv, options, err);
     if (result == APP_FLAGS_OK &&
-        (!derive_log(options, err) || !derive_times(options, err) ||
-         !derive_memory(options, err)))
+        (!app_flags_log(options->log_level, options->log_format, &options->level,
+                        &options->format, err) ||
+         !derive_times(options, err) || !derive_memory(options, err)))
         return APP_FLAGS_USAGE;
     return result;
 }

@@ -315,3 +315,37 @@ app_flags_content(const char *name, const char *inline_text, const char *path,
     *content = xstrdup(has_text ? inline_text : "");
     return true;
 }
+
+bool
+app_flags_choose(const char *name, const char *value, const char *const *names,
+                 size_t count, size_t *chosen, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *chosen = i;
+            return true;
+        }
+    }
+    CLEANUP(buf_fini) struct buf known = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&known, " \"%s\"", names[i]);
+    return err_set(err, ERR_INVALID, "--%s: \"%s\" is none of%s", name, value,
+                   buf_text(&known));
+}
+
+bool
+app_flags_log(const char *level_text, const char *format_text, enum log_level *level,
+              enum log_format *format, struct err *err)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    static const char *const formats[] = {"logfmt", "json"};
+    size_t level_at = 0, format_at = 0;
+    if (!app_flags_choose("log.level", level_text, levels, ARRAY_LEN(levels), &level_at,
+                          err) ||
+        !app_flags_choose("log.format", format_text, formats, ARRAY_LEN(formats),
+                          &format_at, err))
+        return false;
+    *level = (enum log_level)level_at;
+    *format = (enum log_format)format_at;
+    return true;
+}

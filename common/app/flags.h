@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 
 enum app_flag_kind {
     APP_FLAG_TEXT,     /* const char * */
@@ -62,5 +63,16 @@ void app_flags_print_man(const struct app_flags *table, FILE *to);
  * Errors ERR_INVALID both given, ERR_NOT_FOUND, ERR_DENIED; the text names the flag. */
 NODISCARD bool app_flags_content(const char *name, const char *inline_text,
                                  const char *path, char **content, struct err *err);
+
+/* Position of value in names, for a flag that takes one of a few words.
+ * Errors ERR_INVALID, listing them. */
+NODISCARD bool app_flags_choose(const char *name, const char *value,
+                                const char *const *names, size_t count, size_t *chosen,
+                                struct err *err);
+
+/* The values of --log.level and --log.format. */
+NODISCARD bool app_flags_log(const char *level_text, const char *format_text,
+                             enum log_level *level, enum log_format *format,
+                             struct err *err);
 
 #endif
