@@ -172,11 +172,10 @@ class Bench:
                 self.measure(server, work, client_args)
 
     def store(self):
-        port, grpc_port = free_port(), free_port()
+        port = free_port()
         config = f"type: FILESYSTEM\nconfig:\n  directory: {self.bucket}\n"
         command = [self.args.store, "--data-dir", self.folder / "store", "--objstore.config", config,
-                   "--http-address", f"127.0.0.1:{port}", "--grpc-address", f"127.0.0.1:{grpc_port}",
-                   *self.args.store_flag]
+                   "--http-address", f"127.0.0.1:{port}", *self.args.store_flag]
         return Server("blockhouse-store", command, port, self.folder / "store.log")
 
     def prometheus(self, binary):
