@@ -102,13 +102,15 @@ check_size(const struct wire_read_request *wire, struct err *err)
 {
     size_t matchers = 0;
     if (wire->query_count > MAX_QUERIES)
-        return err_set(err, ERR_INVALID, "%zu queries in one request, at most %d allowed",
+        return err_set(err, ERR_INVALID,
+                       "%zu queries in one request, at most %d allowed",
                        wire->query_count, MAX_QUERIES);
     for (size_t i = 0; i < wire->query_count; i++)
         matchers += wire->queries[i].matcher_count;
     if (matchers > MAX_MATCHERS)
-        return err_set(err, ERR_INVALID, "%zu matchers in one request, at most %d allowed",
-                       matchers, MAX_MATCHERS);
+        return err_set(err, ERR_INVALID,
+                       "%zu matchers in one request, at most %d allowed", matchers,
+                       MAX_MATCHERS);
     return true;
 }
 
@@ -117,8 +119,8 @@ decode_request(struct store_read_request *r, struct err *err)
 {
     CLEANUP(buf_fini) struct buf plain;
     buf_init(&plain, &r->budget);
-    if (!compress_snappy_decode(net_http_exchange_body(r->exchange), MAX_DECODED, &plain,
-                                err))
+    if (!compress_snappy_decode(net_http_exchange_body(r->exchange), MAX_DECODED,
+                                &plain, err))
         return err_wrap(err, "read request");
     /* Texts of the request borrow from the body: keep it as long as they live. */
     struct bytes body = arena_copy(&r->arena, buf_bytes(&plain));
@@ -246,7 +248,8 @@ reply(struct store_read_request *r)
         return;
     }
     net_http_exchange_add_header(r->exchange, "Content-Encoding", "snappy");
-    net_http_reply_stream(r->exchange, 200, "application/x-protobuf", r->out.len, stream);
+    net_http_reply_stream(r->exchange, 200, "application/x-protobuf", r->out.len,
+                          stream);
 }
 
 static bool

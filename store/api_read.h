@@ -12,18 +12,18 @@
 struct store_api_read;
 
 struct store_api_read_options {
-    struct store_block_view *view;    /* all pointers borrowed */
+    struct store_block_view *view; /* all pointers borrowed */
     struct objstore_bucket *bucket;
     struct pool *fetch_pool;
-    struct budget *budget;            /* of the process */
+    struct budget *budget; /* of the process */
     struct metrics_registry *metrics;
-    size_t query_memory_limit;        /* bytes */
+    size_t query_memory_limit; /* bytes */
     size_t lookahead_bytes;
     int64_t query_timeout_ns;
-    uint64_t max_series;              /* per request; 0: none */
-    uint64_t max_samples;             /* per request, by chunks; 0: none */
-    uint64_t max_sampled;             /* samples in a sampled answer; 0: none */
-    unsigned concurrency;             /* 0: no gate */
+    uint64_t max_series;  /* per request; 0: none */
+    uint64_t max_samples; /* per request, by chunks; 0: none */
+    uint64_t max_sampled; /* samples in a sampled answer; 0: none */
+    unsigned concurrency; /* 0: no gate */
 };
 
 struct store_api_read *store_api_read_new(const struct store_api_read_options *options);

@@ -35,8 +35,8 @@ struct store_read_request {
     struct store_query query;
     uint64_t series;         /* yielded so far */
     uint64_t blocks_queried; /* by the queries that are closed */
-    struct buf out;  /* frames, or the compressed answer */
-    size_t sent;     /* bytes of out that went to the reader */
+    struct buf out;          /* frames, or the compressed answer */
+    size_t sent;             /* bytes of out that went to the reader */
     bool ended;
 };
 

@@ -66,14 +66,16 @@ open_run(const struct tsdb_timed_chunk *chunks, size_t count, struct arena *aren
         return arena_ok(arena, err);
     for (size_t i = 0; i < count; i++) {
         if (chunks[i].chunk.encoding != TSDB_CHUNK_XOR)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "chunks of encoding %s overlap others at %lld ms, and merging "
-                           "that encoding is not supported yet",
-                           tsdb_chunk_encoding_name(chunks[i].chunk.encoding),
-                           (long long)chunks[i].mint_ms);
+            return err_set(
+                err, ERR_UNSUPPORTED,
+                "chunks of encoding %s overlap others at %lld ms, and merging "
+                "that encoding is not supported yet",
+                tsdb_chunk_encoding_name(chunks[i].chunk.encoding),
+                (long long)chunks[i].mint_ms);
         sources[i].mint_ms = chunks[i].mint_ms;
         if (!tsdb_xor_reader_init(&sources[i].reader, chunks[i].chunk.data, err) ||
-            !tsdb_xor_next(&sources[i].reader, &sources[i].sample, &sources[i].end, err))
+            !tsdb_xor_next(&sources[i].reader, &sources[i].sample, &sources[i].end,
+                           err))
             return false;
     }
     *run = (struct run){.sources = sources, .count = count};
@@ -150,16 +152,11 @@ struct output {
 static bool
 append(struct output *out, const struct tsdb_timed_chunk *chunk, struct err *err)
 {
-    if (out->count == out->cap) {
-        size_t cap = NUM_MAX((size_t)16, out->cap * 2);
-        struct tsdb_timed_chunk *moved = arena_calloc(out->arena, cap, sizeof *moved);
-        if (moved == NULL)
-            return arena_ok(out->arena, err);
-        if (out->count > 0)
-            memcpy(moved, out->at, out->count * sizeof *moved);
-        out->at = moved;
-        out->cap = cap;
-    }
+    struct tsdb_timed_chunk *at =
+        arena_grow(out->arena, out->at, out->count, &out->cap, sizeof *at);
+    if (at == NULL)
+        return arena_ok(out->arena, err);
+    out->at = at;
     out->at[out->count++] = *chunk;
     return true;
 }

@@ -13,9 +13,9 @@
 #include "store/series.h"
 
 /* Put chunks (count of them, any order; rearranged) into such a sequence, in place or
- * with new ones from arena. *out and what it points to live as long as chunks and arena.
- * Errors ERR_UNSUPPORTED: chunks overlap whose encodings cannot be merged; ERR_CORRUPT;
- * ERR_BUDGET. */
+ * with new ones from arena. *out and what it points to live as long as chunks and
+ * arena. Errors ERR_UNSUPPORTED: chunks overlap whose encodings cannot be merged;
+ * ERR_CORRUPT; ERR_BUDGET. */
 NODISCARD bool store_chunk_merge(struct tsdb_timed_chunk *chunks, size_t count,
                                  struct arena *arena,
                                  const struct tsdb_timed_chunk **out, size_t *out_count,

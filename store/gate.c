@@ -75,10 +75,11 @@ store_gate_enter(struct store_gate *g, int64_t deadline_ns, bool (*is_gone)(void
 {
     enum outcome outcome = enter_or_queue(g);
     if (outcome == FULL)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "%u queries are running (--store.grpc.series-max-concurrency) and "
-                       "%u more are waiting: try again later",
-                       g->slots, g->max_waiting);
+        return err_set(
+            err, ERR_UNAVAILABLE,
+            "%u queries are running (--store.grpc.series-max-concurrency) and "
+            "%u more are waiting: try again later",
+            g->slots, g->max_waiting);
     while (outcome == WAITING) {
         outcome = wait_a_while(g, deadline_ns);
         if (outcome == ENTERED)

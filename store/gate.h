@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-#include "common/base/mutex.h"
 #include "common/base/err.h"
+#include "common/base/mutex.h"
 
 struct store_gate {
     /* private */
@@ -25,7 +25,8 @@ void store_gate_fini(struct store_gate *g);
 
 /* Take a slot, waiting until deadline_ns at most. is_gone is asked now and then whether
  * the caller still wants it; may be NULL.
- * Errors ERR_UNAVAILABLE: the queue is full or the deadline has passed; ERR_CANCELLED. */
+ * Errors ERR_UNAVAILABLE: the queue is full or the deadline has passed; ERR_CANCELLED.
+ */
 NODISCARD bool store_gate_enter(struct store_gate *g, int64_t deadline_ns,
                                 bool (*is_gone)(void *arg), void *arg, struct err *err);
 

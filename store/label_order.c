@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/label_order.h"
 
-#include "common/base/num.h"
-
 static bool
 refuse_order(struct tsdb_labels before, struct tsdb_labels after, struct err *err)
 {
@@ -28,23 +26,6 @@ append(struct store_label_order *o, struct store_entries *out,
     return true;
 }
 
-/* Room for one more waiting series. */
-static bool
-grow(struct store_label_order *o, struct arena *arena, struct err *err)
-{
-    if (o->depth < o->cap)
-        return true;
-    size_t cap = NUM_MAX((size_t)4, o->cap * 2);
-    struct store_entry *moved = arena_calloc(arena, cap, sizeof *moved);
-    if (moved == NULL)
-        return arena_ok(arena, err);
-    if (o->depth > 0)
-        memcpy(moved, o->waiting, o->depth * sizeof *moved);
-    o->waiting = moved;
-    o->cap = cap;
-    return true;
-}
-
 bool
 store_label_order_push(struct store_label_order *o, const struct store_entry *entry,
                        struct arena *arena, struct store_entries *out, struct err *err)
@@ -57,11 +38,15 @@ store_label_order_push(struct store_label_order *o, const struct store_entry *en
             return false;
         o->depth--;
     }
-    /* Only prefixes wait: more of them than labels means that the block is not sorted. */
+    /* Only prefixes wait: more of them than labels means that the block is not sorted.
+     */
     if (o->depth > entry->labels.len)
         return refuse_order(o->waiting[o->depth - 1].labels, entry->labels, err);
-    if (!grow(o, arena, err))
-        return false;
+    struct store_entry *waiting =
+        arena_grow(arena, o->waiting, o->depth, &o->cap, sizeof *waiting);
+    if (waiting == NULL)
+        return arena_ok(arena, err);
+    o->waiting = waiting;
     o->waiting[o->depth++] = *entry;
     return true;
 }

@@ -31,7 +31,8 @@ struct store_entries {
 
 /* Take the next series; append those that now have their place to out. New room for the
  * waiting ones comes from arena.
- * Errors ERR_CORRUPT: the series did not come in the order of their labels. ERR_BUDGET. */
+ * Errors ERR_CORRUPT: the series did not come in the order of their labels. ERR_BUDGET.
+ */
 NODISCARD bool store_label_order_push(struct store_label_order *o,
                                       const struct store_entry *entry,
                                       struct arena *arena, struct store_entries *out,

@@ -102,8 +102,9 @@ start_http(struct store *s, struct err *err)
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
-        .max_connections = slots == 0 ? UNGATED_CONNECTIONS
-                                      : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
+        .max_connections = slots == 0
+                               ? UNGATED_CONNECTIONS
+                               : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
     };
     return net_http_server_start(&s->server, &options, err);
 }

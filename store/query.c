@@ -23,8 +23,8 @@ overlaps(const struct store_block *b, const struct store_query_options *o)
 }
 
 /* Test the matchers on external labels; the others go to the postings. An external
- * label hides one of the series, so a matcher on it never looks at series. Returns false
- * when the block has nothing to say. */
+ * label hides one of the series, so a matcher on it never looks at series. Returns
+ * false when the block has nothing to say. */
 static bool
 external_labels_match(const struct store_block *b, const struct store_query_options *o,
                       const struct tsdb_matcher **rest, size_t *rest_count)
@@ -68,41 +68,12 @@ static bool
 push_part(struct store_query *q, struct parts *parts, const struct store_block *block,
           struct store_refs refs, struct err *err)
 {
-    if (parts->count == parts->cap) {
-        size_t cap = NUM_MAX((size_t)16, parts->cap * 2);
-        struct part *moved = arena_calloc(&q->arena, cap, sizeof *moved);
-        if (moved == NULL)
-            return arena_ok(&q->arena, err);
-        if (parts->count > 0)
-            memcpy(moved, parts->at, parts->count * sizeof *moved);
-        parts->at = moved;
-        parts->cap = cap;
-    }
-    parts->at[parts->count++] = (struct part){block, refs};
-    return true;
-}
-
-/* Replace the parts from first on by their parts per value of the label name. */
-static bool
-split_parts(struct store_query *q, struct parts *parts, size_t first, struct bytes name,
-            struct store_fetch_source *source, struct err *err)
-{
-    struct parts whole = {.count = parts->count - first};
-    whole.at = arena_calloc(&q->arena, whole.count, sizeof *whole.at);
-    if (whole.at == NULL)
+    struct part *at =
+        arena_grow(&q->arena, parts->at, parts->count, &parts->cap, sizeof *at);
+    if (at == NULL)
         return arena_ok(&q->arena, err);
-    memcpy(whole.at, parts->at + first, whole.count * sizeof *whole.at);
-    parts->count = first;
-    for (size_t i = 0; i < whole.count; i++) {
-        struct store_refs *lists;
-        size_t count;
-        if (!store_select_split(whole.at[i].block, name, whole.at[i].refs, source,
-                                &q->arena, &lists, &count, err))
-            return false;
-        for (size_t k = 0; k < count; k++)
-            if (!push_part(q, parts, whole.at[i].block, lists[k], err))
-                return false;
-    }
+    parts->at = at;
+    parts->at[parts->count++] = (struct part){block, refs};
     return true;
 }
 
@@ -112,19 +83,18 @@ static bool
 add_block(struct store_query *q, struct parts *parts, const struct store_block *block,
           struct store_refs refs, struct store_fetch_source *source, struct err *err)
 {
-    size_t first = parts->count;
-    if (refs.count == 0)
-        return true;
-    if (!push_part(q, parts, block, refs, err))
-        return false;
-    for (size_t i = 0; i < block->meta.external.len; i++) {
+    struct store_ref_lists lists = {.at = &refs, .count = refs.count > 0};
+    for (size_t i = 0; i < block->meta.external.len && lists.count > 0; i++) {
         bool has;
         struct bytes name = block->meta.external.at[i].name;
         if (!store_index_header_has_name(block->header, name, &has, err))
             return false;
-        if (has && !split_parts(q, parts, first, name, source, err))
+        if (has && !store_select_split(block, name, source, &q->arena, &lists, err))
             return false;
     }
+    for (size_t i = 0; i < lists.count; i++)
+        if (!push_part(q, parts, block, lists.at[i], err))
+            return false;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include "store/series_merge.h"
 
 struct store_query_options {
-    struct store_block_set *blocks; /* borrowed; outlives the query */
+    struct store_block_set *blocks;             /* borrowed; outlives the query */
     const struct tsdb_matcher *const *matchers; /* none select nothing */
     size_t matcher_count;
     int64_t mint_ms; /* both ends inclusive */

@@ -5,9 +5,10 @@
 
 #define TENANT "default-tenant"
 
-static const double gate_bounds[] = {.01, .1, .3, .6, 1,  3,   6,   9,
+static const double gate_bounds[] = {.01, .1, .3, .6, 1,   3,   6,   9,
                                      20,  30, 60, 90, 120, 240, 360, 720};
-static const double second_bounds[] = {.001, .01, .1, .3, .6, 1, 3, 6, 9, 20, 30, 60, 120};
+static const double second_bounds[] = {.001, .01, .1, .3, .6, 1,  3,
+                                       6,    9,   20, 30, 60, 120};
 static const double count_bounds[] = {1, 2, 5, 10, 50, 100, 500, 1000, 10000, 100000};
 
 static const char *const tenant_label[] = {"tenant", NULL};
@@ -15,10 +16,10 @@ static const char *const tenant_label[] = {"tenant", NULL};
 static struct metrics_histogram *
 plain_histogram(struct metrics_registry *r, const char *name, const char *help)
 {
-    return metrics_histogram_child(
-        metrics_histogram_family_new(r, name, help, NULL, gate_bounds,
-                                     ARRAY_LEN(gate_bounds)),
-        NULL);
+    return metrics_histogram_child(metrics_histogram_family_new(r, name, help, NULL,
+                                                                gate_bounds,
+                                                                ARRAY_LEN(gate_bounds)),
+                                   NULL);
 }
 
 static struct metrics_histogram *
@@ -68,15 +69,16 @@ store_read_metrics_init(struct store_read_metrics *m, struct metrics_registry *r
                                     "Queries that a limit refused.", dropped_labels);
     metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_LIMIT, TENANT});
     metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_GATE, TENANT});
-    m->duration = tenant_histogram(r, "thanos_bucket_store_series_get_all_duration_seconds",
-                                   "Time from a request to the end of its answer.",
-                                   second_bounds, ARRAY_LEN(second_bounds));
+    m->duration =
+        tenant_histogram(r, "thanos_bucket_store_series_get_all_duration_seconds",
+                         "Time from a request to the end of its answer.", second_bounds,
+                         ARRAY_LEN(second_bounds));
     m->blocks = tenant_histogram(r, "thanos_bucket_store_series_blocks_queried",
                                  "Blocks that a query looked into.", count_bounds,
                                  ARRAY_LEN(count_bounds));
-    m->series = tenant_histogram(r, "thanos_bucket_store_series_result_series",
-                                 "Series in an answer.", count_bounds,
-                                 ARRAY_LEN(count_bounds));
+    m->series =
+        tenant_histogram(r, "thanos_bucket_store_series_result_series",
+                         "Series in an answer.", count_bounds, ARRAY_LEN(count_bounds));
     m->fetches = metrics_counter(r, "blockhouse_store_fetches_total",
                                  "Ranged reads that queries asked of the bucket.");
     m->fetched_bytes = metrics_counter(r, "blockhouse_store_fetched_bytes_total",

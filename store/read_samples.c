@@ -12,8 +12,8 @@ struct sampled {
     struct store_read_request *request;
     int64_t mint_ms;
     int64_t maxt_ms;
-    bool labels_only; /* the client wants to know which series there are */
-    uint64_t count;   /* samples so far */
+    bool labels_only;   /* the client wants to know which series there are */
+    uint64_t count;     /* samples so far */
     struct buf samples; /* struct tsdb_sample of one series */
     struct buf plain;
     struct wire_samples wire;
@@ -57,7 +57,8 @@ count_samples(struct sampled *s, size_t count, struct err *err)
     if (most == 0 || s->count <= most)
         return true;
     return err_set(err, ERR_BUDGET,
-                   "the answer has more than %" PRIu64 " samples (--store.read-max-samples): "
+                   "the answer has more than %" PRIu64
+                   " samples (--store.read-max-samples): "
                    "narrow the matchers or the time range, or raise the limit",
                    most);
 }
@@ -92,7 +93,8 @@ static bool
 check_patience(struct store_read_request *r, struct err *err)
 {
     if (clock_left_ns(r->source.deadline_ns) == 0)
-        return err_set(err, ERR_TIMEOUT, "the query ran out of time (--store.query-timeout)");
+        return err_set(err, ERR_TIMEOUT,
+                       "the query ran out of time (--store.query-timeout)");
     if (r->series % 1024 == 0 && r->source.is_abandoned(r->source.abandoned_arg))
         return err_set(err, ERR_CANCELLED, "the reader left");
     return true;

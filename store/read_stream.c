@@ -12,13 +12,14 @@ static bool
 put_frame(struct store_read_request *r, const struct store_series *series,
           struct err *err)
 {
-    uint64_t size = wire_frame_size(r->at, series->labels, series->chunks,
-                                    series->chunk_count);
+    uint64_t size =
+        wire_frame_size(r->at, series->labels, series->chunks, series->chunk_count);
     if (size > WIRE_FRAME_MAX) {
         CLEANUP(buf_fini) struct buf text = {0};
         tsdb_labels_print(series->labels, &text);
         return err_set(err, ERR_BUDGET,
-                       "series %s needs a frame of %" PRIu64 " bytes, clients accept %d: "
+                       "series %s needs a frame of %" PRIu64
+                       " bytes, clients accept %d: "
                        "narrow the time range",
                        buf_text(&text), size, WIRE_FRAME_MAX);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An absent label has the value "". So a matcher that holds for "" cannot be answered by
- * a union of lists alone: it is answered by taking away the series whose value breaks
- * it. Whether a matcher adds or subtracts follows from what it says of "", and from
- * whether another matcher on the same label already demands its presence. */
+/* An absent label has the value "". So a matcher that holds for "" cannot be answered
+ * by a union of lists alone: it is answered by taking away the series whose value
+ * breaks it. Whether a matcher adds or subtracts follows from what it says of "", and
+ * from whether another matcher on the same label already demands its presence. */
 #include "store/select.h"
 
 #include <stdlib.h>
@@ -20,18 +20,11 @@ struct piece_list {
 static bool
 push_list(struct piece_list *l, struct store_posting_range range, struct err *err)
 {
-    if (l->count == l->cap) {
-        size_t cap = NUM_MAX((size_t)16, l->cap * 2);
-        struct store_piece *moved = arena_calloc(l->arena, cap, sizeof *moved);
-        if (moved == NULL)
-            return arena_ok(l->arena, err);
-        if (l->count > 0)
-            memcpy(moved, l->at, l->count * sizeof *moved);
-        l->at = moved;
-        l->cap = cap;
-    }
-    l->at[l->count++] =
-        (struct store_piece){.offset = range.offset, .len = range.len};
+    struct store_piece *at = arena_grow(l->arena, l->at, l->count, &l->cap, sizeof *at);
+    if (at == NULL)
+        return arena_ok(l->arena, err);
+    l->at = at;
+    l->at[l->count++] = (struct store_piece){.offset = range.offset, .len = range.len};
     return true;
 }
 
@@ -109,8 +102,7 @@ is_subtracting(const struct tsdb_matcher *const *matchers, size_t count,
                const struct tsdb_matcher *m)
 {
     return !demands_presence(matchers, count, tsdb_matcher_name(m)) ||
-           (tsdb_matcher_is_negative(m) &&
-            tsdb_matcher_matches(m, (struct bytes){0}));
+           (tsdb_matcher_is_negative(m) && tsdb_matcher_matches(m, (struct bytes){0}));
 }
 
 static bool
@@ -204,12 +196,12 @@ static bool
 open_list(struct store_select *s, const struct store_piece *wanted,
           struct tsdb_postings *list, struct err *err)
 {
-    const struct store_piece *piece = bsearch(wanted, s->pieces, s->piece_count,
-                                              sizeof *s->pieces, by_offset);
+    const struct store_piece *piece =
+        bsearch(wanted, s->pieces, s->piece_count, sizeof *s->pieces, by_offset);
     struct bytes section = store_fetch_piece(&s->fetch, piece);
     if (!tsdb_postings_parse(list, section, err))
-        return err_wrap(err, "postings at %llu of %s", (unsigned long long)piece->offset,
-                        s->block->index_key);
+        return err_wrap(err, "postings at %llu of %s",
+                        (unsigned long long)piece->offset, s->block->index_key);
     return true;
 }
 
@@ -244,8 +236,7 @@ open_group(struct store_select *s, const struct store_select_group *group,
 {
     if (group->count == 1)
         return open_list(s, &group->lists[0], out, err);
-    struct tsdb_postings *lists =
-        arena_calloc(&s->arena, group->count, sizeof *lists);
+    struct tsdb_postings *lists = arena_calloc(&s->arena, group->count, sizeof *lists);
     if (lists == NULL)
         return arena_ok(&s->arena, err);
     size_t total = 0;
@@ -366,32 +357,39 @@ extract(struct store_refs *refs, struct tsdb_postings list, struct arena *arena,
 }
 
 static bool
-split_by_lists(struct store_select *s, struct store_refs refs, struct arena *arena,
-               struct store_refs **lists, size_t *list_count, struct err *err)
+push_refs(struct store_ref_lists *lists, struct store_refs refs, struct arena *arena,
+          struct err *err)
 {
-    struct store_refs *out = arena_calloc(arena, s->piece_count + 1, sizeof *out);
-    size_t made = 0;
-    if (out == NULL)
+    struct store_refs *at =
+        arena_grow(arena, lists->at, lists->count, &lists->cap, sizeof *at);
+    if (at == NULL)
         return arena_ok(arena, err);
+    lists->at = at;
+    if (refs.count > 0)
+        lists->at[lists->count++] = refs;
+    return true;
+}
+
+/* Append what each fetched list takes out of refs, and the rest. */
+static bool
+split_refs(struct store_select *s, struct store_refs refs, struct arena *arena,
+           struct store_ref_lists *out, struct err *err)
+{
     for (size_t i = 0; i < s->piece_count && refs.count > 0; i++) {
         struct tsdb_postings list;
+        struct store_refs part;
         if (!open_list(s, &s->pieces[i], &list, err) ||
-            !extract(&refs, list, arena, &out[made], err))
+            !extract(&refs, list, arena, &part, err) ||
+            !push_refs(out, part, arena, err))
             return false;
-        made += out[made].count > 0;
     }
-    if (refs.count > 0)
-        out[made++] = refs;
-    *lists = out;
-    *list_count = made;
-    return true;
+    return push_refs(out, refs, arena, err);
 }
 
 bool
 store_select_split(const struct store_block *block, struct bytes name,
-                   struct store_refs refs, struct store_fetch_source *source,
-                   struct arena *arena, struct store_refs **lists, size_t *list_count,
-                   struct err *err)
+                   struct store_fetch_source *source, struct arena *arena,
+                   struct store_ref_lists *lists, struct err *err)
 {
     CLEANUP(store_select_fini) struct store_select s = {.block = block};
     arena_init(&s.arena, arena->budget);
@@ -406,5 +404,10 @@ store_select_split(const struct store_block *block, struct bytes name,
     if (list.count > 0 &&
         (!start_fetch(&s, source, err) || !store_fetch_wait(&s.fetch, err)))
         return false;
-    return split_by_lists(&s, refs, arena, lists, list_count, err);
+    struct store_ref_lists out = {0};
+    for (size_t i = 0; i < lists->count; i++)
+        if (!split_refs(&s, lists->at[i], arena, &out, err))
+            return false;
+    *lists = out;
+    return true;
 }

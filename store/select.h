@@ -18,6 +18,13 @@ struct store_refs {
     size_t count;
 };
 
+/* Parts of a selection. */
+struct store_ref_lists {
+    struct store_refs *at;
+    size_t count;
+    size_t cap;
+};
+
 /* Postings lists whose union a matcher stands for. */
 struct store_select_group {
     bool subtract;
@@ -40,7 +47,8 @@ struct store_select {
 /* Look up the matchers (those on external labels are already gone) in the block's
  * header and start fetching postings. No matchers select every series.
  * Errors ERR_BUDGET, ERR_CORRUPT, ERR_IO. Call fini also after an error. */
-NODISCARD bool store_select_begin(struct store_select *s, const struct store_block *block,
+NODISCARD bool store_select_begin(struct store_select *s,
+                                  const struct store_block *block,
                                   const struct tsdb_matcher *const *matchers,
                                   size_t count, struct store_fetch_source *source,
                                   struct budget *budget, struct err *err);
@@ -53,13 +61,12 @@ NODISCARD bool store_select_finish(struct store_select *s, struct arena *arena,
 /* Accepts the zero value. */
 void store_select_fini(struct store_select *s);
 
-/* Split refs by the value that each series has for a label: one list per value that
- * occurs and one for the series without it, empty lists left out. *lists and the
- * references live in arena. Blocks until its postings have been fetched. */
+/* Split each of the lists by the value that its series have for a label: into one list
+ * per value that occurs and one for the series without it, empty ones left out. The new
+ * lists live in arena. Blocks until the label's postings have been fetched. */
 NODISCARD bool store_select_split(const struct store_block *block, struct bytes name,
-                                  struct store_refs refs,
                                   struct store_fetch_source *source,
-                                  struct arena *arena, struct store_refs **lists,
-                                  size_t *list_count, struct err *err);
+                                  struct arena *arena, struct store_ref_lists *lists,
+                                  struct err *err);
 
 #endif

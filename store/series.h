@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the engine yields: series with their chunks, in label order; and what it knows of
- * a series before its chunks are read. */
+/* What the engine yields: series with their chunks, in label order; and what it knows
+ * of a series before its chunks are read. */
 #ifndef STORE_SERIES_H
 #define STORE_SERIES_H
 

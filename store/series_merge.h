@@ -9,10 +9,10 @@
 struct store_series_merge {
     /* private */
     struct store_series_stream *streams;
-    struct store_series *heads;  /* per stream, its current series */
-    size_t *heap;                /* streams with a head, smallest labels first */
+    struct store_series *heads; /* per stream, its current series */
+    size_t *heap;               /* streams with a head, smallest labels first */
     size_t heap_count;
-    size_t *taken;               /* streams whose heads were yielded last */
+    size_t *taken; /* streams whose heads were yielded last */
     size_t taken_count;
     struct arena arena; /* chunks of the series yielded last */
 };

@@ -22,7 +22,8 @@ void app_lifecycle_wait(void);
 void app_lifecycle_fail(const struct err *err);
 
 /* The process has delay_ns from now to end; then it is ended with app_lifecycle_status,
- * whatever still runs: a thread may hang in a call to a dead file server. At most once. */
+ * whatever still runs: a thread may hang in a call to a dead file server. At most once.
+ */
 void app_lifecycle_end_within(int64_t delay_ns);
 
 /* Exit status after app_lifecycle_wait has returned. */

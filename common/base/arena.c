@@ -11,6 +11,9 @@
  * mallocs no longer matters. Both are guesses. */
 enum { FIRST_BLOCK_BYTES = 4 * 1024, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
 
+/* Objects in an array when it first grows. */
+enum { GROW_FIRST = 4 };
+
 struct arena_block {
     struct arena_block *before;
     size_t cap; /* bytes behind this header */
@@ -108,6 +111,21 @@ arena_calloc(struct arena *a, size_t count, size_t size)
     if (at != NULL)
         memset(at, 0, total);
     return at;
+}
+
+void *
+arena_grow(struct arena *a, void *at, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return at;
+    size_t doubled = NUM_MAX(*cap * 2, (size_t)GROW_FIRST);
+    void *moved = arena_calloc(a, doubled, size);
+    if (moved == NULL)
+        return NULL;
+    if (count > 0)
+        memcpy(moved, at, count * size);
+    *cap = doubled;
+    return moved;
 }
 
 struct bytes

@@ -39,6 +39,12 @@ NODISCARD void *arena_alloc(struct arena *a, size_t size);
 /* count zeroed objects of size bytes; the product is checked. */
 NODISCARD void *arena_calloc(struct arena *a, size_t count, size_t size);
 
+/* Room for one more object of size bytes in an array of count: at itself while count is
+ * below *cap, else a copy with twice the room (at may be NULL). What it leaves behind
+ * goes with the arena. NULL with the failure latched. */
+NODISCARD void *arena_grow(struct arena *a, void *at, size_t count, size_t *cap,
+                           size_t size);
+
 /* Copy of data inside the arena; the empty slice if the arena failed. */
 struct bytes arena_copy(struct arena *a, struct bytes data);
 

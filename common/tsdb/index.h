@@ -89,7 +89,8 @@ void tsdb_index_postings_begin(struct tsdb_index_table *t, tsdb_index_posting_fn
 
 /* Feed the next piece of the section, from its length field on. Bytes behind the CRC
  * are ignored.
- * Errors ERR_CORRUPT; or what the callback gave. After an error only fini is allowed. */
+ * Errors ERR_CORRUPT; or what the callback gave. After an error only fini is allowed.
+ */
 NODISCARD bool tsdb_index_table_feed(struct tsdb_index_table *t, struct bytes piece,
                                      struct err *err);
 

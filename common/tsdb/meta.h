@@ -57,9 +57,9 @@ void tsdb_meta_fini(struct tsdb_meta *m);
 
 /* What a shipper adds to a meta of Prometheus. */
 struct tsdb_meta_thanos {
-    struct tsdb_labels external; /* laid over labels that are there already */
-    const char *source;          /* "sidecar" */
-    size_t file_count;           /* without meta.json, which is added */
+    struct tsdb_labels external;        /* laid over labels that are there already */
+    const char *source;                 /* "sidecar" */
+    size_t file_count;                  /* without meta.json, which is added */
     const struct tsdb_meta_file *files; /* any order; written sorted by path */
     int64_t upload_time_ns;             /* wall clock */
 };

@@ -41,7 +41,8 @@ enum wire_response_type { WIRE_SAMPLES = 0, WIRE_STREAMED_CHUNKS = 1 };
 struct wire_read_request {
     size_t query_count;
     const struct wire_query *queries;
-    enum wire_response_type response; /* negotiated: the first known of those accepted */
+    enum wire_response_type
+        response; /* negotiated: the first known of those accepted */
 };
 
 /* Parse a decompressed ReadRequest. Everything lives in arena, whose budget bounds it;
@@ -62,7 +63,8 @@ uint64_t wire_frame_size(size_t query_index, struct tsdb_labels labels,
 /* Append one frame (uvarint length, BE32 CRC-32C, ChunkedReadResponse) with one series.
  * count is at least 1. Failures are latched in out. */
 void wire_frame_put(size_t query_index, struct tsdb_labels labels,
-                    const struct tsdb_timed_chunk *chunks, size_t count, struct buf *out);
+                    const struct tsdb_timed_chunk *chunks, size_t count,
+                    struct buf *out);
 
 /* Builder of a ReadResponse (sampled answer), written in order, in out. */
 struct wire_samples {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -63,8 +63,8 @@ xor_chunk(struct fixture *f, int64_t from, int64_t step, int count)
     buf_init(&data, NULL);
     tsdb_xor_writer_init(&w, &data);
     for (int i = 0; i < count; i++)
-        tsdb_xor_append(&w, (struct tsdb_sample){from + i * step,
-                                                 value_at(from + i * step)});
+        tsdb_xor_append(
+            &w, (struct tsdb_sample){from + i * step, value_at(from + i * step)});
     tsdb_xor_finish(&w);
     struct tsdb_timed_chunk c = {
         .mint_ms = from,
@@ -198,8 +198,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(merges_any_overlap_sample_by_sample, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(passes_chunks_that_overlap_nothing_byte_for_byte,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            passes_chunks_that_overlap_nothing_byte_for_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_chunks_around_an_overlap, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(names_the_encoding_that_it_cannot_merge, set_up,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -12,8 +12,10 @@ static void
 merges_neighbours_and_keeps_far_pieces_apart(void **unused)
 {
     struct store_piece p[] = {
-        {.offset = 0, .len = 10},   {.offset = 10, .len = 10},
-        {.offset = 25, .len = 5},   {.offset = 100, .len = 1},
+        {.offset = 0, .len = 10},
+        {.offset = 10, .len = 10},
+        {.offset = 25, .len = 5},
+        {.offset = 100, .len = 1},
         {.object = 1, .offset = 0, .len = 4},
     };
     struct store_read r[ARRAY_LEN(p)];
@@ -31,8 +33,9 @@ merges_neighbours_and_keeps_far_pieces_apart(void **unused)
 static void
 cuts_reads_between_pieces(void **unused)
 {
-    struct store_piece p[] = {
-        {.offset = 0, .len = 60}, {.offset = 60, .len = 60}, {.offset = 120, .len = 500}};
+    struct store_piece p[] = {{.offset = 0, .len = 60},
+                              {.offset = 60, .len = 60},
+                              {.offset = 120, .len = 500}};
     struct store_read r[ARRAY_LEN(p)];
     (void)unused;
     assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 0, 100, r), 3);

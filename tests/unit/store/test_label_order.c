@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -87,8 +87,8 @@ check_block(struct arena *arena, struct budget *budget)
     arena_init(&moved[0], budget);
     arena_init(&moved[1], budget);
     for (size_t i = 0; i < count; i++) {
-        struct store_entry e = {
-            .labels = tsdb_labels_with_external(own[i], external, arena)};
+        struct store_entry e = {.labels =
+                                    tsdb_labels_with_external(own[i], external, arena)};
         if (pick(4) == 0) {
             turn = !turn;
             assert_true(store_label_order_move(&order, &moved[turn], &err));
@@ -97,8 +97,8 @@ check_block(struct arena *arena, struct budget *budget)
         assert_true(store_label_order_push(&order, &e, &moved[turn], &out, &err));
         assert_true(order.depth <= MAX_LABELS + 3);
         for (size_t k = 0; k < out.count; k++)
-            assert_true(store_labels_copy(&out.at[k].labels, out.at[k].labels, arena,
-                                          &err));
+            assert_true(
+                store_labels_copy(&out.at[k].labels, out.at[k].labels, arena, &err));
     }
     store_label_order_flush(&order, &out);
     assert_int_equal(out.count, count);

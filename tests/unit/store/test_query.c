@@ -2,9 +2,9 @@
 /* The engine against a naive model: random blocks with random external labels, random
  * matchers and ranges; what the engine yields must be what a loop over all series and
  * samples finds, in order. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -74,10 +74,10 @@ struct fixture {
 
 static struct err err;
 
-#define MUST(call)                                                                     \
-    do {                                                                               \
-        if (!(call))                                                                   \
-            fail_msg("%s", err.text);                                                  \
+#define MUST(call)                    \
+    do {                              \
+        if (!(call))                  \
+            fail_msg("%s", err.text); \
     } while (0)
 
 static int
@@ -130,9 +130,8 @@ random_series(struct model_series *s, size_t block)
     size_t len = 0;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (pick(5) < (i == 0 ? 5 : 2))
-            s->own[len++] =
-                (struct tsdb_label){bytes_of_str(names[i]),
-                                    bytes_of_str(values[pick(ARRAY_LEN(values))])};
+            s->own[len++] = (struct tsdb_label){
+                bytes_of_str(names[i]), bytes_of_str(values[pick(ARRAY_LEN(values))])};
     s->labels = (struct tsdb_labels){s->own, len};
     s->count = 1 + pick(MAX_SAMPLES);
     int64_t t = (int64_t)block * BLOCK_MS / 2 + (int64_t)pick(50);
@@ -165,9 +164,8 @@ make_block(struct fixture *f, size_t number)
     b->id.raw[TSDB_ULID_SIZE - 1] = (uint8_t)number;
     for (size_t i = 0; i < ARRAY_LEN(external_names) && len < 3; i++)
         if (pick(2) == 0)
-            b->external[len++] =
-                (struct tsdb_label){bytes_of_str(external_names[i]),
-                                    bytes_of_str(values[pick(2)])};
+            b->external[len++] = (struct tsdb_label){bytes_of_str(external_names[i]),
+                                                     bytes_of_str(values[pick(2)])};
     if (len == 0)
         b->external[len++] = (struct tsdb_label){BYTES("zz"), BYTES("a")};
     b->external_labels = (struct tsdb_labels){b->external, len};
@@ -187,8 +185,8 @@ make_block(struct fixture *f, size_t number)
             sorted[i]->labels = sorted[i - 1]->labels;
             continue;
         }
-        sorted[i]->final = tsdb_labels_with_external(sorted[i]->labels,
-                                                     b->external_labels, &f->arena);
+        sorted[i]->final =
+            tsdb_labels_with_external(sorted[i]->labels, b->external_labels, &f->arena);
         set_values(sorted[i]);
         MUST(block_writer_add_samples(w, sorted[i]->labels, sorted[i]->samples,
                                       sorted[i]->count, &err));
@@ -230,8 +228,8 @@ static struct tsdb_matcher *
 random_matcher(void)
 {
     static const char *const expressions[] = {
-        "a|b",  "a.*", ".*",  ".+",  "",    "a|",    "(a|x\\.y)", ".*b",
-        "[ab]", "u+p", "é|z", "(?i)UP", "x.y", "a.+", "nothing",  "(a|b)?"};
+        "a|b",  "a.*", ".*",  ".+",     "",    "a|",  "(a|x\\.y)", ".*b",
+        "[ab]", "u+p", "é|z", "(?i)UP", "x.y", "a.+", "nothing",   "(a|b)?"};
     static const char *const matched[] = {"__name__", "b", "cluster", "job",    "m",
                                           "z",        "a", "k",       "absent", "zz"};
     enum tsdb_matcher_type type = (enum tsdb_matcher_type)pick(4);
@@ -409,7 +407,8 @@ answers_what_a_naive_model_finds(void **at)
         for (size_t i = 0; i < BLOCKS; i++) {
             struct tsdb_ulid_text name = tsdb_ulid_print(&f->blocks[i].id);
             CLEANUP(xfree) char *path = xasprintf("%s/%s", f->dir, name.text);
-            CLEANUP(xfree) char *header =
+            CLEANUP(xfree)
+            char *header =
                 xasprintf("%s/%s%s", f->data_dir, name.text, STORE_BLOCK_HEADER_SUFFIX);
             MUST(file_remove_tree(path, &err) && file_remove_tree(header, &err));
         }
