@@ -11,11 +11,11 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-SANITIZED_E2E='e2e/(read_golden|garbage_.*|sidecar_crash)$'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash)$)'
+TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2)$)'
 FUZZ_SECONDS=60
-JOBS=$(nproc)
 purposes=(run build demo test)
-long='' failed=()
+long='' failed=() wrapper=()
 
 case ${1:-} in
 '') ;;
@@ -45,25 +45,21 @@ build() {
     fi
 }
 
-# ctest in a build directory, failures shown in full.
+# run_ctest BUILD ARGUMENT...: failures are shown in full.
 run_ctest() {
-    ctest --test-dir "build/$1" --output-on-failure --no-tests=error "${@:2}"
+    "${wrapper[@]}" ctest --test-dir "build/$1" --output-on-failure --no-tests=error \
+        -j "$(nproc)" "${@:2}"
 }
 
 asan() {
-    build asan &&
-        run_ctest asan -j "$JOBS" -L '^(unit|fuzz)$' &&
-        run_ctest asan -R "$SANITIZED_E2E"
+    build asan && run_ctest asan -R "$ASAN_TESTS"
 }
 
 # gcc's ThreadSanitizer wants memory where address randomisation may put other things.
 tsan() {
-    local run=(setarch -R)
-    "${run[@]}" true 2>/dev/null || run=()
-    build tsan &&
-        "${run[@]}" ctest --test-dir build/tsan --output-on-failure -j "$JOBS" -L '^unit$' &&
-        "${run[@]}" ctest --test-dir build/tsan --output-on-failure \
-            -R '^e2e/(read_golden|journey_dir_prometheus2)$'
+    local wrapper=(setarch -R)
+    "${wrapper[@]}" true 2>/dev/null || wrapper=()
+    build tsan && run_ctest tsan -R "$TSAN_TESTS"
 }
 
 libfuzzer() {
@@ -84,7 +80,7 @@ libfuzzer() {
 # behind the reasons of what was skipped.
 release() {
     local log=build/ctest.log status=0
-    run_ctest release -j "$JOBS" | tee "$log" | sed -u '/% tests passed/,$d' ||
+    run_ctest release | tee "$log" | sed -u '/% tests passed/,$d' ||
         status=$?
     echo
     sed -n 's/^SKIP: /Skipped: /p' build/release/Testing/Temporary/LastTest.log
