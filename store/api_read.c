@@ -16,7 +16,7 @@ enum {
     MAX_DECODED = 32 * 1024 * 1024, /* as Prometheus */
     /* Bounds of what one request may ask; Prometheus sends one query. */
     MAX_QUERIES = 100,
-    MAX_MATCHERS = 10000,
+    MAX_MATCHERS = 1000, /* of which pairs are compared, for each block */
     /* What a matcher takes at most: its words if it is a set, else what RE2 makes of
      * it, measured on a few. */
     MATCHER_BYTES = 32 * 1024,
@@ -154,7 +154,8 @@ make_matchers(struct store_read_request *r, const struct wire_query *q, struct e
         return arena_ok(&r->arena, err);
     for (size_t i = 0; i < q->matcher_count; i++) {
         const struct wire_matcher *m = &q->matchers[i];
-        size_t charge = MATCHER_BYTES + MATCHER_BYTES_PER_CHAR * m->value.len;
+        size_t charge =
+            MATCHER_BYTES + m->name.len + MATCHER_BYTES_PER_CHAR * m->value.len;
         if (!budget_take(&r->budget, charge, err))
             return false;
         r->matcher_charge += charge;

@@ -3,7 +3,6 @@
  * outside the range are dropped, and the whole is compressed at once. */
 #include <inttypes.h>
 
-#include "common/base/clock.h"
 #include "common/codec/compress.h"
 #include "store/api_read_priv.h"
 
@@ -90,17 +89,6 @@ name_series(const struct store_series *series, struct err *err)
 }
 
 static bool
-check_patience(struct store_read_request *r, struct err *err)
-{
-    if (clock_left_ns(r->source.deadline_ns) == 0)
-        return err_set(err, ERR_TIMEOUT,
-                       "the query ran out of time (--store.query-timeout)");
-    if (r->series % 1024 == 0 && r->source.is_abandoned(r->source.abandoned_arg))
-        return err_set(err, ERR_CANCELLED, "the reader left");
-    return true;
-}
-
-static bool
 append_query(struct sampled *s, struct err *err)
 {
     struct store_read_request *r = s->request;
@@ -113,7 +101,8 @@ append_query(struct sampled *s, struct err *err)
     for (;;) {
         struct store_series series;
         bool end;
-        if (!check_patience(r, err) || !store_query_next(&r->query, &series, &end, err))
+        if (!store_fetch_check(&r->source, err) ||
+            !store_query_next(&r->query, &series, &end, err))
             return false;
         if (end)
             break;

@@ -28,8 +28,13 @@ push_list(struct piece_list *l, struct store_posting_range range, struct err *er
     return true;
 }
 
+/* Values and references between two looks at whether the query is still wanted. */
+enum { PATIENCE = 4096 };
+
 struct scan {
+    const struct store_fetch_source *source;
     struct piece_list *list;
+    size_t seen;
     const struct tsdb_matcher *matcher; /* NULL: every value */
     bool wanted;
 };
@@ -39,6 +44,8 @@ scan_value(void *arg, struct bytes value, struct store_posting_range range,
            struct err *err)
 {
     struct scan *s = arg;
+    if (++s->seen % PATIENCE == 0 && !store_fetch_check(s->source, err))
+        return false;
     if (s->matcher != NULL && tsdb_matcher_matches(s->matcher, value) != s->wanted)
         return true;
     return push_list(s->list, range, err);
@@ -66,11 +73,13 @@ look_up_set(struct store_index_header *header, const struct tsdb_matcher *m,
 
 /* Lists of all values v of the matcher's label with matches(v) == wanted. */
 static bool
-collect_lists(struct store_index_header *header, const struct tsdb_matcher *m,
-              bool wanted, struct piece_list *list, struct err *err)
+collect_lists(const struct store_select *s, const struct tsdb_matcher *m, bool wanted,
+              struct piece_list *list, struct err *err)
 {
+    struct store_index_header *header = s->block->header;
     enum tsdb_matcher_shape shape = tsdb_matcher_shape(m);
-    struct scan scan = {.list = list, .matcher = m, .wanted = wanted};
+    struct scan scan = {
+        .source = s->source, .list = list, .matcher = m, .wanted = wanted};
     struct bytes prefix = {0};
     bool positive = wanted != tsdb_matcher_is_negative(m);
     if (positive && shape == TSDB_SHAPE_SET)
@@ -92,7 +101,7 @@ demands_presence(const struct tsdb_matcher *const *matchers, size_t count,
 {
     for (size_t i = 0; i < count; i++)
         if (bytes_eq(tsdb_matcher_name(matchers[i]), name) &&
-            !tsdb_matcher_matches(matchers[i], (struct bytes){0}))
+            !tsdb_matcher_matches_absent(matchers[i]))
             return true;
     return false;
 }
@@ -102,7 +111,7 @@ is_subtracting(const struct tsdb_matcher *const *matchers, size_t count,
                const struct tsdb_matcher *m)
 {
     return !demands_presence(matchers, count, tsdb_matcher_name(m)) ||
-           (tsdb_matcher_is_negative(m) && tsdb_matcher_matches(m, (struct bytes){0}));
+           (tsdb_matcher_is_negative(m) && tsdb_matcher_matches_absent(m));
 }
 
 static bool
@@ -110,7 +119,8 @@ plan_group(struct store_select *s, const struct tsdb_matcher *m, bool subtract,
            struct err *err)
 {
     struct piece_list list = {.arena = &s->arena};
-    if (!collect_lists(s->block->header, m, !subtract, &list, err))
+    if (!store_fetch_check(s->source, err) ||
+        !collect_lists(s, m, !subtract, &list, err))
         return false;
     if (subtract && list.count == 0)
         return true;
@@ -162,7 +172,7 @@ by_offset(const void *a, const void *b)
 /* Fetch the lists of all groups in one plan, ordered by offset; groups then find theirs
  * by offset again. */
 static bool
-start_fetch(struct store_select *s, struct store_fetch_source *source, struct err *err)
+start_fetch(struct store_select *s, struct err *err)
 {
     s->pieces = arena_calloc(&s->arena, s->piece_count, sizeof *s->pieces);
     if (s->pieces == NULL)
@@ -175,7 +185,7 @@ start_fetch(struct store_select *s, struct store_fetch_source *source, struct er
     }
     qsort(s->pieces, n, sizeof *s->pieces, by_offset);
     const char *const *keys = (const char *const *)&s->block->index_key;
-    return store_fetch_start(&s->fetch, source, keys, s->pieces, n, &s->arena, err);
+    return store_fetch_start(&s->fetch, s->source, keys, s->pieces, n, &s->arena, err);
 }
 
 bool
@@ -184,11 +194,11 @@ store_select_begin(struct store_select *s, const struct store_block *block,
                    struct store_fetch_source *source, struct budget *budget,
                    struct err *err)
 {
-    *s = (struct store_select){.block = block};
+    *s = (struct store_select){.block = block, .source = source};
     arena_init(&s->arena, budget);
     if (!plan_groups(s, matchers, count, err))
         return false;
-    return s->nothing || start_fetch(s, source, err);
+    return s->nothing || start_fetch(s, err);
 }
 
 /* The fetched list that stands at a group's piece, checked. */
@@ -278,18 +288,22 @@ reaches(struct walker *w, tsdb_ref ref)
 }
 
 /* Walk the smallest adding group and ask the others for each of its references. */
-static void
-combine(struct walker *walkers, size_t count, size_t smallest, struct store_refs *refs)
+static bool
+combine(const struct store_select *s, struct walker *walkers, size_t smallest,
+        struct store_refs *refs, struct err *err)
 {
     struct tsdb_postings base = walkers[smallest].rest;
     tsdb_ref ref = 0;
-    while (tsdb_postings_next(&base, 0, &ref)) {
+    for (size_t seen = 1; tsdb_postings_next(&base, 0, &ref); seen++) {
         bool keep = true;
-        for (size_t i = 0; i < count && keep; i++)
+        if (seen % PATIENCE == 0 && !store_fetch_check(s->source, err))
+            return false;
+        for (size_t i = 0; i < s->group_count && keep; i++)
             keep = i == smallest || reaches(&walkers[i], ref) != walkers[i].subtract;
         if (keep)
             refs->at[refs->count++] = ref;
     }
+    return true;
 }
 
 static bool
@@ -313,8 +327,7 @@ combine_groups(struct store_select *s, struct arena *arena, struct store_refs *r
                             sizeof *refs->at);
     if (refs->at == NULL)
         return arena_ok(arena, err);
-    combine(walkers, s->group_count, smallest, refs);
-    return true;
+    return combine(s, walkers, smallest, refs, err);
 }
 
 bool
@@ -378,7 +391,8 @@ split_refs(struct store_select *s, struct store_refs refs, struct arena *arena,
     for (size_t i = 0; i < s->piece_count && refs.count > 0; i++) {
         struct tsdb_postings list;
         struct store_refs part;
-        if (!open_list(s, &s->pieces[i], &list, err) ||
+        if (!store_fetch_check(s->source, err) ||
+            !open_list(s, &s->pieces[i], &list, err) ||
             !extract(&refs, list, arena, &part, err) ||
             !push_refs(out, part, arena, err))
             return false;
@@ -391,18 +405,18 @@ store_select_split(const struct store_block *block, struct bytes name,
                    struct store_fetch_source *source, struct arena *arena,
                    struct store_ref_lists *lists, struct err *err)
 {
-    CLEANUP(store_select_fini) struct store_select s = {.block = block};
+    CLEANUP(store_select_fini)
+    struct store_select s = {.block = block, .source = source};
     arena_init(&s.arena, arena->budget);
     struct piece_list list = {.arena = &s.arena};
-    struct scan scan = {.list = &list};
+    struct scan scan = {.source = source, .list = &list};
     if (!store_index_header_values(block->header, name, (struct bytes){0}, scan_value,
                                    &scan, err))
         return false;
     s.piece_count = list.count;
     s.group_count = 1;
     s.groups = &(struct store_select_group){.count = list.count, .lists = list.at};
-    if (list.count > 0 &&
-        (!start_fetch(&s, source, err) || !store_fetch_wait(&s.fetch, err)))
+    if (list.count > 0 && (!start_fetch(&s, err) || !store_fetch_wait(&s.fetch, err)))
         return false;
     struct store_ref_lists out = {0};
     for (size_t i = 0; i < lists->count; i++)

@@ -35,6 +35,7 @@ struct store_select_group {
 struct store_select {
     /* private */
     const struct store_block *block;
+    struct store_fetch_source *source;
     struct arena arena; /* lists and plans; gone after finish */
     bool nothing;       /* some matcher can never hold in this block */
     size_t group_count;

@@ -18,6 +18,7 @@ struct tsdb_matcher {
     struct bytes value;
     struct tsdb_expression form; /* of = or =~ */
     struct regex *regex;         /* for TSDB_SHAPE_ANY */
+    bool matches_absent;
     struct budget budget;
     struct arena arena; /* of form */
     uint8_t text[];     /* name, value */
@@ -65,6 +66,7 @@ tsdb_matcher_new(struct tsdb_matcher **out, enum tsdb_matcher_type type,
     CLEANUP(tsdb_matcher_free) struct tsdb_matcher *m = matcher_new(type, name, value);
     if (!understand(m, err))
         return err_wrap(err, "matcher of label %.*s", BYTES_FMT(name));
+    m->matches_absent = tsdb_matcher_matches(m, (struct bytes){0});
     *out = TAKE(m);
     return true;
 }
@@ -106,6 +108,12 @@ bool
 tsdb_matcher_matches(const struct tsdb_matcher *m, struct bytes value)
 {
     return holds(m, value) != tsdb_matcher_is_negative(m);
+}
+
+bool
+tsdb_matcher_matches_absent(const struct tsdb_matcher *m)
+{
+    return m->matches_absent;
 }
 
 bool

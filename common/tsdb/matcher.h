@@ -38,6 +38,9 @@ enum tsdb_matcher_type tsdb_matcher_type(const struct tsdb_matcher *m);
 /* Whether the label value satisfies the matcher; negation included. */
 NODISCARD bool tsdb_matcher_matches(const struct tsdb_matcher *m, struct bytes value);
 
+/* Whether a series without the label satisfies it: matches(""), known beforehand. */
+NODISCARD bool tsdb_matcher_matches_absent(const struct tsdb_matcher *m);
+
 /* != or !~. */
 NODISCARD bool tsdb_matcher_is_negative(const struct tsdb_matcher *m);
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "store/fetch.h"
 
 static void
@@ -52,6 +53,36 @@ covers_pieces_inside_others(void **unused)
     assert_int_equal(r[0].len, 100);
 }
 
+static bool
+reader_has_left(void *arg)
+{
+    const bool *left = arg;
+    return *left;
+}
+
+static void
+check_tells_why_a_query_is_not_wanted_any_more(void **unused)
+{
+    struct err err;
+    bool left = false;
+    struct store_fetch_source source = {.deadline_ns = CLOCK_NEVER,
+                                        .is_abandoned = reader_has_left,
+                                        .abandoned_arg = &left};
+    (void)unused;
+    assert_true(store_fetch_check(&source, &err));
+    left = true;
+    assert_false(store_fetch_check(&source, &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+    left = false;
+    source.deadline_ns = 1;
+    assert_false(store_fetch_check(&source, &err));
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    source.deadline_ns = CLOCK_NEVER;
+    cancel_raise(&source.cancel);
+    assert_false(store_fetch_check(&source, &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+}
+
 int
 main(void)
 {
@@ -59,6 +90,7 @@ main(void)
         cmocka_unit_test(merges_neighbours_and_keeps_far_pieces_apart),
         cmocka_unit_test(cuts_reads_between_pieces),
         cmocka_unit_test(covers_pieces_inside_others),
+        cmocka_unit_test(check_tells_why_a_query_is_not_wanted_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

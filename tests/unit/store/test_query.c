@@ -415,12 +415,44 @@ answers_what_a_naive_model_finds(void **at)
     }
 }
 
+/* A selection may take long without reading anything. */
+static void
+stops_selecting_when_the_deadline_has_passed(void **at)
+{
+    struct fixture *f = *at;
+    for (size_t i = 0; i < BLOCKS; i++)
+        make_block(f, i);
+    CLEANUP(store_block_set_unref) struct store_block_set *set = serve_all(f);
+    CLEANUP(tsdb_matcher_free) struct tsdb_matcher *m = NULL;
+    MUST(tsdb_matcher_new(&m, TSDB_MATCH_RE, BYTES("job"), BYTES(".+"), &err));
+    struct store_fetch_source source = {
+        .pool = f->pool, .bucket = f->bucket, .deadline_ns = 1};
+    struct store_limits limits = {0};
+    const struct store_query_options options = {
+        .blocks = set,
+        .matchers = (const struct tsdb_matcher *const *)&m,
+        .matcher_count = 1,
+        .maxt_ms = INT64_MAX,
+        .source = &source,
+        .limits = &limits,
+        .budget = &f->budget,
+        .lookahead_bytes = 1 << 20,
+    };
+    struct store_query q;
+    assert_false(store_query_open(&q, &options, &err));
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_int_equal(source.reads, 0);
+    store_query_fini(&q);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_what_a_naive_model_finds, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(stops_selecting_when_the_deadline_has_passed,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
