@@ -65,11 +65,12 @@ sidecar_backoff_forget(struct sidecar_backoff *b, const struct tsdb_ulid *id)
 }
 
 int64_t
-sidecar_backoff_next_ns(const struct sidecar_backoff *b)
+sidecar_backoff_next_ns(const struct sidecar_backoff *b, int64_t now_ns)
 {
     int64_t next_ns = CLOCK_NEVER;
     for (size_t i = 0; i < b->count; i++)
-        next_ns = NUM_MIN(next_ns, b->entries[i].retry_at_ns);
+        if (b->entries[i].retry_at_ns > now_ns)
+            next_ns = NUM_MIN(next_ns, b->entries[i].retry_at_ns);
     return next_ns;
 }
 

@@ -36,8 +36,10 @@ int64_t sidecar_backoff_failed(struct sidecar_backoff *b, const struct tsdb_ulid
 /* A try succeeded, or the block is gone: forget it. */
 void sidecar_backoff_forget(struct sidecar_backoff *b, const struct tsdb_ulid *id);
 
-/* Time of the next retry, CLOCK_NEVER if none is pending. */
-int64_t sidecar_backoff_next_ns(const struct sidecar_backoff *b);
+/* Time of the next retry behind now_ns, CLOCK_NEVER if none is pending. What is due
+ * already and was not tried is a block that is gone, or one that waits for something
+ * else: it is no reason to hurry. */
+int64_t sidecar_backoff_next_ns(const struct sidecar_backoff *b, int64_t now_ns);
 
 /* Forget the blocks that nobody has tried although they have been due for longer than
  * the longest pause: they are gone. */

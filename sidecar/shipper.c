@@ -14,9 +14,12 @@
  * state file speaks of local blocks only. */
 #include "sidecar/shipper.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
@@ -153,7 +156,14 @@ list_pins(struct sidecar_shipper *s, struct sidecar_block_list *pins, struct err
     return true;
 }
 
-/* Read the data directory, and bring our own files in it up to date. */
+static bool
+complain(const struct err *err)
+{
+    LOG_ERROR("data directory cannot be used", LOG_ERR(err));
+    return false;
+}
+
+/* Read the data directory, and make room for pins in it. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
 {
@@ -162,7 +172,19 @@ scan_local(struct sidecar_shipper *s, struct err *err)
         return false;
     if (sidecar_shipper_state_retain(&s->state, &s->local))
         s->state_is_dirty = true;
-    return sidecar_block_pin_prepare(s->pins, err) && flush_state(s, err);
+    return sidecar_block_pin_prepare(s->pins, err);
+}
+
+/* Pins come before the state: retention does not wait for a state that cannot be saved.
+ */
+static bool
+update_local(struct sidecar_shipper *s)
+{
+    struct err err;
+    if (!scan_local(s, &err))
+        return complain(&err);
+    bool ok = pin_wanted(s);
+    return (flush_state(s, &err) || complain(&err)) && ok;
 }
 
 /* Find and pin what is new, and list all pins: those can be shipped even when the data
@@ -171,10 +193,7 @@ static bool
 discover(struct sidecar_shipper *s, struct sidecar_block_list *pins)
 {
     struct err err;
-    bool ok = scan_local(s, &err);
-    if (!ok)
-        LOG_ERROR("data directory cannot be used", LOG_ERR(&err));
-    ok = ok && pin_wanted(s);
+    bool ok = update_local(s);
     if (!list_pins(s, pins, &err) && err.code != ERR_NOT_FOUND) {
         LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
         return false;
@@ -266,13 +285,35 @@ ship_all(struct sidecar_shipper *s, const struct sidecar_block_list *pins)
     return ok;
 }
 
+/* Two sidecars in one data directory would take each other's half-made pins away. The
+ * lock ends with *fd. A file system that knows no locks holds none back. */
+static bool
+lock_directory(const char *path, int *fd, struct err *err)
+{
+    if (!file_open_read(path, fd, err))
+        return false;
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return err_set(err, ERR_CONFLICT, "another sidecar works in %s", path);
+    return true;
+}
+
+static bool
+work(struct sidecar_shipper *s)
+{
+    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list pins = {0};
+    CLEANUP(file_close) int lock = -1;
+    struct err err;
+    if (!lock_directory(s->options.tsdb_path, &lock, &err))
+        return complain(&err);
+    bool ok = discover(s, &pins);
+    return ship_all(s, &pins) && ok;
+}
+
 bool
 sidecar_shipper_pass(struct sidecar_shipper *s)
 {
-    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list pins = {0};
     metrics_add(s->metrics.passes, 1);
-    bool ok = discover(s, &pins);
-    ok = ship_all(s, &pins) && ok;
+    bool ok = work(s);
     if (!ok)
         metrics_add(s->metrics.failed_passes, 1);
     bool all_shipped = ok && metrics_get(s->metrics.pinned) <= 0;
@@ -284,5 +325,6 @@ sidecar_shipper_pass(struct sidecar_shipper *s)
 int64_t
 sidecar_shipper_next_ns(const struct sidecar_shipper *s)
 {
-    return NUM_MIN(clock_deadline(RESCAN_NS), sidecar_backoff_next_ns(&s->backoff));
+    return NUM_MIN(clock_deadline(RESCAN_NS),
+                   sidecar_backoff_next_ns(&s->backoff, clock_mono_ns()));
 }

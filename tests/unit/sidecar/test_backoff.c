@@ -23,7 +23,7 @@ doubles_up_to_five_minutes(void **state)
         assert_int_equal(sidecar_backoff_failed(&b, &first, now_ns),
                          want_s * CLOCK_NS_PER_S);
         assert_false(sidecar_backoff_is_due(&b, &first, now_ns));
-        now_ns = sidecar_backoff_next_ns(&b);
+        now_ns = sidecar_backoff_next_ns(&b, now_ns);
         want_s = want_s * 2 < 300 ? want_s * 2 : 300;
     }
 }
@@ -33,14 +33,23 @@ keeps_a_clock_for_each_block(void **state)
 {
     (void)state;
     CLEANUP(sidecar_backoff_fini) struct sidecar_backoff b = {0};
-    assert_int_equal(sidecar_backoff_next_ns(&b), CLOCK_NEVER);
+    assert_int_equal(sidecar_backoff_next_ns(&b, 0), CLOCK_NEVER);
     sidecar_backoff_failed(&b, &first, 0);
     assert_true(sidecar_backoff_is_due(&b, &second, 0));
     sidecar_backoff_failed(&b, &second, 7);
     sidecar_backoff_forget(&b, &first);
     assert_true(sidecar_backoff_is_due(&b, &first, 0));
     assert_false(sidecar_backoff_is_due(&b, &second, 7));
-    assert_int_equal(sidecar_backoff_next_ns(&b), 7 + 5 * CLOCK_NS_PER_S);
+    assert_int_equal(sidecar_backoff_next_ns(&b, 7), 7 + 5 * CLOCK_NS_PER_S);
+}
+
+static void
+does_not_hurry_for_what_nobody_tried(void **state)
+{
+    (void)state;
+    CLEANUP(sidecar_backoff_fini) struct sidecar_backoff b = {0};
+    sidecar_backoff_failed(&b, &first, 0);
+    assert_int_equal(sidecar_backoff_next_ns(&b, 5 * CLOCK_NS_PER_S), CLOCK_NEVER);
 }
 
 static void
@@ -72,6 +81,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles_up_to_five_minutes),
         cmocka_unit_test(keeps_a_clock_for_each_block),
+        cmocka_unit_test(does_not_hurry_for_what_nobody_tried),
         cmocka_unit_test(spreads_blocks),
         cmocka_unit_test(forgets_blocks_that_nobody_tries),
     };

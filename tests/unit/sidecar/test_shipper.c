@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -340,6 +341,56 @@ names_broken_blocks_and_ships_the_others(void **state)
 }
 
 static void
+does_not_hurry_for_a_bad_block_that_is_gone(void **state)
+{
+    struct run *r = *state;
+    clock_freeze(CLOCK_NS_PER_S, CLOCK_NS_PER_S);
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(r->f->tsdb, &id, "meta.json");
+    fixture_write(meta, "{}");
+    pass_ends(r, true);
+    assert_metric(r, "thanos_shipper_corrupted_blocks_total", "1");
+    fixture_remove(r->f->tsdb, &id);
+    int64_t later_ns = 20 * CLOCK_NS_PER_S;
+    clock_freeze(later_ns, later_ns);
+    pass_ends(r, true);
+    assert_true(sidecar_shipper_next_ns(r->shipper) > later_ns);
+}
+
+static void
+pins_although_the_state_cannot_be_saved(void **state)
+{
+    struct run *r = *state;
+    struct err err;
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    assert_true(file_mkdirs(path, &err));
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    pass_ends(r, false);
+    assert_true(fixture_has(r->f->pins, &id, "index"));
+    assert_true(file_remove_tree(path, &err));
+    end(r);
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+static void
+leaves_a_data_directory_to_another_sidecar(void **state)
+{
+    struct run *r = *state;
+    struct err err;
+    CLEANUP(file_close) int fd = -1;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    assert_true(file_open_read(r->f->tsdb, &fd, &err));
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    pass_ends(r, false);
+    assert_false(fixture_has(r->f->pins, &id, ""));
+    file_close(&fd);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+static void
 counts_a_missing_data_directory(void **state)
 {
     struct run *r = *state;
@@ -368,6 +419,9 @@ main(void)
         CASE(forgets_blocks_that_are_gone),
         CASE(goes_on_after_a_failed_block),
         CASE(names_broken_blocks_and_ships_the_others),
+        CASE(does_not_hurry_for_a_bad_block_that_is_gone),
+        CASE(pins_although_the_state_cannot_be_saved),
+        CASE(leaves_a_data_directory_to_another_sidecar),
         CASE(counts_a_missing_data_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
