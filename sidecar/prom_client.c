@@ -15,6 +15,7 @@ enum { ANSWER_MAX = 32 * 1024 * 1024 };
 struct sidecar_prom_client {
     struct net_http_client *http;
     char *config_url;
+    char *shown_url; /* the same for errors: without user and password */
 };
 
 const char *
@@ -44,6 +45,15 @@ config_url(const char *base)
     return xasprintf("%.*s/api/v1/status/config", (int)len, base);
 }
 
+static char *
+without_user(const char *url)
+{
+    const char *scheme_end = strstr(url, "://");
+    const char *host = scheme_end != NULL ? scheme_end + 3 : url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    return xasprintf("%.*s%s", (int)(host - url), url, at != NULL ? at + 1 : host);
+}
+
 bool
 sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
                         struct err *err)
@@ -56,6 +66,7 @@ sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
     *out = xcalloc(1, sizeof **out);
     (*out)->http = http;
     (*out)->config_url = config_url(url);
+    (*out)->shown_url = without_user((*out)->config_url);
     return true;
 }
 
@@ -67,6 +78,7 @@ sidecar_prom_client_free(struct sidecar_prom_client **c)
         return;
     net_http_client_free(&client->http);
     free(client->config_url);
+    free(client->shown_url);
     free(client);
 }
 
@@ -111,7 +123,7 @@ fetch(struct sidecar_prom_client *c, int64_t deadline_ns, const struct cancel *c
     enum sidecar_prom_state state = state_of_status(response->status);
     if (state != SIDECAR_PROM_UP)
         err_set(err, net_http_status_code(response->status), "GET %s: status %d",
-                c->config_url, response->status);
+                c->shown_url, response->status);
     return state;
 }
 
@@ -137,7 +149,7 @@ sidecar_prom_client_labels(struct sidecar_prom_client *c, int64_t deadline_ns,
     if (state != SIDECAR_PROM_UP)
         return state;
     if (!parse_answer(buf_bytes(&answer), labels, err)) {
-        err_wrap(err, "GET %s", c->config_url);
+        err_wrap(err, "GET %s", c->shown_url);
         return SIDECAR_PROM_CONFUSED;
     }
     return SIDECAR_PROM_UP;

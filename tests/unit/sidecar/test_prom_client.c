@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/base/xmalloc.h"
 #include "sidecar/prom_client.h"
 #include "tests/unit/sidecar/fake_prometheus.h"
 
@@ -56,6 +57,29 @@ tells_states_apart(void **state)
 }
 
 static void
+keeps_the_password_out_of_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+    } cases[] = {{500, ""}, {200, "<html>"}};
+    struct fake_prometheus prometheus;
+    fake_prometheus_start(&prometheus);
+    CLEANUP(xfree)
+    char *url = xasprintf("http://user:secret@%s", prometheus.url + strlen("http://"));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        struct sidecar_ext_labels labels = {0};
+        fake_prometheus_say(&prometheus, cases[i].status, cases[i].body);
+        assert_int_equal(ask(url, &labels, &err), SIDECAR_PROM_CONFUSED);
+        assert_null(strstr(err.text, "secret"));
+        assert_non_null(strstr(err.text, "GET http://127.0.0.1:"));
+    }
+    fake_prometheus_stop(&prometheus);
+}
+
+static void
 says_that_nobody_listens(void **state)
 {
     (void)state;
@@ -81,6 +105,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_states_apart),
+        cmocka_unit_test(keeps_the_password_out_of_errors),
         cmocka_unit_test(says_that_nobody_listens),
         cmocka_unit_test(has_a_text_for_each_state),
     };
