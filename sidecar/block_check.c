@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/block_check.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/file.h"
@@ -93,20 +94,41 @@ check_sections(const struct index_file *index, struct err *err)
            check_postings(index, toc.postings_table, err);
 }
 
+/* Add the chunks from the header to the end of a segment to *chunks. */
 static bool
-check_segment(int fd, const char *path, uint64_t size, struct err *err)
+count_chunks(int fd, const char *path, uint64_t size, uint64_t *chunks, struct err *err)
+{
+    uint64_t record;
+    for (uint64_t at = TSDB_SEGMENT_HEADER_SIZE; at < size; at += record) {
+        uint8_t head[TSDB_CHUNK_MAX_HEAD];
+        size_t len = (size_t)NUM_MIN(size - at, (uint64_t)sizeof head);
+        if (!file_pread(fd, path, head, len, at, err))
+            return false;
+        if (!tsdb_chunk_size(bytes_of(head, len), &record) || record > size - at)
+            return err_set(err, ERR_CORRUPT, "the chunk at %llu is cut",
+                           (unsigned long long)at);
+        ++*chunks;
+    }
+    return true;
+}
+
+static bool
+check_segment(int fd, const char *path, uint64_t size, uint64_t *chunks,
+              struct err *err)
 {
     uint8_t header[TSDB_SEGMENT_HEADER_SIZE];
     if (size < sizeof header)
         return err_set(err, ERR_CORRUPT, "%llu bytes are no segment",
                        (unsigned long long)size);
     return file_pread(fd, path, header, sizeof header, 0, err) &&
-           tsdb_chunk_segment_header_parse(bytes_of(header, sizeof header), err);
+           tsdb_chunk_segment_header_parse(bytes_of(header, sizeof header), err) &&
+           count_chunks(fd, path, size, chunks, err);
 }
 
+/* Adds the chunks of a segment to *chunks. */
 static bool
 check_file(const char *directory, const struct sidecar_block_file *file,
-           struct err *err)
+           uint64_t *chunks, struct err *err)
 {
     CLEANUP(xfree) char *path = xasprintf("%s/%s", directory, file->rel_path);
     CLEANUP(file_close) int fd = -1;
@@ -115,16 +137,22 @@ check_file(const char *directory, const struct sidecar_block_file *file,
     struct index_file index = {.fd = fd, .path = path, .size = file->size};
     bool ok = strcmp(file->rel_path, TSDB_BLOCK_PATH_INDEX) == 0
                   ? check_sections(&index, err)
-                  : check_segment(fd, path, file->size, err);
+                  : check_segment(fd, path, file->size, chunks, err);
     return ok || err_wrap(err, "%s", path);
 }
 
 bool
 sidecar_block_check(const char *directory, const struct sidecar_block_files *files,
-                    struct err *err)
+                    int64_t num_chunks, struct err *err)
 {
+    uint64_t chunks = 0;
     for (size_t i = 0; i < files->count; i++)
-        if (!check_file(directory, &files->at[i], err))
+        if (!check_file(directory, &files->at[i], &chunks, err))
             return false;
+    if (num_chunks > 0 && chunks < (uint64_t)num_chunks)
+        return err_set(err, ERR_CORRUPT,
+                       "%s: the segments hold %" PRIu64
+                       " chunks, meta.json says %" PRId64,
+                       directory, chunks, num_chunks);
     return true;
 }

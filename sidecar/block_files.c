@@ -66,16 +66,16 @@ sidecar_block_files_read(struct sidecar_block_files *out, const char *directory,
 }
 
 bool
-sidecar_block_files_equal(const struct sidecar_block_files *a,
-                          const struct sidecar_block_files *b)
+sidecar_block_files_cover(const struct sidecar_block_files *have,
+                          const struct sidecar_block_files *wanted)
 {
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (a->at[i].size != b->at[i].size ||
-            strcmp(a->at[i].rel_path, b->at[i].rel_path) != 0)
-            return false;
-    return true;
+    size_t found = 0;
+    /* Both lists are in the same order. */
+    for (size_t i = 0; i < have->count && found < wanted->count; i++)
+        if (strcmp(have->at[i].rel_path, wanted->at[found].rel_path) == 0 &&
+            have->at[i].size >= wanted->at[found].size)
+            found++;
+    return found == wanted->count;
 }
 
 void

@@ -27,9 +27,9 @@ struct sidecar_block_files {
 NODISCARD bool sidecar_block_files_read(struct sidecar_block_files *out,
                                         const char *directory, struct err *err);
 
-/* Whether both lists name the same files of the same sizes. */
-NODISCARD bool sidecar_block_files_equal(const struct sidecar_block_files *a,
-                                         const struct sidecar_block_files *b);
+/* Whether have names each file of wanted, none of them smaller. */
+NODISCARD bool sidecar_block_files_cover(const struct sidecar_block_files *have,
+                                         const struct sidecar_block_files *wanted);
 
 /* Release; CLEANUP handler. */
 void sidecar_block_files_fini(struct sidecar_block_files *files);

@@ -126,15 +126,16 @@ rename_in(const char *folder, const char *from, const char *to, struct err *err)
     return file_sync_dir(folder, err);
 }
 
-/* Whether pin is complete and of the same files as the block. */
+/* Whether pin has all that the block has. It may have more: of a block that somebody is
+ * just deleting file by file, the pin is the whole one. */
 static bool
-matches(const char *pin, const struct sidecar_block_files *files)
+covers(const char *pin, const struct sidecar_block_files *files)
 {
     CLEANUP(sidecar_block_files_fini) struct sidecar_block_files pinned = {0};
     CLEANUP(xfree) char *meta = xasprintf("%s/%s", pin, TSDB_BLOCK_PATH_META);
     struct err why;
     return file_exists(meta) && sidecar_block_files_read(&pinned, pin, &why) &&
-           sidecar_block_files_equal(&pinned, files);
+           sidecar_block_files_cover(&pinned, files);
 }
 
 bool
@@ -149,7 +150,7 @@ sidecar_block_pin(const char *tsdb_path, const char *folder, const struct tsdb_u
     *made = false;
     if (!sidecar_block_files_read(&files, source, err))
         return err_wrap(err, "pin block %s", name.text);
-    if (matches(pin, &files))
+    if (covers(pin, &files))
         return true;
     if (!sidecar_block_unpin(folder, id, err) || !file_remove_tree(tmp, err) ||
         !build(source, tmp, &files, err) || !rename_in(folder, tmp, pin, err)) {

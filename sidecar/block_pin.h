@@ -19,8 +19,8 @@ char *sidecar_block_pin_folder(const char *tsdb_path);
  * made. */
 NODISCARD bool sidecar_block_pin_prepare(const char *folder, struct err *err);
 
-/* Pin the block in tsdb_path, or do nothing if its pin is there and matches; one that
- * does not match is made again. *made tells whether one was made.
+/* Pin the block in tsdb_path, or do nothing if its pin has all its files already; one
+ * that lacks something is made again. *made tells whether one was made.
  * Errors ERR_NOT_FOUND: the block, or one of its files, is gone; ERR_CORRUPT: it has no
  * chunks; ERR_IO, ERR_DENIED. */
 NODISCARD bool sidecar_block_pin(const char *tsdb_path, const char *folder,

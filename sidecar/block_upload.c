@@ -7,6 +7,10 @@
  *   4 verify    each object's size, at once      the same
  *   5 commit    meta.json, verified as well      the block, whole
  *
+ * After the commit all objects are looked at once more: until then they are a partial
+ * upload, which a compactor removes when the block is two days old. What it took away
+ * in the meantime is sent again.
+ *
  * Every step reads the bucket before it writes, so the next run goes through all five
  * again and sends only what is missing. A put whose answer was lost is found by step 2
  * (meta.json) or step 3 (any other object). */
@@ -75,7 +79,7 @@ read_block(struct shipment *s, const struct tsdb_ulid *id, struct err *err)
 {
     if (!sidecar_block_meta_read(&s->meta, s->directory, id, err) ||
         !sidecar_block_files_read(&s->files, s->directory, err) ||
-        !sidecar_block_check(s->directory, &s->files, err))
+        !sidecar_block_check(s->directory, &s->files, s->meta.num_chunks, err))
         return false;
     s->listed = xcalloc(s->files.count, sizeof *s->listed);
     for (size_t i = 0; i < s->files.count; i++)
@@ -127,11 +131,14 @@ find_committed(struct shipment *s, struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(xfree) char *key = key_of(s, TSDB_BLOCK_PATH_META);
+    struct objstore_attrs attrs;
     struct objstore_call call = call_for(s, SIDECAR_META_MAX_BYTES);
-    if (objstore_get(s->how->bucket, &call, bytes_of_str(key), SIDECAR_META_MAX_BYTES,
-                     &text, err))
-        return compare_meta(s, buf_bytes(&text), err);
-    return err->code == ERR_NOT_FOUND;
+    /* To ask is an ordinary answer; to read what is not there counts as a failure. */
+    if (!objstore_head(s->how->bucket, &call, bytes_of_str(key), &attrs, err))
+        return err->code == ERR_NOT_FOUND;
+    return objstore_get(s->how->bucket, &call, bytes_of_str(key),
+                        SIDECAR_META_MAX_BYTES, &text, err) &&
+           compare_meta(s, buf_bytes(&text), err);
 }
 
 /* Step 4. */
@@ -247,7 +254,8 @@ ship(struct shipment *s, const struct tsdb_ulid *id, struct err *err)
         return false;
     if (!s->committed && s->how->hash_sha256 && !hash_files(s, err))
         return false;
-    return send_files(s, err) && (s->committed || commit(s, err));
+    return send_files(s, err) &&
+           (s->committed || (commit(s, err) && send_files(s, err)));
 }
 
 bool

@@ -35,6 +35,14 @@ def new_ulid():
     return "01" + "".join(random.choices(ALPHABET, k=24))
 
 
+def segment(size):
+    """A segment of one chunk: length as a varint, encoding, data, checksum."""
+    length, rest = b"", size
+    while rest >= 0x80:
+        length, rest = length + bytes([rest & 0x7f | 0x80]), rest >> 7
+    return SEGMENT_HEADER + length + bytes([rest]) + random.randbytes(1 + size + 4)
+
+
 class FakePrometheus:
     """Answers /api/v1/status/config."""
 
@@ -81,7 +89,7 @@ class World:
         shutil.copytree(random.choice(self.golden), original)
         for number in range(2, 2 + random.randint(0, EXTRA_SEGMENTS)):
             with open(os.path.join(original, "chunks", f"{number:06}"), "wb") as file:
-                file.write(SEGMENT_HEADER + random.randbytes(random.randint(0, 100000)))
+                file.write(segment(random.randint(0, 100000)))
         path = os.path.join(original, "meta.json")
         with open(path, encoding="utf-8") as file:
             meta = json.load(file)

@@ -5,18 +5,22 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/xmalloc.h"
 #include "sidecar/block_check.h"
 #include "tests/unit/sidecar/fixture.h"
 
+/* Of a block of the fixture. */
+enum { CHUNKS = 6 };
+
 static bool
 check(const char *directory, struct err *err)
 {
     CLEANUP(sidecar_block_files_fini) struct sidecar_block_files files = {0};
     return sidecar_block_files_read(&files, directory, err) &&
-           sidecar_block_check(directory, &files, err);
+           sidecar_block_check(directory, &files, CHUNKS, err);
 }
 
 static void
@@ -66,24 +70,50 @@ finds_a_damaged_byte(void **state)
 }
 
 static void
-finds_a_cut_file(void **state)
+finds_a_cut_index(void **state)
 {
     struct fixture *f = *state;
-    static const char *const files[] = {"index", "chunks/000001"};
     static const off_t sizes[] = {0, 3, 60};
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
     CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
     struct err err;
-    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, files[0]);
+    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
     for (size_t i = ARRAY_LEN(sizes); i-- > 0;) {
         assert_int_equal(truncate(index, sizes[i]), 0);
         assert_false(check(directory, &err));
         assert_int_equal(err.code, ERR_CORRUPT);
     }
-    CLEANUP(xfree) char *segment = fixture_path(f->tsdb, &id, files[1]);
-    assert_int_equal(truncate(segment, sizes[1]), 0);
+}
+
+static void
+finds_a_cut_segment(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct stat st;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    CLEANUP(xfree) char *segment = fixture_path(f->tsdb, &id, "chunks/000002");
+    assert_int_equal(stat(segment, &st), 0);
+    for (off_t size = st.st_size - 1; size >= 0; size--) {
+        assert_int_equal(truncate(segment, size), 0);
+        assert_false(check(directory, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
+}
+
+static void
+finds_a_missing_segment(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
+    CLEANUP(xfree) char *segment = fixture_path(f->tsdb, &id, "chunks/000002");
+    assert_int_equal(unlink(segment), 0);
     assert_false(check(directory, &err));
     assert_int_equal(err.code, ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "meta.json says"));
 }
 
 static void
@@ -106,10 +136,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(accepts_a_written_block),
-        CASE(finds_a_damaged_byte),
-        CASE(finds_a_cut_file),
-        CASE(finds_missing_files),
+        CASE(accepts_a_written_block), CASE(finds_a_damaged_byte),
+        CASE(finds_a_cut_index),       CASE(finds_a_cut_segment),
+        CASE(finds_a_missing_segment), CASE(finds_missing_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

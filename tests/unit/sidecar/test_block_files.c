@@ -38,22 +38,24 @@ lists_segments_by_name_then_the_index(void **state)
 }
 
 static void
-compares_names_and_sizes(void **state)
+covers_what_has_the_same_names_and_no_more_bytes(void **state)
 {
     (void)state;
-    struct sidecar_block_file one[] = {{(char *)"chunks/000001", 1},
+    struct sidecar_block_file all[] = {{(char *)"chunks/000001", 1},
+                                       {(char *)"chunks/000002", 1},
                                        {(char *)"index", 2}};
-    struct sidecar_block_file other_size[] = {{(char *)"chunks/000001", 1},
-                                              {(char *)"index", 3}};
-    struct sidecar_block_file other_name[] = {{(char *)"chunks/000002", 1},
-                                              {(char *)"index", 2}};
-    const struct sidecar_block_files a = {2, one};
-    assert_true(sidecar_block_files_equal(&a, &a));
-    assert_false(sidecar_block_files_equal(&a, &(struct sidecar_block_files){1, one}));
+    struct sidecar_block_file less[] = {{(char *)"chunks/000002", 1},
+                                        {(char *)"index", 1}};
+    struct sidecar_block_file larger[] = {{(char *)"chunks/000001", 1},
+                                          {(char *)"index", 3}};
+    const struct sidecar_block_files have = {3, all};
+    assert_true(sidecar_block_files_cover(&have, &have));
+    assert_true(
+        sidecar_block_files_cover(&have, &(struct sidecar_block_files){2, less}));
     assert_false(
-        sidecar_block_files_equal(&a, &(struct sidecar_block_files){2, other_size}));
+        sidecar_block_files_cover(&have, &(struct sidecar_block_files){2, larger}));
     assert_false(
-        sidecar_block_files_equal(&a, &(struct sidecar_block_files){2, other_name}));
+        sidecar_block_files_cover(&(struct sidecar_block_files){2, all}, &have));
 }
 
 static void
@@ -87,7 +89,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(lists_segments_by_name_then_the_index),
-        cmocka_unit_test(compares_names_and_sizes),
+        cmocka_unit_test(covers_what_has_the_same_names_and_no_more_bytes),
         CASE(says_what_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ leaves_no_meta_when_a_call_fails(void **state)
         {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_TRUNCATE},
         {.ops = FAULTY_HEAD, .part = "index", .first = 1, .how = FAULTY_REFUSE},
         {.ops = FAULTY_HEAD, .part = "index", .first = 2, .how = FAULTY_REFUSE},
-        {.ops = FAULTY_GET, .part = "meta.json", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_HEAD, .part = "meta.json", .how = FAULTY_REFUSE},
         {.ops = FAULTY_PUT, .part = "meta.json", .how = FAULTY_REFUSE},
     };
     for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
@@ -162,6 +162,47 @@ restores_an_object_behind_a_meta(void **state)
 }
 
 static void
+waits_when_the_meta_that_is_there_cannot_be_read(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "meta.json"});
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+}
+
+static const struct objstore_bucket_ops *honest_ops;
+static const char *prey;
+
+/* What a compactor does that takes the upload for an abandoned one. */
+static bool
+put_after_a_removal(struct objstore_bucket *b, const struct objstore_call *call,
+                    struct bytes key, struct bytes data, struct err *err)
+{
+    assert_int_equal(unlink(prey), 0);
+    return honest_ops->put(b, call, key, data, err);
+}
+
+static void
+restores_an_object_that_vanished_before_the_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *index = fixture_path(f->bucket_dir, &id, "index");
+    struct objstore_bucket_ops ops = *f->bucket->ops;
+    honest_ops = f->bucket->ops;
+    prey = index;
+    ops.put = put_after_a_removal;
+    f->bucket->ops = &ops;
+    must_upload(f, &id);
+    f->bucket->ops = honest_ops;
+    fixture_assert_shipped(f, f->tsdb, &id);
+}
+
+static void
 refuses_another_block_under_the_id(void **state)
 {
     struct fixture *f = *state;
@@ -256,6 +297,8 @@ main(void)
         CASE(sends_nothing_twice),
         CASE(sends_again_what_has_another_size),
         CASE(restores_an_object_behind_a_meta),
+        CASE(waits_when_the_meta_that_is_there_cannot_be_read),
+        CASE(restores_an_object_that_vanished_before_the_commit),
         CASE(refuses_another_block_under_the_id),
         CASE(refuses_empty_labels),
         CASE(refuses_a_broken_block),
