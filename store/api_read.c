@@ -143,7 +143,10 @@ admit(struct store_read_request *r, struct err *err)
     store_read_metrics_waited(&r->api->metrics,
                               (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
     r->blocks = store_block_view_get(r->api->options.view);
-    return true;
+    return r->blocks != NULL ||
+           err_set(err, ERR_UNAVAILABLE,
+                   "the store is starting and does not know its blocks yet: try again "
+                   "later");
 }
 
 static bool

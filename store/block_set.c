@@ -31,7 +31,7 @@ void
 store_block_view_init(struct store_block_view *v)
 {
     mutex_init(&v->lock, LOCK_BLOCK_SET);
-    v->current = store_block_set_new(NULL, 0);
+    v->current = NULL;
 }
 
 void
@@ -45,6 +45,8 @@ struct store_block_set *
 store_block_view_get(struct store_block_view *v)
 {
     MUTEX_SCOPE(&v->lock);
+    if (v->current == NULL)
+        return NULL;
     atomic_fetch_add_explicit(&v->current->references, 1, memory_order_relaxed);
     return v->current;
 }

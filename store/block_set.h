@@ -25,13 +25,14 @@ void store_block_set_unref(struct store_block_set **s);
 struct store_block_view {
     struct mutex lock; /* LOCK_BLOCK_SET */
     /* guarded by lock */
-    struct store_block_set *current; /* never NULL */
+    struct store_block_set *current; /* NULL until a set is published */
 };
 
-void store_block_view_init(struct store_block_view *v); /* with the empty set */
+void store_block_view_init(struct store_block_view *v);
 void store_block_view_fini(struct store_block_view *v);
 
-/* A reference to the current set. Any thread. */
+/* A reference to the current set; NULL while nothing is known of the bucket, which is
+ * something else than an empty one. Any thread. */
 struct store_block_set *store_block_view_get(struct store_block_view *v);
 
 /* Publish a set, taking over its reference; the old one is dropped. */

@@ -196,10 +196,18 @@ check_metric(struct fixture *f, const char *line)
 }
 
 static void
+tells_an_empty_bucket_from_one_that_was_not_looked_at(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(store_block_view_get(&f->view));
+    assert_true(run(f));
+    check_served(f, (const unsigned[]){0});
+}
+
+static void
 serves_complete_blocks_in_order_of_time(void **state)
 {
     struct fixture *f = *state;
-    check_served(f, (const unsigned[]){0});
     put_block(f, 1, 5000);
     put_block(f, 2, 1000);
     put_block(f, 3, 5000);
@@ -559,6 +567,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(tells_an_empty_bucket_from_one_that_was_not_looked_at),
         TEST(serves_complete_blocks_in_order_of_time),
         TEST(tells_segments_sizes_and_labels),
         TEST(sees_segments_that_come_late),
