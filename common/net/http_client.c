@@ -398,6 +398,12 @@ has_body(const struct net_http_request *q)
            strcmp(q->method, "POST") == 0;
 }
 
+static uint64_t
+body_size(const struct net_http_request *q)
+{
+    return q->source != NULL ? q->body_size : q->body.len;
+}
+
 static bool
 set_method(CURL *e, const struct net_http_request *q)
 {
@@ -405,9 +411,8 @@ set_method(CURL *e, const struct net_http_request *q)
         return SET(e, CURLOPT_NOBODY, 1L);
     if (!has_body(q))
         return SET(e, CURLOPT_CUSTOMREQUEST, q->method);
-    uint64_t size = q->source != NULL ? q->body_size : q->body.len;
     return SET(e, CURLOPT_UPLOAD, 1L) && SET(e, CURLOPT_CUSTOMREQUEST, q->method) &&
-           SET(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
+           SET(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_size(q));
 }
 
 static bool
@@ -437,16 +442,27 @@ code_of(CURLcode code)
     return ERR_UNAVAILABLE;
 }
 
+/* Refuse what curl takes for success: an answer cut within its headers, which could be
+ * one without a body, and a success that came before the request was sent. */
+static void
+doubt_success(struct exchange *x)
+{
+    if (!x->headers_done)
+        stop_with(x, ERR_UNAVAILABLE, "the server closed within its headers");
+    else if (is_success(x->response->status) && x->sent < body_size(x->request))
+        stop_with(x, ERR_UNAVAILABLE, "the server answered before it had the body");
+}
+
 /* detail is curl's own account of the failure; may be empty. */
 static bool
 conclude(struct exchange *x, CURLcode code, const char *detail, struct err *err)
 {
-    if ((code == CURLE_OK && x->headers_done) ||
-        (code == CURLE_WRITE_ERROR && x->error_body_full))
+    if (code == CURLE_WRITE_ERROR && x->error_body_full)
         return true;
-    /* For curl, an answer cut within its headers is one without a body. */
     if (code == CURLE_OK)
-        stop_with(x, ERR_UNAVAILABLE, "the server closed within its headers");
+        doubt_success(x);
+    if (code == CURLE_OK && x->failure.code == ERR_NONE)
+        return true;
     if (x->failure.code != ERR_NONE) {
         *err = x->failure;
         return false;
@@ -479,7 +495,7 @@ net_http_perform(struct net_http_client *c, const struct net_http_request *reque
         SET(x.easy, CURLOPT_ERRORBUFFER, detail))
         code = curl_easy_perform(x.easy);
     bool ok = conclude(&x, code, detail, err);
-    give_handle_back(c, x.easy, ok);
+    give_handle_back(c, x.easy, ok && code == CURLE_OK);
     return ok;
 }
 

@@ -66,7 +66,8 @@ struct net_http_response {
 
 /* Perform one exchange. Any thread; blocks; a raised cancel is noticed within a second.
  * *response is large: keep it off small stacks.
- * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early), ERR_TIMEOUT (deadline or
+ * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early, success before the whole
+ * body was sent), ERR_TIMEOUT (deadline or
  * silence), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter than
  * its Content-Length or without its last chunk), ERR_INVALID (URL), ERR_UNSUPPORTED
  * (not HTTP), ERR_IO (source ended early), or what sink or source gave. Errors name the

@@ -397,6 +397,22 @@ codes_follow_from_what_the_peer_does(void **state)
 }
 
 static void
+success_before_the_body_is_none(void **state)
+{
+    struct pattern_source source = {.end = 10000000};
+    struct raw_peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                                   "Connection: close\r\n\r\n",
+                         .hang = true};
+    (void)state;
+    assert_false(ask(&p, (struct net_http_request){.method = "PUT",
+                                                   .source = read_pattern,
+                                                   .source_arg = &source,
+                                                   .body_size = 10000000}));
+    assert_int_equal(t.err.code, ERR_UNAVAILABLE);
+    buf_fini(&p.request);
+}
+
+static void
 refused_port_is_unavailable(void **state)
 {
     struct raw_peer p = {.answer = ""};
@@ -619,6 +635,7 @@ main(void)
         CLIENT_TEST(sends_a_body_from_memory),
         CLIENT_TEST(keeps_the_start_of_an_error_body),
         CLIENT_TEST(sends_what_it_was_told_and_no_more),
+        CLIENT_TEST(success_before_the_body_is_none),
         CLIENT_TEST(codes_follow_from_what_the_peer_does),
         CLIENT_TEST(refused_port_is_unavailable),
         CLIENT_TEST(errors_do_not_show_secrets_of_the_url),
