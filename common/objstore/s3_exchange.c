@@ -269,6 +269,9 @@ learn_clock(struct objstore_s3_peer *p, const struct net_http_response *response
     int64_t date_ms;
     if (!objstore_s3_parse_date(net_http_response_header(response, "date"), &date_ms))
         return false;
+    /* No clock is right outside of 1970 to 2262, and no nanoseconds count further. */
+    if (date_ms < 0 || date_ms > INT64_MAX / CLOCK_NS_PER_MS)
+        return false;
     int64_t skew_ns = date_ms * CLOCK_NS_PER_MS - clock_wall_ns();
     int64_t change_ns = skew_ns - atomic_load(&p->skew_ns);
     if (change_ns > -MAX_SKEW_NS && change_ns < MAX_SKEW_NS)

@@ -135,6 +135,7 @@ struct objstore_s3_page {
     bool in_contents;
     bool is_encoded;
     bool is_truncated;
+    bool has_truncated;    /* the page says whether it is the last one */
     struct entry *entries; /* the last one is still being filled in in_contents */
     size_t count;
     size_t cap;
@@ -229,6 +230,7 @@ end_field_of_page(struct objstore_s3_page *page, const char *name, struct bytes 
 {
     if (is(name, "IsTruncated")) {
         page->is_truncated = bytes_eq(text, BYTES("true"));
+        page->has_truncated = page->is_truncated || bytes_eq(text, BYTES("false"));
     } else if (is(name, "EncodingType")) {
         page->is_encoded = bytes_eq(text, BYTES("url"));
     } else if (is(name, "NextContinuationToken")) {
@@ -314,6 +316,8 @@ objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
 {
     if (!sax_feed(&page->sax, (struct bytes){0}, true, err))
         return false;
+    if (!page->has_truncated)
+        return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
     if (!page->is_truncated)
         buf_clear(&page->token);
     else if (page->token.len == 0)

@@ -60,6 +60,7 @@ scripted_fini(struct scripted *s)
 #define PAGE(more, objects)                                           \
     "<ListBucketResult><EncodingType>url</EncodingType>" objects more \
     "</ListBucketResult>"
+#define WHOLE "<IsTruncated>false</IsTruncated>"
 #define NEXT(token)                                                \
     "<IsTruncated>true</IsTruncated><NextContinuationToken>" token \
     "</NextContinuationToken>"
@@ -109,8 +110,7 @@ lists_page_after_page(void **state)
         {.status = 200, .body = PAGE(NEXT("t/1+="), OBJECT("a%2Fb") OBJECT("a%2Fc"))},
         {.status = 200, .body = PAGE(NEXT("t2"), "")},
         {.status = 200,
-         .body = PAGE("<IsTruncated>false</IsTruncated>",
-                      OBJECT("a%2Ffolder%2F") OBJECT("a%2Fz+%2B"))});
+         .body = PAGE(WHOLE, OBJECT("a%2Ffolder%2F") OBJECT("a%2Fz+%2B"))});
     expect_list(&s.f, "a/", "a/b a/c a/z + ");
     assert_int_equal(fake_count(&s.fake), 3);
     static const char *const queries[][5] = {
@@ -133,8 +133,8 @@ refuses_listings_that_break_their_promise(void **state)
         const char *reason;
         size_t requests;
     } cases[] = {
-        {PAGE("", OBJECT("b") OBJECT("a")), "byte order", 1},
-        {PAGE("", OBJECT("a") OBJECT("a")), "byte order", 1},
+        {PAGE(WHOLE, OBJECT("b") OBJECT("a")), "byte order", 1},
+        {PAGE(WHOLE, OBJECT("a") OBJECT("a")), "byte order", 1},
         {PAGE(NEXT("t"), ""), "repeats", 2},
         {PAGE(NEXT("t"), OBJECT("a")), "byte order", 2},
         {"<html/>", "no listing", 1},
@@ -150,7 +150,7 @@ refuses_listings_that_break_their_promise(void **state)
         scripted_fini(&s);
     }
     struct scripted s;
-    SCRIPT(&s, {.status = 200, .body = PAGE("", OBJECT("b"))});
+    SCRIPT(&s, {.status = 200, .body = PAGE(WHOLE, OBJECT("b"))});
     expect_list(&s.f, "a/", "<corrupt>");
     scripted_fini(&s);
 }
@@ -160,10 +160,11 @@ fetches_a_page_again_that_was_cut(void **state)
 {
     (void)state;
     struct scripted s;
-    SCRIPT(&s, {.status = 200, .body = PAGE(NEXT("t"), OBJECT("a") OBJECT("b"))},
-           {.status = 200, .body = PAGE("", OBJECT("c") OBJECT("d")), .cut_after = 200},
-           {.status = 500, .body = ERROR("InternalError")},
-           {.status = 200, .body = PAGE("", OBJECT("c") OBJECT("d"))});
+    SCRIPT(
+        &s, {.status = 200, .body = PAGE(NEXT("t"), OBJECT("a") OBJECT("b"))},
+        {.status = 200, .body = PAGE(WHOLE, OBJECT("c") OBJECT("d")), .cut_after = 200},
+        {.status = 500, .body = ERROR("InternalError")},
+        {.status = 200, .body = PAGE(WHOLE, OBJECT("c") OBJECT("d"))});
     expect_list(&s.f, "", "a b c d ");
     assert_int_equal(fake_count(&s.fake), 4);
     assert_string_equal(fake_request(&s.fake, 3).query[4], "t");
@@ -466,6 +467,24 @@ takes_over_the_clock_of_the_server(void **state)
 }
 
 static void
+does_not_take_over_an_impossible_clock(void **state)
+{
+    (void)state;
+    static const char *const dates[] = {"Fri, 31 Dec 9999 23:59:59 GMT",
+                                        "Mon, 01 Jan 0001 00:00:00 GMT",
+                                        "Wed, 01 Jan 2500 00:00:00 GMT"};
+    for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
+        struct scripted s;
+        SCRIPT(&s, {.status = 403, .headers = {{"Date", dates[i]}}});
+        assert_false(put(&s.f, "k", "x"));
+        assert_int_equal(s.f.err.code, ERR_DENIED);
+        assert_false(put(&s.f, "k", "x"));
+        assert_memory_equal(fake_request(&s.fake, 1).date, "20", 2);
+        scripted_fini(&s);
+    }
+}
+
+static void
 reports_a_server_that_is_not_there(void **state)
 {
     (void)state;
@@ -511,6 +530,7 @@ main(void)
         cmocka_unit_test(refuses_files_that_cannot_be_stored),
         cmocka_unit_test(deletes_what_may_be_missing),
         cmocka_unit_test(takes_over_the_clock_of_the_server),
+        cmocka_unit_test(does_not_take_over_an_impossible_clock),
         cmocka_unit_test(reports_a_server_that_is_not_there),
         cmocka_unit_test(stops_when_cancelled),
     };

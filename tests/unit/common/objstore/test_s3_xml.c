@@ -21,6 +21,7 @@
     "<ETag>&quot;d41d8&quot;</ETag><Size>" size "</Size>"                             \
     "<Owner><ID>x</ID><Key>not this one</Key></Owner>"                                \
     "<StorageClass>STANDARD</StorageClass></Contents>"
+#define WHOLE_XML "<IsTruncated>false</IsTruncated>"
 #define TAIL_XML "</ListBucketResult>"
 
 static const char PAGE[] =
@@ -78,7 +79,7 @@ decodes_keys_that_the_server_encoded(void **state)
     struct err err;
     struct objstore_s3_page *page;
     assert_int_equal(
-        parse(HEAD_XML OBJECT_XML("a%2Fb+c%2B%00%c3%BC", "0")
+        parse(HEAD_XML WHOLE_XML OBJECT_XML("a%2Fb+c%2B%00%c3%BC", "0")
                   OBJECT_XML("plain", "0") "<EncodingType>url</EncodingType>" TAIL_XML,
               50, &page, &err),
         ERR_NONE);
@@ -89,7 +90,8 @@ decodes_keys_that_the_server_encoded(void **state)
     objstore_s3_page_free(&page);
     /* Without that word a key is what it looks like. */
     assert_int_equal(
-        parse(HEAD_XML OBJECT_XML("a%2Fb+c", "0") TAIL_XML, 50, &page, &err), ERR_NONE);
+        parse(HEAD_XML WHOLE_XML OBJECT_XML("a%2Fb+c", "0") TAIL_XML, 50, &page, &err),
+        ERR_NONE);
     assert_true(bytes_eq(objstore_s3_page_object(page, 0).key, BYTES("a%2Fb+c")));
     objstore_s3_page_free(&page);
 }
@@ -101,9 +103,7 @@ reads_an_empty_listing(void **state)
     struct err err;
     struct objstore_s3_page *page;
     assert_int_equal(
-        parse(HEAD_XML
-              "<IsTruncated>false</IsTruncated><NextContinuationToken/>" TAIL_XML,
-              9, &page, &err),
+        parse(HEAD_XML WHOLE_XML "<NextContinuationToken/>" TAIL_XML, 9, &page, &err),
         ERR_NONE);
     assert_int_equal(objstore_s3_page_count(page), 0);
     assert_int_equal(objstore_s3_page_next(page).len, 0);
@@ -137,9 +137,13 @@ refuses_what_is_no_listing(void **state)
                   "</LastModified></Contents>" TAIL_XML,
          "time"},
         {HEAD_XML "<IsTruncated>true</IsTruncated>" TAIL_XML, "without a token"},
-        {HEAD_XML "<EncodingType>url</EncodingType>" OBJECT_XML("a%4", "1") TAIL_XML,
+        {HEAD_XML OBJECT_XML("k", "1") TAIL_XML, "does not say"},
+        {HEAD_XML "<IsTruncated>perhaps</IsTruncated>" TAIL_XML, "does not say"},
+        {HEAD_XML WHOLE_XML "<EncodingType>url</EncodingType>" OBJECT_XML("a%4", "1")
+             TAIL_XML,
          "badly encoded"},
-        {HEAD_XML "<EncodingType>url</EncodingType>" OBJECT_XML("a%zz", "1") TAIL_XML,
+        {HEAD_XML WHOLE_XML "<EncodingType>url</EncodingType>" OBJECT_XML("a%zz", "1")
+             TAIL_XML,
          "badly encoded"},
         {HEAD_XML TAIL_XML "<more/>", "junk after"},
     };
@@ -208,7 +212,7 @@ drops_an_etag_that_is_too_long(void **state)
     struct objstore_s3_page *page = NULL;
     struct buf b = {0};
     buf_printf(&b,
-               HEAD_XML
+               HEAD_XML WHOLE_XML
                "<Contents><Key>k</Key><Size>1</Size><ETag>%0100d</ETag>"
                "<LastModified>2013-05-24T00:00:00Z</LastModified></Contents>" TAIL_XML,
                7);
