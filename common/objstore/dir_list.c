@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
+#include "common/base/clock.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 
@@ -21,6 +23,7 @@ enum {
     BATCH = 16384,
     /* A key of OBJSTORE_KEY_MAX bytes has no more folders, and the root. */
     MAX_DEPTH = OBJSTORE_KEY_MAX / 2 + 1,
+    ABANDONED_MS = 24 * 60 * 60 * 1000,
 };
 
 struct level {
@@ -130,9 +133,21 @@ static bool
 is_listed(const struct walk *w, const char *name)
 {
     size_t key_len = w->path.len - w->root_len;
-    return objstore_key_is_valid(bytes_of_str(name)) && !objstore_dir_is_tmp(name) &&
+    return objstore_key_is_valid(bytes_of_str(name)) &&
            key_len + strlen(name) <= OBJSTORE_KEY_MAX &&
            !(key_len == 0 && strcmp(name, "lost+found") == 0);
+}
+
+/* Remove a temporary file that nobody has written to for a day: its put was killed. A
+ * reader without the right to do so leaves it. */
+static void
+remove_abandoned(DIR *folder, const char *name)
+{
+    struct stat st;
+    int64_t newest_ms = clock_wall_ns() / CLOCK_NS_PER_MS - ABANDONED_MS;
+    if (fstatat(dirfd(folder), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode) && objstore_dir_attrs(&st).mtime_ms < newest_ms)
+        unlinkat(dirfd(folder), name, 0);
 }
 
 /* Add the entry to the batch if it stands behind last and before what was cut off. */
@@ -140,6 +155,10 @@ static void
 consider(struct walk *w, DIR *folder, const struct dirent *e, const char *last)
 {
     struct level *l = &w->levels[w->depth - 1];
+    if (objstore_dir_is_tmp(e->d_name)) {
+        remove_abandoned(folder, e->d_name);
+        return;
+    }
     if (!is_listed(w, e->d_name))
         return;
     enum entry_kind kind = kind_of(folder, e);

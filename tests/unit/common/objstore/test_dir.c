@@ -172,6 +172,31 @@ lists_what_calls_can_read_only(void **state)
 }
 
 static void
+removes_temporary_files_that_are_a_day_old(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    static const char *const names[] = {"b/.blockhouse-0123456789abcdef.tmp",
+                                        "b/.blockhouse-0123456789abcdee.tmp"};
+    const time_t now = (time_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+    const struct timespec old[] = {{.tv_sec = now - 25 * 3600},
+                                   {.tv_sec = now - 25 * 3600}};
+    char path[PATH_MAX];
+    assert_true(put(&f, "b/real", "x"));
+    plant(&f, names[0]);
+    plant(&f, names[1]);
+    path_in(&f, names[0], path);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    path_in(&f, "b/real", path);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    expect_list(&f, "", "b/real ");
+    assert_false(is_there(&f, names[0]));
+    assert_true(is_there(&f, names[1]));
+    fixture_fini(&f);
+}
+
+static void
 reserves_the_names_of_temporary_files(void **state)
 {
     (void)state;
@@ -423,6 +448,7 @@ main(void)
         cmocka_unit_test(stores_nothing_of_a_file_that_is_too_short),
         cmocka_unit_test(lists_in_byte_order_of_keys),
         cmocka_unit_test(lists_what_calls_can_read_only),
+        cmocka_unit_test(removes_temporary_files_that_are_a_day_old),
         cmocka_unit_test(reserves_the_names_of_temporary_files),
         cmocka_unit_test(takes_the_longest_names_and_deepest_keys),
         cmocka_unit_test(lists_a_directory_of_several_batches),
