@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/app/lifecycle.h"
+#include "common/base/clock.h"
 
 /* The wait ended although SIGTERM had not been seen yet. */
 enum { ENDED_TOO_EARLY = 98, SETUP_FAILED = 99 };
@@ -111,6 +112,29 @@ failure_on_any_thread_ends_the_process(void **state)
 }
 
 static void
+hang_past_the_deadline(void)
+{
+    app_lifecycle_end_within(10 * CLOCK_NS_PER_MS);
+    for (;;)
+        pause();
+}
+
+static void
+fail_and_hang_past_the_deadline(void)
+{
+    fail_now(NULL);
+    hang_past_the_deadline();
+}
+
+static void
+deadline_ends_a_process_that_hangs(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(hang_past_the_deadline), APP_EXIT_OK);
+    assert_int_equal(status_of(fail_and_hang_past_the_deadline), APP_EXIT_FAILED);
+}
+
+static void
 report_tells_usage_from_failure(void **state)
 {
     struct err err;
@@ -136,6 +160,7 @@ main(void)
         cmocka_unit_test(signals_end_the_process_orderly),
         cmocka_unit_test(hang_up_and_stray_signals_change_nothing),
         cmocka_unit_test(failure_on_any_thread_ends_the_process),
+        cmocka_unit_test(deadline_ends_a_process_that_hangs),
         cmocka_unit_test(report_tells_usage_from_failure),
         cmocka_unit_test(version_is_not_empty),
     };
