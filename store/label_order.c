@@ -51,11 +51,14 @@ store_label_order_push(struct store_label_order *o, const struct store_entry *en
     return true;
 }
 
-void
-store_label_order_flush(struct store_label_order *o, struct store_entries *out)
+bool
+store_label_order_flush(struct store_label_order *o, struct store_entries *out,
+                        struct err *err)
 {
-    while (o->depth > 0)
-        out->at[out->count++] = o->waiting[--o->depth];
+    for (; o->depth > 0; o->depth--)
+        if (!append(o, out, &o->waiting[o->depth - 1], err))
+            return false;
+    return true;
 }
 
 bool

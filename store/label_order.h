@@ -38,8 +38,9 @@ NODISCARD bool store_label_order_push(struct store_label_order *o,
                                       struct arena *arena, struct store_entries *out,
                                       struct err *err);
 
-/* No more series: append all that wait. */
-void store_label_order_flush(struct store_label_order *o, struct store_entries *out);
+/* No more series: append all that wait. Errors ERR_CORRUPT as push. */
+NODISCARD bool store_label_order_flush(struct store_label_order *o,
+                                       struct store_entries *out, struct err *err);
 
 /* Move what is kept into another arena, because the one it lives in ends. */
 NODISCARD bool store_label_order_move(struct store_label_order *o, struct arena *to,

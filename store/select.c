@@ -347,25 +347,40 @@ store_select_fini(struct store_select *s)
     arena_fini(&s->arena);
 }
 
-/* Move the references that list holds out of refs into a new array of arena. */
-static bool
-extract(struct store_refs *refs, struct tsdb_postings list, struct arena *arena,
-        struct store_refs *out, struct err *err)
+/* Position of the first of refs from begin on that is not below ref. */
+static size_t
+first_not_below(const struct store_refs *refs, size_t begin, tsdb_ref ref)
 {
-    struct walker w = {.rest = list};
-    size_t kept = 0;
+    size_t end = refs->count;
+    while (begin < end) {
+        size_t middle = begin + (end - begin) / 2;
+        if (refs->at[middle] < ref)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}
+
+/* Copy the references that refs and list share into a new array of arena, and note
+ * their positions in refs. O(shorter * log longer): there may be a list per series. */
+static bool
+extract(const struct store_refs *refs, struct tsdb_postings list, bool *taken,
+        struct arena *arena, struct store_refs *out, struct err *err)
+{
+    tsdb_ref ref;
     size_t most = NUM_MIN(refs->count, tsdb_postings_count(&list));
-    out->at = arena_calloc(arena, most, sizeof *out->at);
-    out->count = 0;
+    *out = (struct store_refs){.at = arena_calloc(arena, most, sizeof *out->at)};
     if (out->at == NULL)
         return arena_ok(arena, err);
-    for (size_t i = 0; i < refs->count; i++) {
-        if (out->count < most && reaches(&w, refs->at[i]))
-            out->at[out->count++] = refs->at[i];
-        else
-            refs->at[kept++] = refs->at[i];
+    for (size_t i = 0;
+         i < refs->count && tsdb_postings_next(&list, refs->at[i], &ref);) {
+        i = first_not_below(refs, i, ref);
+        if (i == refs->count || refs->at[i] != ref)
+            continue;
+        out->at[out->count++] = ref;
+        taken[i++] = true;
     }
-    refs->count = kept;
     return true;
 }
 
@@ -383,20 +398,34 @@ push_refs(struct store_ref_lists *lists, struct store_refs refs, struct arena *a
     return true;
 }
 
+static void
+drop_taken(struct store_refs *refs, const bool *taken)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < refs->count; i++)
+        if (!taken[i])
+            refs->at[kept++] = refs->at[i];
+    refs->count = kept;
+}
+
 /* Append what each fetched list takes out of refs, and the rest. */
 static bool
 split_refs(struct store_select *s, struct store_refs refs, struct arena *arena,
            struct store_ref_lists *out, struct err *err)
 {
-    for (size_t i = 0; i < s->piece_count && refs.count > 0; i++) {
+    bool *taken = arena_calloc(&s->arena, refs.count, sizeof *taken);
+    if (taken == NULL)
+        return arena_ok(&s->arena, err);
+    for (size_t i = 0; i < s->piece_count; i++) {
         struct tsdb_postings list;
         struct store_refs part;
         if (!store_fetch_check(s->source, err) ||
             !open_list(s, &s->pieces[i], &list, err) ||
-            !extract(&refs, list, arena, &part, err) ||
+            !extract(&refs, list, taken, arena, &part, err) ||
             !push_refs(out, part, arena, err))
             return false;
     }
+    drop_taken(&refs, taken);
     return push_refs(out, refs, arena, err);
 }
 

@@ -148,9 +148,7 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
         if (!decode_entry(b, c, i, order, err))
             return err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
                             b->pieces[i].offset);
-    if (is_last)
-        store_label_order_flush(order, &b->entries);
-    return true;
+    return !is_last || store_label_order_flush(order, &b->entries, err);
 }
 
 void

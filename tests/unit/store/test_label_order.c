@@ -100,7 +100,7 @@ check_block(struct arena *arena, struct budget *budget)
             assert_true(
                 store_labels_copy(&out.at[k].labels, out.at[k].labels, arena, &err));
     }
-    store_label_order_flush(&order, &out);
+    assert_true(store_label_order_flush(&order, &out, &err));
     assert_int_equal(out.count, count);
     for (size_t i = 1; i < count; i++)
         assert_true(tsdb_labels_cmp(out.at[i - 1].labels, out.at[i].labels) < 0);
@@ -144,9 +144,9 @@ refuses_series_out_of_order(void **unused)
     arena_init(&arena, &budget);
     assert_true(store_label_order_push(&order, &first, &arena, &out, &err));
     assert_true(store_label_order_push(&order, &second, &arena, &out, &err));
-    /* It may wait as if it extended the others; at the latest what follows tells. */
+    /* It may wait as if it extended the others; at the latest the end tells. */
     bool ok = store_label_order_push(&order, &third, &arena, &out, &err) &&
-              store_label_order_push(&order, &second, &arena, &out, &err);
+              store_label_order_flush(&order, &out, &err);
     assert_false(ok);
     assert_int_equal(err.code, ERR_CORRUPT);
     arena_fini(&arena);
