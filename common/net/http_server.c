@@ -15,6 +15,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/net/http_server_priv.h"
 #include "common/net/listen.h"
@@ -32,7 +33,7 @@ struct framing {
     unsigned lengths;
     unsigned encodings;
     bool bad;
-    uint64_t length;
+    uint64_t length; /* the largest that is announced */
 };
 
 static enum MHD_Result
@@ -45,7 +46,8 @@ note_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *va
     } else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
         f->lengths++;
         /* The library has refused what is not a number of 64 bits. */
-        f->length = strtoull(value, NULL, 10);
+        uint64_t length = strtoull(value, NULL, 10);
+        f->length = NUM_MAX(f->length, length);
     } else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
         f->encodings++;
         f->bad |= strcasecmp(value, "chunked") != 0;
@@ -176,13 +178,17 @@ on_headers(struct net_http_exchange *x, const char *path)
     return x->preset_status != 0 && body_follows ? reply_preset(x) : MHD_YES;
 }
 
-/* A body beyond its limit closes the connection: the library cannot answer while a
- * body is coming in. A body beyond the budget is read to its end, which is near, and
- * then refused. */
+/* A body beyond its limit, or of a request that is refused anyway, closes the
+ * connection: the library cannot answer while a body is coming in. A body beyond the
+ * budget is read to its end, which is near, and then refused. */
 static enum MHD_Result
 on_body(struct net_http_exchange *x, struct bytes piece)
 {
     x->received += piece.len;
+    if (x->preset_status != 0) {
+        x->sample.status = x->preset_status;
+        return MHD_NO;
+    }
     if (x->received > x->route->max_body) {
         x->sample.status = MHD_HTTP_CONTENT_TOO_LARGE;
         return MHD_NO;

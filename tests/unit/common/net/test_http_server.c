@@ -288,6 +288,9 @@ refuses_bad_requests(void **state)
         {"POST /echo HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n", 400,
          "ambiguous length"},
         {"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length : 5\r\n", 400, ""},
+        {"POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+         "Content-Length: 0\r\n",
+         400, "ambiguous length"},
         {"POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n", 404,
          "page not found\n"},
     };
