@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from daemon import Daemon, dir_bucket, wait_until, write  # noqa: E402
 from garbage_blocks import break_blocks  # noqa: E402
 
-RESIDENT_LIMIT_KIB = 200 << 10
+RESIDENT_LIMIT_MIB = 80
 STATE = "thanos.shipper.json"
 
 
@@ -89,8 +89,8 @@ def survives_confusion(sidecar, prometheus):
         assert sidecar.request("GET", "/-/healthy").status == 200, answer[1][:80]
         assert sidecar.request("GET", "/-/ready").status == 503, answer[1][:80]
     assert os.listdir(sidecar.bucket) == [], "shipped without external labels"
-    print(f"  {len(CONFUSED)} confused answers of Prometheus, peak resident "
-          f"{sidecar.resident_kib('VmHWM') >> 10} MiB")
+    sidecar.check_resident(RESIDENT_LIMIT_MIB,
+                           f"{len(CONFUSED)} confused answers of Prometheus")
 
 
 def state(sidecar):
@@ -152,8 +152,7 @@ def main():
             wait_until("readiness", lambda: sidecar.request("GET", "/-/ready").status == 200)
             ships_the_good_block(sidecar, good, broken)
             slow_clients(sidecar)
-            resident = sidecar.resident_kib("VmHWM")
-            assert resident < RESIDENT_LIMIT_KIB, f"{resident} KiB resident"
+            sidecar.check_resident(RESIDENT_LIMIT_MIB, "slow clients")
 
 
 if __name__ == "__main__":

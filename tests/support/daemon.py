@@ -3,6 +3,7 @@
 import http.client
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -127,9 +128,17 @@ class Daemon:
                 total += float(line.rsplit(" ", 1)[1])
         return total
 
-    def resident_kib(self, field="VmRSS"):
+    def peak_resident_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             for line in file:
-                if line.startswith(field + ":"):
+                if line.startswith("VmHWM:"):
                     return int(line.split()[1])
-        raise AssertionError(f"no {field} in /proc")
+        raise AssertionError("no VmHWM in /proc")
+
+    def check_resident(self, limit_mib, after):
+        """Not in builds with sanitizers, which keep freed memory on purpose."""
+        peak = self.peak_resident_kib() >> 10
+        with open(f"/proc/{self.process.pid}/maps", encoding="utf-8") as file:
+            sanitized = re.search(r"/lib[at]san\.", file.read())
+        print(f"  after {after}: peak resident {peak} MiB")
+        assert sanitized or peak < limit_mib, f"{peak} MiB resident after {after}"
