@@ -9,7 +9,8 @@
 
 /* ".blockhouse-<16 hexadecimal digits>.tmp": of one length, so that an object may have
  * the longest name that the file system takes; recognised, so that listings skip them,
- * and remove what a crash left behind after a day, and no object can be stored under such a name. */
+ * and remove what a crash left behind after a day, and no object can be stored under
+ * such a name. */
 enum { OBJSTORE_DIR_TMP_SIZE = sizeof ".blockhouse-0123456789abcdef.tmp" };
 bool objstore_dir_is_tmp(const char *name);
 
