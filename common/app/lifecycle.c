@@ -51,6 +51,8 @@ app_lifecycle_wait(void)
 {
     sigset_t set = awaited();
     int number = 0;
+    LOG_INFO("started", LOG_STR("version", app_version()),
+             LOG_STR("revision", app_revision()));
     do {
         CHECK(sigwait(&set, &number) == 0);
         if (number != WAKE_SIGNAL)

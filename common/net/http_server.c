@@ -15,6 +15,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/net/http_server_priv.h"
@@ -307,6 +308,7 @@ net_http_server_start(struct net_http_server **out,
     if (s->daemon == NULL)
         return err_set(err, ERR_INTERNAL, "start the HTTP server on %s", o->address);
     fd = -1;
+    LOG_INFO("listening", LOG_STR("addr", o->address));
     *out = TAKE(s);
     return true;
 }
