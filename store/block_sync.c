@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/block_sync.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -103,6 +104,16 @@ catalog_of(struct store_block_sync *s)
                                   .load_concurrency = load_threads(o)};
 }
 
+/* One that cannot be written would fail every block later, one by one. */
+static bool
+prepare_data_dir(struct store_block_sync *s, struct err *err)
+{
+    const char *path = s->options.data_dir;
+    if (!file_mkdirs(path, err) || !file_list(path, remove_unfinished, s, err))
+        return false;
+    return access(path, W_OK | X_OK) == 0 || err_sys(err, errno, "write to %s", path);
+}
+
 bool
 store_block_sync_new(struct store_block_sync **out,
                      const struct store_block_sync_options *options, struct err *err)
@@ -116,8 +127,7 @@ store_block_sync_new(struct store_block_sync **out,
     store_sync_metrics_init(&s->metrics, options->metrics);
     metrics_set(s->metrics.consistency_delay,
                 (double)options->consistency_delay_ms / 1000);
-    if (!file_mkdirs(options->data_dir, err) ||
-        !file_list(options->data_dir, remove_unfinished, s, err))
+    if (!prepare_data_dir(s, err))
         return err_wrap(err, "data directory");
     *out = TAKE(s);
     return true;
