@@ -86,7 +86,9 @@ derive_memory(struct store_options *o, struct err *err)
         o->memory_limit_bytes =
             NUM_MAX(store_memory_limit("") / 10 * 7, MIN_MEMORY_BYTES);
     if (o->memory_limit_bytes < MIN_MEMORY_BYTES)
-        return err_set(err, ERR_INVALID, "--store.memory-limit is below 32MiB");
+        return err_set(err, ERR_INVALID,
+                       "--store.memory-limit: %zu bytes are below the limit of 32MiB",
+                       (size_t)o->memory_limit_bytes);
     if (o->query_memory_limit_bytes == 0)
         o->query_memory_limit_bytes = o->memory_limit_bytes / 4;
     return true;

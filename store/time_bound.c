@@ -19,7 +19,10 @@ store_time_bound_parse(const char *text, struct store_time_bound *bound,
             (struct store_time_bound){.is_relative = true, .ms = ns / CLOCK_NS_PER_MS};
         return true;
     }
-    return err_set(err, ERR_INVALID, "\"%s\" is neither a time nor a duration", text);
+    return err_set(err, ERR_INVALID,
+                   "\"%s\" is neither a time such as 2025-12-31T00:00:00Z nor a "
+                   "duration such as -2w",
+                   text);
 }
 
 int64_t
