@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/compress.h"
+#include "common/codec/regex.h"
 #include "store/api_read_priv.h"
 
 enum {
@@ -17,8 +18,7 @@ enum {
     /* Bounds of what one request may ask; Prometheus sends one query. */
     MAX_QUERIES = 100,
     MAX_MATCHERS = 1000, /* of which pairs are compared, for each block */
-    /* What a matcher takes at most: its words if it is a set, else what RE2 makes of
-     * it, measured on a few. */
+    /* What a matcher takes beside a regular expression: its words, if it is a set. */
     MATCHER_BYTES = 32 * 1024,
     MATCHER_BYTES_PER_CHAR = 64,
     WAITING_PER_SLOT = 4
@@ -149,6 +149,28 @@ admit(struct store_read_request *r, struct err *err)
                    "later");
 }
 
+/* What a matcher may take, charged before it is made. */
+static size_t
+matcher_charge(const struct wire_matcher *m)
+{
+    bool regex = m->type == TSDB_MATCH_RE || m->type == TSDB_MATCH_NRE;
+    return MATCHER_BYTES + m->name.len + MATCHER_BYTES_PER_CHAR * m->value.len +
+           (regex ? REGEX_MAX_BYTES : 0);
+}
+
+/* Give back what was charged for an expression that turned out to need no regex. */
+static void
+settle_charge(struct store_read_request *r, const struct tsdb_matcher *m)
+{
+    enum tsdb_matcher_type type = tsdb_matcher_type(m);
+    enum tsdb_matcher_shape shape = tsdb_matcher_shape(m);
+    bool needed = shape == TSDB_SHAPE_ANY || shape == TSDB_SHAPE_PREFIX;
+    if (needed || type == TSDB_MATCH_EQ || type == TSDB_MATCH_NEQ)
+        return;
+    r->matcher_charge -= REGEX_MAX_BYTES;
+    budget_give(&r->budget, REGEX_MAX_BYTES);
+}
+
 static bool
 make_matchers(struct store_read_request *r, const struct wire_query *q, struct err *err)
 {
@@ -157,13 +179,13 @@ make_matchers(struct store_read_request *r, const struct wire_query *q, struct e
         return arena_ok(&r->arena, err);
     for (size_t i = 0; i < q->matcher_count; i++) {
         const struct wire_matcher *m = &q->matchers[i];
-        size_t charge =
-            MATCHER_BYTES + m->name.len + MATCHER_BYTES_PER_CHAR * m->value.len;
+        size_t charge = matcher_charge(m);
         if (!budget_take(&r->budget, charge, err))
             return false;
         r->matcher_charge += charge;
         if (!tsdb_matcher_new(&r->matchers[i], m->type, m->name, m->value, err))
             return false;
+        settle_charge(r, r->matchers[i]);
         r->matcher_count++;
     }
     return true;

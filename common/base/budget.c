@@ -41,7 +41,8 @@ budget_take(struct budget *b, size_t n, struct err *err)
             continue;
         for (struct budget *undo = b; undo != at; undo = undo->parent)
             atomic_fetch_sub(&undo->used, n);
-        return err_set(err, ERR_BUDGET,
+        bool may_fit_later = at != b && n <= at->limit;
+        return err_set(err, may_fit_later ? ERR_UNAVAILABLE : ERR_BUDGET,
                        "memory budget of the %s is spent: limit %zu bytes, used %zu, "
                        "asked %zu more",
                        at->name, at->limit, budget_used(at), n);

@@ -24,7 +24,9 @@ void budget_init(struct budget *b, const char *name, size_t limit,
                  struct budget *parent);
 
 /* Take n bytes here and from all ancestors, or from none.
- * Errors ERR_BUDGET, naming the budget, its limit, what is used and what was asked. */
+ * Errors ERR_BUDGET: it does not fit here, or could never fit into an ancestor;
+ * ERR_UNAVAILABLE: others hold too much of an ancestor now. Both name the budget, its
+ * limit, what is used and what was asked. */
 NODISCARD bool budget_take(struct budget *b, size_t n, struct err *err);
 
 /* Give back n bytes that were taken. */

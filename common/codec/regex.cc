@@ -17,8 +17,6 @@ struct regex {
 namespace
 {
 
-constexpr int64_t max_program_bytes = 8 << 20;
-
 re2::StringPiece
 piece_of(struct bytes b)
 {
@@ -31,7 +29,7 @@ options()
     re2::RE2::Options o;
     o.set_dot_nl(true);
     o.set_log_errors(false);
-    o.set_max_mem(max_program_bytes);
+    o.set_max_mem(REGEX_MAX_BYTES);
     return o;
 }
 

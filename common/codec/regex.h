@@ -14,8 +14,11 @@ extern "C" {
 
 struct regex;
 
+/* What a compiled expression may take at most while it is used, in bytes. */
+enum { REGEX_MAX_BYTES = 2 * 1024 * 1024 };
+
 /* Compile. Errors ERR_INVALID with the expression and the reason: syntax, \C, or a
- * program above 8 MiB. */
+ * program above REGEX_MAX_BYTES. */
 NODISCARD bool regex_new(struct regex **out, struct bytes expression, struct err *err);
 void regex_free(struct regex **re);
 

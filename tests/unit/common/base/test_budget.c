@@ -59,7 +59,7 @@ takes_from_all_ancestors_or_none(void **state)
     budget_init(&query, "query", SIZE_MAX, &tenant);
     expect_ok(budget_take(&query, 70, &err), err);
     assert_int_equal(budget_used(&process), 70);
-    expect_fails(budget_take(&query, 20, &err), err, ERR_BUDGET);
+    expect_fails(budget_take(&query, 20, &err), err, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "tenant"));
     assert_non_null(strstr(err.text, "limit 80 "));
     assert_non_null(strstr(err.text, "used 70"));
@@ -68,8 +68,9 @@ takes_from_all_ancestors_or_none(void **state)
     assert_int_equal(budget_used(&tenant), 70);
     assert_int_equal(budget_used(&query), 70);
     expect_ok(budget_take(&process, 30, &err), err);
-    expect_fails(budget_take(&query, 1, &err), err, ERR_BUDGET);
+    expect_fails(budget_take(&query, 1, &err), err, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "process"));
+    expect_fails(budget_take(&query, 81, &err), err, ERR_BUDGET);
     assert_int_equal(budget_used(&tenant), 70);
     budget_give(&process, 30);
     budget_give(&query, 70);
