@@ -41,12 +41,21 @@ external_labels_match(const struct store_block *b, const struct store_query_opti
     return true;
 }
 
+static size_t
+count_overlapping(const struct store_query_options *o)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < o->blocks->count; i++)
+        count += overlaps(o->blocks->blocks[i], o);
+    return count;
+}
+
 /* Begin the selection in all blocks, so that their fetches overlap. */
 static bool
 begin_selects(struct store_query *q, const struct store_query_options *o,
               struct err *err)
 {
-    q->selects = arena_calloc(&q->arena, o->blocks->count, sizeof *q->selects);
+    q->selects = arena_calloc(&q->arena, count_overlapping(o), sizeof *q->selects);
     const struct tsdb_matcher **rest =
         arena_calloc(&q->arena, o->matcher_count, sizeof *rest);
     if (q->selects == NULL || rest == NULL)
