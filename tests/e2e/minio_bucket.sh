@@ -66,6 +66,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
     -keyout "$STACK_DIR/certs/private.key" -out "$STACK_DIR/certs/public.crt" 2>/dev/null
 address=127.0.0.1:$(free_port)
 stack_run minio "$minio" server --quiet --address "$address" \
+    --console-address "127.0.0.1:$(free_port)" \
     --certs-dir "$STACK_DIR/certs" "$STACK_DIR/minio"
 wait_until 30 "MinIO with TLS" minio curl -fs -m 5 -o /dev/null \
     --cacert "$STACK_DIR/certs/public.crt" "https://$address/minio/health/ready"

@@ -185,7 +185,8 @@ start_minio() {
     # A directory below the data directory is a bucket.
     mkdir -p "$STACK_DIR/minio/blocks"
     start_http minio /minio/health/ready 30 \
-        "$1" server --quiet --address ADDRESS "$STACK_DIR/minio"
+        "$1" server --quiet --address ADDRESS --console-address "127.0.0.1:$(free_port)" \
+        "$STACK_DIR/minio"
     cat >"$STACK_DIR/bucket.yml" <<EOF
 type: S3
 config:
