@@ -50,10 +50,13 @@ open_bucket(struct sidecar *s, struct err *err)
     if (!app_flags_content("objstore.config", s->options.objstore_config,
                            s->options.objstore_config_file, &yaml, err))
         return false;
-    if (yaml[0] != 0)
-        return objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics,
-                             err);
-    LOG_INFO("no object storage is configured: blocks are not shipped");
+    if (yaml[0] == 0) {
+        LOG_INFO("no object storage is configured: blocks are not shipped");
+        return true;
+    }
+    if (!objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err))
+        return false;
+    LOG_INFO("ships to bucket", LOG_STR("bucket", objstore_name(s->bucket)));
     return true;
 }
 

@@ -54,7 +54,8 @@ sidecar_shipper_new(const struct sidecar_shipper_options *options)
     s->pins = sidecar_block_pin_folder(options->tsdb_path);
     struct err err;
     if (!sidecar_shipper_state_load(&s->state, s->state_path, &err)) {
-        LOG_WARN("no state of a former run, will ask the bucket", LOG_ERR(&err));
+        LOG_AT(err.code == ERR_NOT_FOUND ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+               "no state of a former run, will ask the bucket", LOG_ERR(&err));
         s->state_is_dirty = true;
     }
     return s;
@@ -106,10 +107,34 @@ report_bad(void *arg, const struct tsdb_ulid *id, const struct err *err)
 }
 
 static bool
+is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
+{
+    return b->num_samples > 0 && b->level > 1 && !s->options.upload_compacted &&
+           !sidecar_shipper_state_has(&s->state, &b->id);
+}
+
+static bool
 is_wanted(const struct sidecar_shipper *s, const struct sidecar_block *b)
 {
-    return b->num_samples > 0 && (b->level <= 1 || s->options.upload_compacted) &&
+    return b->num_samples > 0 && !is_passed_over(s, b) &&
            !sidecar_shipper_state_has(&s->state, &b->id);
+}
+
+/* Say when Prometheus has compacted blocks: what it merged before this process saw it
+ * is in no bucket. Nothing is wrong when it waits for the state file
+ * (--storage.tsdb.delay-compact-file.path). */
+static void
+count_passed_over(struct sidecar_shipper *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->local.count; i++)
+        count += is_passed_over(s, &s->local.at[i]);
+    if ((double)count > metrics_get(s->metrics.passed_over))
+        LOG_WARN("compacted blocks are not shipped: keep Prometheus from compacting "
+                 "(equal min and max block duration, or delay-compact-file), or give "
+                 "--shipper.upload-compacted",
+                 LOG_INT("count", count));
+    metrics_set(s->metrics.passed_over, (double)count);
 }
 
 static bool
@@ -184,6 +209,7 @@ update_local(struct sidecar_shipper *s)
     if (!scan_local(s, &err))
         return complain(&err);
     bool ok = pin_wanted(s);
+    count_passed_over(s);
     return (flush_state(s, &err) || complain(&err)) && ok;
 }
 

@@ -23,5 +23,9 @@ sidecar_shipper_metrics_new(struct metrics_registry *r)
             "End of the time range of the oldest block that waits, 0 if none does."),
         .pinned = metrics_gauge(r, "blockhouse_sidecar_pinned_blocks",
                                 "Blocks that are pinned because they are not shipped."),
+        .passed_over =
+            metrics_gauge(r, "blockhouse_sidecar_compacted_blocks_passed_over",
+                          "Compacted blocks that are not shipped without "
+                          "--shipper.upload-compacted."),
     };
 }

@@ -14,6 +14,7 @@ struct sidecar_shipper_metrics {
     struct metrics_value *compacted_done;
     struct metrics_value *oldest;
     struct metrics_value *pinned;
+    struct metrics_value *passed_over;
 };
 
 /* Register all with value 0. */

@@ -46,7 +46,11 @@ open_bucket(struct store *s, struct err *err)
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
                        "--objstore.config-file");
-    return objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
+    if (!objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err))
+        return false;
+    LOG_INFO("serves bucket", LOG_STR("bucket", objstore_name(s->bucket)),
+             LOG_INT("memory_limit_bytes", s->options.memory_limit_bytes));
+    return true;
 }
 
 static void

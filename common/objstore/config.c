@@ -42,7 +42,7 @@ struct section {
     struct option options[MAX_KEYS];
 };
 
-static const struct section TOP = {"the object-store configuration",
+static const struct section TOP = {"the document",
                                    {{"type", READ, NULL},
                                     {"config", READ, NULL},
                                     {"prefix", READ, NULL},

@@ -160,11 +160,13 @@ skips_compacted_blocks_unless_asked(void **state)
     assert_false(fixture_has(r->f->bucket_dir, &id, "meta.json"));
     assert_false(is_recorded(r, &id));
     assert_metric(r, "thanos_shipper_upload_compacted_done", "0");
+    assert_metric(r, "blockhouse_sidecar_compacted_blocks_passed_over", "1");
     end(r);
     r->upload_compacted = true;
     begin(r);
     pass_ends(r, true);
     assert_done(r, &id);
+    assert_metric(r, "blockhouse_sidecar_compacted_blocks_passed_over", "0");
     assert_metric(r, "thanos_shipper_upload_compacted_done", "1");
 }
 
