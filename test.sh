@@ -4,7 +4,7 @@
 # whole systems with real peers. The last lines are ctest's summary of the release build.
 #
 # usage: ./test.sh [--long]
-#   --long  also libFuzzer (clang), a minute a target
+#   --long  also libFuzzer (clang), a minute a target, and 500 kills of the sidecar
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -106,7 +106,11 @@ step "Build (build/release)"
 build release
 part "AddressSanitizer and UndefinedBehaviorSanitizer (build/asan)" asan
 part "ThreadSanitizer (build/tsan)" tsan
-[ -z "$long" ] || part "libFuzzer (build/fuzz)" libfuzzer
+if [ -n "$long" ]; then
+    part "libFuzzer (build/fuzz)" libfuzzer
+    part "Sidecar killed 500 times" env BLOCKHOUSE_BIN="$PWD/build/release" \
+        tests/e2e/sidecar_crash.sh 500
+fi
 step "Unit tests, fuzz targets, lints, end-to-end tests (build/release)"
 release
 [ ${#failed[@]} -eq 0 ]
