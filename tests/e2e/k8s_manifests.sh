@@ -13,6 +13,10 @@ else
     render=("$(peer_path kustomize)/kustomize" build) || exit
 fi
 types=$(peer_path k8s-types) || exit
+[ -x "$types/node" ] || {
+    echo "SKIP: the node that $types was made with is gone; remove it to have it made again"
+    exit 77
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
