@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The five steps of a shipment, and what is left when the process dies in each:
+/* The four steps of a shipment, and what is left when the process dies in each:
  *
  *   1 check     the block's own files            nothing
  *   2 compare   with a meta.json in the bucket   nothing
  *   3 send      segments, then the index         objects that no reader looks at
- *   4 verify    each object's size, at once      the same
- *   5 commit    meta.json, verified as well      the block, whole
+ *   4 commit    meta.json                        the block, whole
+ *
+ * A put that succeeds has been compared with what the bucket says it holds.
  *
  * After the commit all objects are looked at once more: until then they are a partial
  * upload, which a compactor removes when the block is two days old. What it took away
  * in the meantime is sent again.
  *
- * Every step reads the bucket before it writes, so the next run goes through all five
+ * Every step reads the bucket before it writes, so the next run goes through all four
  * again and sends only what is missing. A put whose answer was lost is found by step 2
  * (meta.json) or step 3 (any other object). */
 #include "sidecar/block_upload.h"
@@ -141,21 +142,6 @@ find_committed(struct shipment *s, struct err *err)
            compare_meta(s, buf_bytes(&text), err);
 }
 
-/* Step 4. */
-static bool
-verify(const struct shipment *s, const char *key, uint64_t size, struct err *err)
-{
-    struct objstore_attrs attrs;
-    struct objstore_call call = call_for(s, 0);
-    if (!objstore_head(s->how->bucket, &call, bytes_of_str(key), &attrs, err))
-        return err_wrap(err, "verify");
-    if (attrs.size != size)
-        return err_set(err, ERR_CORRUPT,
-                       "%s arrived with %" PRIu64 " bytes instead of %" PRIu64, key,
-                       attrs.size, size);
-    return true;
-}
-
 static bool
 hash_file(int fd, const char *path, uint64_t size, char *hex, struct err *err)
 {
@@ -191,16 +177,20 @@ hash_files(struct shipment *s, struct err *err)
 }
 
 static bool
-put_and_verify(const struct shipment *s, const struct sidecar_block_file *file,
-               const char *key, struct err *err)
+put_file(const struct shipment *s, const struct sidecar_block_file *file,
+         const char *key, struct err *err)
 {
     CLEANUP(xfree) char *path = xasprintf("%s/%s", s->directory, file->rel_path);
     CLEANUP(file_close) int fd = -1;
     struct objstore_call call = call_for(s, file->size);
-    return file_open_read(path, &fd, err) &&
-           objstore_put_file(s->how->bucket, &call, bytes_of_str(key), fd, file->size,
-                             err) &&
-           verify(s, key, file->size, err);
+    struct objstore_attrs stored;
+    if (!file_open_read(path, &fd, err))
+        return false;
+    /* Only the Prometheus that made a block has its ULID. */
+    const struct objstore_file content = {
+        .fd = fd, .size = file->size, .sole_writer = true};
+    return objstore_put_file(s->how->bucket, &call, bytes_of_str(key), &content,
+                             &stored, err);
 }
 
 /* Step 3, one file: send it unless the bucket has it. */
@@ -216,7 +206,7 @@ send_file(const struct shipment *s, const struct sidecar_block_file *file,
         return false;
     if (there && attrs.size == file->size)
         return true;
-    return put_and_verify(s, file, key, err);
+    return put_file(s, file, key, err);
 }
 
 static bool
@@ -231,7 +221,7 @@ send_files(const struct shipment *s, struct err *err)
     return true;
 }
 
-/* Step 5. */
+/* Step 4. */
 static bool
 commit(struct shipment *s, struct err *err)
 {
@@ -241,8 +231,7 @@ commit(struct shipment *s, struct err *err)
         return false;
     struct objstore_call call = call_for(s, text.len);
     return objstore_put(s->how->bucket, &call, bytes_of_str(key), buf_bytes(&text),
-                        err) &&
-           verify(s, key, text.len, err);
+                        err);
 }
 
 static bool

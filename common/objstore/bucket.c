@@ -177,22 +177,55 @@ objstore_get(struct objstore_bucket *b, const struct objstore_call *call,
            is_empty_object(b, call, key);
 }
 
+static bool
+check_stored(const struct objstore_put *put, const struct objstore_attrs *stored,
+             struct err *err)
+{
+    return stored->size == put->size ||
+           err_set(err, ERR_CORRUPT,
+                   "it arrived with %" PRIu64 " bytes instead of %" PRIu64,
+                   stored->size, put->size);
+}
+
+static bool
+store(struct objstore_bucket *b, const struct objstore_call *call,
+      const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
+{
+    bool ok = check_key(put->key, err) && objstore_call_check(call, err) &&
+              b->ops->put(b, call, put, stored, err) && check_stored(put, stored, err);
+    return named(ok, b, put->create ? "create" : "put", put->key, err);
+}
+
 bool
 objstore_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-                  struct bytes key, int fd, uint64_t size, struct err *err)
+                  struct bytes key, const struct objstore_file *file,
+                  struct objstore_attrs *stored, struct err *err)
 {
-    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
-              b->ops->put_file(b, call, key, fd, size, err);
-    return named(ok, b, "put", key, err);
+    const struct objstore_put put = {.key = key,
+                                     .fd = file->fd,
+                                     .size = file->size,
+                                     .sole_writer = file->sole_writer};
+    return store(b, call, &put, stored, err);
 }
 
 bool
 objstore_put(struct objstore_bucket *b, const struct objstore_call *call,
              struct bytes key, struct bytes data, struct err *err)
 {
-    bool ok = check_key(key, err) && objstore_call_check(call, err) &&
-              b->ops->put(b, call, key, data, err);
-    return named(ok, b, "put", key, err);
+    struct objstore_attrs stored;
+    const struct objstore_put put = {
+        .key = key, .fd = -1, .data = data, .size = data.len};
+    return store(b, call, &put, &stored, err);
+}
+
+bool
+objstore_create(struct objstore_bucket *b, const struct objstore_call *call,
+                struct bytes key, struct bytes data, struct err *err)
+{
+    struct objstore_attrs stored;
+    const struct objstore_put put = {
+        .key = key, .fd = -1, .data = data, .size = data.len, .create = true};
+    return store(b, call, &put, &stored, err);
 }
 
 bool
@@ -202,6 +235,12 @@ objstore_remove(struct objstore_bucket *b, const struct objstore_call *call,
     bool ok = check_key(key, err) && objstore_call_check(call, err) &&
               b->ops->remove(b, call, key, err);
     return named(ok, b, "delete", key, err);
+}
+
+bool
+objstore_can(const struct objstore_bucket *b, unsigned abilities)
+{
+    return (b->ops->abilities(b) & abilities) == abilities;
 }
 
 const char *

@@ -10,8 +10,9 @@
  * visible half written; a read delivered what is stored. Error codes tell what to do:
  * ERR_NOT_FOUND, ERR_DENIED, ERR_THROTTLED, ERR_UNAVAILABLE, ERR_TIMEOUT,
  * ERR_CANCELLED, ERR_CORRUPT, ERR_IO, ERR_INVALID (key or configuration), ERR_CONFLICT
- * (directory: an object cannot stand above another), ERR_UNSUPPORTED (S3: an object
- * above 5 GiB, a redirect). Errors name the operation and the key. */
+ * (a create of what is there; directory: an object cannot stand above another),
+ * ERR_UNSUPPORTED (what objstore_can says, a redirect). Errors name the operation and
+ * the key. */
 #ifndef COMMON_OBJSTORE_BUCKET_H
 #define COMMON_OBJSTORE_BUCKET_H
 
@@ -49,6 +50,25 @@ typedef bool objstore_list_fn(void *arg, const struct objstore_object *object,
 /* Called per piece of a ranged read, in order. Returns false with err to stop. */
 typedef bool objstore_sink_fn(void *arg, struct bytes piece, struct err *err);
 
+/* What some drivers can and others cannot; to be combined with |. What a driver cannot
+ * is ERR_UNSUPPORTED. */
+enum objstore_ability {
+    OBJSTORE_CAN_ANY_KEY = 1, /* keys beyond A-Z a-z 0-9 . _ - and / */
+    OBJSTORE_CAN_LARGE = 2,   /* objects above 5 GiB */
+    OBJSTORE_CAN_CREATE = 4,  /* objstore_create; a server may still refuse it */
+    OBJSTORE_CAN_ALL = 7,
+};
+
+/* What a put stores, and how. */
+struct objstore_put {
+    struct bytes key;
+    int fd;            /* the file to store; -1: data */
+    struct bytes data; /* with fd -1 */
+    uint64_t size;     /* bytes of either */
+    bool create; /* ERR_CONFLICT, and nothing stored, if the key is there already */
+    bool sole_writer; /* as in struct objstore_file */
+};
+
 struct objstore_bucket {
     const struct objstore_bucket_ops *ops;
 };
@@ -61,12 +81,13 @@ struct objstore_bucket_ops {
     bool (*get_range)(struct objstore_bucket *b, const struct objstore_call *call,
                       struct bytes key, uint64_t offset, uint64_t len,
                       objstore_sink_fn *sink, void *arg, struct err *err);
-    bool (*put_file)(struct objstore_bucket *b, const struct objstore_call *call,
-                     struct bytes key, int fd, uint64_t size, struct err *err);
+    /* *stored is what the bucket says of the object afterwards. */
     bool (*put)(struct objstore_bucket *b, const struct objstore_call *call,
-                struct bytes key, struct bytes data, struct err *err);
+                const struct objstore_put *put, struct objstore_attrs *stored,
+                struct err *err);
     bool (*remove)(struct objstore_bucket *b, const struct objstore_call *call,
                    struct bytes key, struct err *err);
+    unsigned (*abilities)(const struct objstore_bucket *b);
     const char *(*name)(const struct objstore_bucket *b);
     void (*free)(struct objstore_bucket *b);
 };
@@ -108,21 +129,41 @@ NODISCARD bool objstore_get(struct objstore_bucket *b, const struct objstore_cal
                             struct bytes key, size_t limit, struct buf *into,
                             struct err *err);
 
-/* Store size bytes of the open file, from its start, under key, replacing what is
- * there. The descriptor's position is not used. Memory does not depend on size.
- * Errors also ERR_CORRUPT: the file is shorter than size. */
+struct objstore_file {
+    int fd;        /* its position is not used */
+    uint64_t size; /* bytes, from its start */
+    /* Nobody else stores this key at the same time, so what earlier uploads of it left
+     * unfinished in the bucket is removed first. */
+    bool sole_writer;
+};
+
+/* Store an open file under key, replacing what is there. Memory does not depend on its
+ * size. *stored is what the bucket says afterwards; its size is that of the file.
+ * Errors also ERR_CORRUPT: the file is shorter than its size, or the bucket says that
+ * it has stored something else. */
 NODISCARD bool objstore_put_file(struct objstore_bucket *b,
                                  const struct objstore_call *call, struct bytes key,
-                                 int fd, uint64_t size, struct err *err);
+                                 const struct objstore_file *file,
+                                 struct objstore_attrs *stored, struct err *err);
 
-/* Store a small object. */
+/* Store a small object, replacing what is there. */
 NODISCARD bool objstore_put(struct objstore_bucket *b, const struct objstore_call *call,
                             struct bytes key, struct bytes data, struct err *err);
+
+/* Store a small object unless its key is there already.
+ * Errors also ERR_CONFLICT: it is; ERR_UNSUPPORTED: the bucket cannot do that in one
+ * step. After an ERR_UNAVAILABLE or ERR_TIMEOUT the object may be there. */
+NODISCARD bool objstore_create(struct objstore_bucket *b,
+                               const struct objstore_call *call, struct bytes key,
+                               struct bytes data, struct err *err);
 
 /* Delete one object; a missing one is success. */
 NODISCARD bool objstore_remove(struct objstore_bucket *b,
                                const struct objstore_call *call, struct bytes key,
                                struct err *err);
+
+/* Whether the bucket has all of these abilities. */
+NODISCARD bool objstore_can(const struct objstore_bucket *b, unsigned abilities);
 
 /* Name for metrics and messages: the S3 bucket, or "fs: /dir". */
 const char *objstore_name(const struct objstore_bucket *b);

@@ -169,13 +169,6 @@ dir_get_range(struct objstore_bucket *b, const struct objstore_call *call,
     return true;
 }
 
-/* What a put stores: a file, or data if fd is negative. */
-struct content {
-    int fd;
-    uint64_t size;
-    struct bytes data;
-};
-
 /* A temporary file; fini removes it unless it was renamed. */
 struct tmp {
     int fd;
@@ -236,14 +229,14 @@ tmp_create(struct tmp *t, const struct dir *d, char *path, struct err *err)
 }
 
 static bool
-copy_file(const struct tmp *t, const struct objstore_call *call, int fd, uint64_t size,
-          struct err *err)
+copy_file(const struct tmp *t, const struct objstore_call *call,
+          const struct objstore_put *put, struct err *err)
 {
-    CLEANUP(xfree) uint8_t *piece = xcalloc(1, NUM_MIN(size, (uint64_t)PIECE));
-    for (uint64_t done = 0; done < size;) {
-        size_t n = NUM_MIN(size - done, (uint64_t)PIECE);
+    CLEANUP(xfree) uint8_t *piece = xcalloc(1, NUM_MIN(put->size, (uint64_t)PIECE));
+    for (uint64_t done = 0; done < put->size;) {
+        size_t n = NUM_MIN(put->size - done, (uint64_t)PIECE);
         if (!objstore_call_check(call, err) ||
-            !file_pread(fd, "the file to store", piece, n, done, err) ||
+            !file_pread(put->fd, "the file to store", piece, n, done, err) ||
             !file_write_all(t->fd, t->path, bytes_of(piece, n), err))
             return false;
         done += n;
@@ -251,8 +244,20 @@ copy_file(const struct tmp *t, const struct objstore_call *call, int fd, uint64_
     return true;
 }
 
+/* Give the temporary file its name; with create only if nothing has that name. */
+static int
+give_name(struct tmp *t, const char *path, bool create)
+{
+    if (create)
+        return link(t->path, path);
+    int status = rename(t->path, path);
+    if (status == 0)
+        free(TAKE(t->path));
+    return status;
+}
+
 static bool
-tmp_commit(struct tmp *t, const char *path, struct err *err)
+tmp_commit(struct tmp *t, const char *path, bool create, struct err *err)
 {
     if (fsync(t->fd) != 0)
         return err_sys(err, errno, "fsync %s", t->path);
@@ -260,12 +265,15 @@ tmp_commit(struct tmp *t, const char *path, struct err *err)
     t->fd = -1;
     if (close(fd) != 0)
         return err_sys(err, errno, "close %s", t->path);
-    if (rename(t->path, path) == 0) {
-        free(TAKE(t->path));
+    if (give_name(t, path, create) == 0)
         return true;
-    }
     if (errno == EISDIR)
         return err_set(err, ERR_CONFLICT, "there are objects below this key already");
+    if (create && errno == EEXIST)
+        return err_set(err, ERR_CONFLICT, "it is there already");
+    if (create && (errno == EPERM || errno == EOPNOTSUPP))
+        return err_set(err, ERR_UNSUPPORTED, "the file system of %s has no hard links",
+                       path);
     return err_sys(err, errno, "rename %s to %s", t->path, path);
 }
 
@@ -284,33 +292,25 @@ sync_parents(const struct dir *d, char *path, struct err *err)
 }
 
 static bool
-store(const struct dir *d, const struct objstore_call *call, struct bytes key,
-      const struct content *content, struct err *err)
+dir_put(struct objstore_bucket *b, const struct objstore_call *call,
+        const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
 {
-    CLEANUP(xfree) char *path = path_of(d, key);
+    const struct dir *d = dir_of(b);
+    struct stat st;
+    CLEANUP(xfree) char *path = path_of(d, put->key);
     CLEANUP(tmp_fini) struct tmp t = {.fd = -1};
     if (objstore_dir_is_tmp(strrchr(path, '/') + 1))
         return err_set(err, ERR_INVALID, "the name is reserved for temporary files");
     if (!tmp_create(&t, d, path, err))
         return false;
-    bool written = content->fd < 0
-                       ? file_write_all(t.fd, t.path, content->data, err)
-                       : copy_file(&t, call, content->fd, content->size, err);
-    return written && tmp_commit(&t, path, err) && sync_parents(d, path, err);
-}
-
-static bool
-dir_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-             struct bytes key, int fd, uint64_t size, struct err *err)
-{
-    return store(dir_of(b), call, key, &(struct content){.fd = fd, .size = size}, err);
-}
-
-static bool
-dir_put(struct objstore_bucket *b, const struct objstore_call *call, struct bytes key,
-        struct bytes data, struct err *err)
-{
-    return store(dir_of(b), call, key, &(struct content){.fd = -1, .data = data}, err);
+    bool written = put->fd < 0 ? file_write_all(t.fd, t.path, put->data, err)
+                               : copy_file(&t, call, put, err);
+    if (!written)
+        return false;
+    if (fstat(t.fd, &st) != 0)
+        return err_sys(err, errno, "stat %s", t.path);
+    *stored = objstore_dir_attrs(&st);
+    return tmp_commit(&t, path, put->create, err) && sync_parents(d, path, err);
 }
 
 /* Remove the folders above path that are empty. Whatever stops it (an entry, another
@@ -337,6 +337,13 @@ dir_remove(struct objstore_bucket *b, const struct objstore_call *call,
            (err->sys == ENOENT && objstore_dir_check_root(d->root, err));
 }
 
+static unsigned
+dir_abilities(const struct objstore_bucket *b)
+{
+    (void)b;
+    return OBJSTORE_CAN_ALL;
+}
+
 static const char *
 dir_name(const struct objstore_bucket *b)
 {
@@ -356,9 +363,9 @@ static const struct objstore_bucket_ops DIR_OPS = {
     .list = dir_list,
     .head = dir_head,
     .get_range = dir_get_range,
-    .put_file = dir_put_file,
     .put = dir_put,
     .remove = dir_remove,
+    .abilities = dir_abilities,
     .name = dir_name,
     .free = dir_free,
 };

@@ -124,34 +124,18 @@ measured_get_range(struct objstore_bucket *b, const struct objstore_call *call,
 }
 
 static bool
-end_upload(struct measured *m, const struct measurement *running, bool ok,
-           uint64_t size, const struct err *err)
+measured_put(struct objstore_bucket *b, const struct objstore_call *call,
+             const struct objstore_put *put, struct objstore_attrs *stored,
+             struct err *err)
 {
+    struct measured *m = measured_of(b);
+    struct measurement running = begin(m, OP_UPLOAD);
+    bool ok = m->inner->ops->put(m->inner, call, put, stored, err);
     if (ok) {
-        metrics_observe(running->metrics->bytes, (double)size);
+        metrics_observe(running.metrics->bytes, (double)put->size);
         metrics_set(m->last_upload, (double)clock_wall_ns() / (double)CLOCK_NS_PER_S);
     }
-    return end(running, ok, ERR_NONE, err);
-}
-
-static bool
-measured_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-                  struct bytes key, int fd, uint64_t size, struct err *err)
-{
-    struct measured *m = measured_of(b);
-    struct measurement running = begin(m, OP_UPLOAD);
-    bool ok = m->inner->ops->put_file(m->inner, call, key, fd, size, err);
-    return end_upload(m, &running, ok, size, err);
-}
-
-static bool
-measured_put(struct objstore_bucket *b, const struct objstore_call *call,
-             struct bytes key, struct bytes data, struct err *err)
-{
-    struct measured *m = measured_of(b);
-    struct measurement running = begin(m, OP_UPLOAD);
-    bool ok = m->inner->ops->put(m->inner, call, key, data, err);
-    return end_upload(m, &running, ok, data.len, err);
+    return end(&running, ok, put->create ? ERR_CONFLICT : ERR_NONE, err);
 }
 
 static bool
@@ -162,6 +146,13 @@ measured_remove(struct objstore_bucket *b, const struct objstore_call *call,
     struct measurement running = begin(m, OP_DELETE);
     bool ok = m->inner->ops->remove(m->inner, call, key, err);
     return end(&running, ok, ERR_NONE, err);
+}
+
+static unsigned
+measured_abilities(const struct objstore_bucket *b)
+{
+    const struct objstore_bucket *inner = ((const struct measured *)b)->inner;
+    return inner->ops->abilities(inner);
 }
 
 static const char *
@@ -182,9 +173,9 @@ static const struct objstore_bucket_ops MEASURED_OPS = {
     .list = measured_list,
     .head = measured_head,
     .get_range = measured_get_range,
-    .put_file = measured_put_file,
     .put = measured_put,
     .remove = measured_remove,
+    .abilities = measured_abilities,
     .name = measured_name,
     .free = measured_free,
 };

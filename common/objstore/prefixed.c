@@ -88,23 +88,17 @@ prefixed_get_range(struct objstore_bucket *b, const struct objstore_call *call,
 }
 
 static bool
-prefixed_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-                  struct bytes key, int fd, uint64_t size, struct err *err)
-{
-    const struct prefixed *p = prefixed_of(b);
-    struct whole whole;
-    return make_whole(p, key, &whole, err) &&
-           p->inner->ops->put_file(p->inner, call, whole.key, fd, size, err);
-}
-
-static bool
 prefixed_put(struct objstore_bucket *b, const struct objstore_call *call,
-             struct bytes key, struct bytes data, struct err *err)
+             const struct objstore_put *put, struct objstore_attrs *stored,
+             struct err *err)
 {
     const struct prefixed *p = prefixed_of(b);
     struct whole whole;
-    return make_whole(p, key, &whole, err) &&
-           p->inner->ops->put(p->inner, call, whole.key, data, err);
+    struct objstore_put below = *put;
+    if (!make_whole(p, put->key, &whole, err))
+        return false;
+    below.key = whole.key;
+    return p->inner->ops->put(p->inner, call, &below, stored, err);
 }
 
 static bool
@@ -115,6 +109,13 @@ prefixed_remove(struct objstore_bucket *b, const struct objstore_call *call,
     struct whole whole;
     return make_whole(p, key, &whole, err) &&
            p->inner->ops->remove(p->inner, call, whole.key, err);
+}
+
+static unsigned
+prefixed_abilities(const struct objstore_bucket *b)
+{
+    const struct objstore_bucket *inner = ((const struct prefixed *)b)->inner;
+    return inner->ops->abilities(inner);
 }
 
 static const char *
@@ -136,9 +137,9 @@ static const struct objstore_bucket_ops PREFIXED_OPS = {
     .list = prefixed_list,
     .head = prefixed_head,
     .get_range = prefixed_get_range,
-    .put_file = prefixed_put_file,
     .put = prefixed_put,
     .remove = prefixed_remove,
+    .abilities = prefixed_abilities,
     .name = prefixed_name,
     .free = prefixed_free,
 };

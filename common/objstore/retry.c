@@ -77,8 +77,7 @@ struct args {
     uint64_t offset;
     uint64_t len;
     struct objstore_outlet outlet;
-    int fd;
-    struct bytes data;
+    const struct objstore_put *put;
 };
 
 static struct objstore_bucket *
@@ -138,33 +137,18 @@ retried_get_range(struct objstore_bucket *b, const struct objstore_call *call,
 }
 
 static bool
-try_put_file(void *arg, struct err *err)
-{
-    const struct args *a = arg;
-    return a->inner->ops->put_file(a->inner, a->call, a->key, a->fd, a->len, err);
-}
-
-static bool
-retried_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-                 struct bytes key, int fd, uint64_t size, struct err *err)
-{
-    struct args a = {
-        .inner = inner_of(b), .call = call, .key = key, .fd = fd, .len = size};
-    return objstore_retry(call, try_put_file, &a, err);
-}
-
-static bool
 try_put(void *arg, struct err *err)
 {
     const struct args *a = arg;
-    return a->inner->ops->put(a->inner, a->call, a->key, a->data, err);
+    return a->inner->ops->put(a->inner, a->call, a->put, a->attrs, err);
 }
 
 static bool
 retried_put(struct objstore_bucket *b, const struct objstore_call *call,
-            struct bytes key, struct bytes data, struct err *err)
+            const struct objstore_put *put, struct objstore_attrs *stored,
+            struct err *err)
 {
-    struct args a = {.inner = inner_of(b), .call = call, .key = key, .data = data};
+    struct args a = {.inner = inner_of(b), .call = call, .put = put, .attrs = stored};
     return objstore_retry(call, try_put, &a, err);
 }
 
@@ -181,6 +165,13 @@ retried_remove(struct objstore_bucket *b, const struct objstore_call *call,
 {
     struct args a = {.inner = inner_of(b), .call = call, .key = key};
     return objstore_retry(call, try_remove, &a, err);
+}
+
+static unsigned
+retried_abilities(const struct objstore_bucket *b)
+{
+    const struct objstore_bucket *inner = inner_of(b);
+    return inner->ops->abilities(inner);
 }
 
 static const char *
@@ -201,9 +192,9 @@ static const struct objstore_bucket_ops RETRIED_OPS = {
     .list = retried_list,
     .head = retried_head,
     .get_range = retried_get_range,
-    .put_file = retried_put_file,
     .put = retried_put,
     .remove = retried_remove,
+    .abilities = retried_abilities,
     .name = retried_name,
     .free = retried_free,
 };

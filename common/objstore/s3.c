@@ -318,40 +318,51 @@ payload_hash(const struct s3 *s3, int fd, uint64_t size,
 }
 
 static bool
-s3_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-            struct bytes key, int fd, uint64_t size, struct err *err)
+put_file(const struct s3 *s3, const struct objstore_call *call,
+         const struct objstore_put *put, struct err *err)
 {
-    const struct s3 *s3 = s3_of(b);
     char hex[HASH_HEX_SIZE];
     CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    struct file_source source = {.fd = fd};
-    const struct objstore_s3_target target = {.key = key, .payload_hash = hex};
-    if (size > MAX_PUT_BYTES)
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "%" PRIu64 " bytes are more than the 5 GiB that one PUT may store", size);
-    return payload_hash(s3, fd, size, call, hex, err) &&
+    struct file_source source = {.fd = put->fd};
+    const struct objstore_s3_target target = {.key = put->key, .payload_hash = hex};
+    if (put->size > MAX_PUT_BYTES)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%" PRIu64
+                       " bytes are more than the 5 GiB that one PUT may store",
+                       put->size);
+    return payload_hash(s3, put->fd, put->size, call, hex, err) &&
            objstore_s3_perform(s3->peer, call, &target,
                                (struct net_http_request){.method = "PUT",
                                                          .source = read_source,
                                                          .source_arg = &source,
-                                                         .body_size = size},
+                                                         .body_size = put->size},
                                response, err);
 }
 
 static bool
-s3_put(struct objstore_bucket *b, const struct objstore_call *call, struct bytes key,
-       struct bytes data, struct err *err)
+put_data(const struct s3 *s3, const struct objstore_call *call,
+         const struct objstore_put *put, struct err *err)
 {
     uint8_t hash[DIGEST_SHA256_SIZE];
     char hex[HASH_HEX_SIZE];
     CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    const struct objstore_s3_target target = {.key = key, .payload_hash = hex};
-    digest_sha256(data, hash);
+    const struct objstore_s3_target target = {.key = put->key, .payload_hash = hex};
+    digest_sha256(put->data, hash);
     digest_hex(bytes_of(hash, sizeof hash), hex);
-    return objstore_s3_perform(s3_of(b)->peer, call, &target,
-                               (struct net_http_request){.method = "PUT", .body = data},
-                               response, err);
+    return objstore_s3_perform(
+        s3->peer, call, &target,
+        (struct net_http_request){.method = "PUT", .body = put->data}, response, err);
+}
+
+static bool
+s3_put(struct objstore_bucket *b, const struct objstore_call *call,
+       const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
+{
+    const struct s3 *s3 = s3_of(b);
+    if (put->create)
+        return err_set(err, ERR_UNSUPPORTED, "cannot create");
+    *stored = (struct objstore_attrs){.size = put->size};
+    return put->fd < 0 ? put_data(s3, call, put, err) : put_file(s3, call, put, err);
 }
 
 static bool
@@ -365,6 +376,13 @@ s3_remove(struct objstore_bucket *b, const struct objstore_call *call, struct by
                                (struct net_http_request){.method = "DELETE"}, response,
                                err) ||
            err->code == ERR_NOT_FOUND;
+}
+
+static unsigned
+s3_abilities(const struct objstore_bucket *b)
+{
+    (void)b;
+    return OBJSTORE_CAN_ANY_KEY;
 }
 
 static const char *
@@ -386,9 +404,9 @@ static const struct objstore_bucket_ops S3_OPS = {
     .list = s3_list,
     .head = s3_head,
     .get_range = s3_get_range,
-    .put_file = s3_put_file,
     .put = s3_put,
     .remove = s3_remove,
+    .abilities = s3_abilities,
     .name = s3_name,
     .free = s3_free,
 };

@@ -197,49 +197,43 @@ faulty_get_range(struct objstore_bucket *b, const struct objstore_call *call,
            outcome(&fault, true, err);
 }
 
+/* Store less or something else than was asked for. */
 static bool
-store(struct faulty *f, const struct fault *fault, const struct objstore_call *call,
-      struct bytes key, struct bytes data, struct err *err)
+store_changed(struct faulty *f, const struct fault *fault,
+              const struct objstore_call *call, const struct objstore_put *put,
+              struct objstore_attrs *stored, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf changed = {0};
-    buf_put(&changed, data);
+    CLEANUP(xfree) uint8_t *data = xcalloc(1, put->size + 1);
+    struct objstore_put changed = *put;
+    if (put->fd < 0 && put->size > 0)
+        memcpy(data, put->data.at, put->size);
+    else if (!file_pread(put->fd, "file", data, put->size, 0, err))
+        return false;
     if (halves(fault))
-        changed.len /= 2;
-    if (flips(fault) && changed.len > 0)
-        changed.at[0] ^= 0x40;
-    return f->inner->ops->put(f->inner, call, key, buf_bytes(&changed), err);
+        changed.size /= 2;
+    if (flips(fault))
+        data[0] ^= 0x40;
+    changed.fd = -1;
+    changed.data = bytes_of(data, changed.size);
+    return f->inner->ops->put(f->inner, call, &changed, stored, err);
 }
 
 static bool
 faulty_put(struct objstore_bucket *b, const struct objstore_call *call,
-           struct bytes key, struct bytes data, struct err *err)
+           const struct objstore_put *put, struct objstore_attrs *stored,
+           struct err *err)
 {
     struct faulty *f = faulty_of(b);
-    struct fault fault = next_fault(f, FAULTY_PUT, key);
+    struct fault fault = next_fault(f, FAULTY_PUT, put->key);
     if (stops(&fault, call, err))
         return false;
     /* A put that is cut leaves nothing behind: objects are never half written. */
     if (fault.applies && fault.how == FAULTY_CUT)
         return outcome(&fault, true, err);
-    return outcome(&fault, store(f, &fault, call, key, data, err), err);
-}
-
-static bool
-faulty_put_file(struct objstore_bucket *b, const struct objstore_call *call,
-                struct bytes key, int fd, uint64_t size, struct err *err)
-{
-    struct faulty *f = faulty_of(b);
-    struct fault fault = next_fault(f, FAULTY_PUT, key);
-    if (stops(&fault, call, err))
-        return false;
-    if (fault.applies && fault.how == FAULTY_CUT)
-        return outcome(&fault, true, err);
-    if (!halves(&fault) && !flips(&fault))
-        return outcome(
-            &fault, f->inner->ops->put_file(f->inner, call, key, fd, size, err), err);
-    CLEANUP(xfree) uint8_t *data = xcalloc(1, size);
-    return file_pread(fd, "file", data, size, 0, err) &&
-           store(f, &fault, call, key, bytes_of(data, size), err);
+    bool ok = halves(&fault) || flips(&fault)
+                  ? store_changed(f, &fault, call, put, stored, err)
+                  : f->inner->ops->put(f->inner, call, put, stored, err);
+    return outcome(&fault, ok, err);
 }
 
 static bool
@@ -251,6 +245,13 @@ faulty_remove(struct objstore_bucket *b, const struct objstore_call *call,
     if (stops(&fault, call, err))
         return false;
     return outcome(&fault, f->inner->ops->remove(f->inner, call, key, err), err);
+}
+
+static unsigned
+faulty_abilities(const struct objstore_bucket *b)
+{
+    const struct objstore_bucket *inner = faulty_of(b)->inner;
+    return inner->ops->abilities(inner);
 }
 
 static const char *
@@ -273,9 +274,9 @@ static const struct objstore_bucket_ops FAULTY_OPS = {
     .list = faulty_list,
     .head = faulty_head,
     .get_range = faulty_get_range,
-    .put_file = faulty_put_file,
     .put = faulty_put,
     .remove = faulty_remove,
+    .abilities = faulty_abilities,
     .name = faulty_name,
     .free = faulty_free,
 };

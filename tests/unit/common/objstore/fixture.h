@@ -49,6 +49,15 @@ put(struct fixture *f, const char *key, const char *data)
     return objstore_put(f->bucket, &CALL, text(key), text(data), &f->err);
 }
 
+static inline bool
+put_file(struct fixture *f, const struct objstore_call *call, struct bytes key, int fd,
+         uint64_t size)
+{
+    struct objstore_attrs stored;
+    const struct objstore_file file = {.fd = fd, .size = size};
+    return objstore_put_file(f->bucket, call, key, &file, &stored, &f->err);
+}
+
 /* Content of an object as a text to free; "<code>" if it cannot be read. */
 static inline char *
 get(struct fixture *f, const char *key)

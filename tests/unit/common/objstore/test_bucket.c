@@ -76,7 +76,7 @@ refuses_bad_arguments_before_the_driver(void **state)
     assert_false(objstore_head(f.bucket, &CALL, bad, &attrs, &f.err));
     assert_int_equal(f.err.code, ERR_INVALID);
     assert_false(objstore_put(f.bucket, &CALL, bad, text("x"), &f.err));
-    assert_false(objstore_put_file(f.bucket, &CALL, bad, 0, 1, &f.err));
+    assert_false(put_file(&f, &CALL, bad, 0, 1));
     assert_false(objstore_remove(f.bucket, &CALL, bad, &f.err));
     assert_false(objstore_get_range(f.bucket, &CALL, bad, 0, 1, no_sink, NULL, &f.err));
     assert_false(

@@ -79,8 +79,7 @@ stores_files_of_any_size(void **state)
         FILE *file = tmpfile();
         assert_int_equal(fwrite(data, 1, sizes[i], file), sizes[i]);
         assert_int_equal(fflush(file), 0);
-        assert_true(objstore_put_file(f.bucket, &CALL, text("b/f"), fileno(file),
-                                      sizes[i], &f.err));
+        assert_true(put_file(&f, &CALL, text("b/f"), fileno(file), sizes[i]));
         struct objstore_attrs attrs;
         assert_true(objstore_head(f.bucket, &CALL, text("b/f"), &attrs, &f.err));
         assert_int_equal(attrs.size, sizes[i]);
@@ -108,8 +107,7 @@ stores_nothing_of_a_file_that_is_too_short(void **state)
     FILE *file = tmpfile();
     fputs("short", file);
     fflush(file);
-    assert_false(
-        objstore_put_file(f.bucket, &CALL, text("b/f"), fileno(file), 6, &f.err));
+    assert_false(put_file(&f, &CALL, text("b/f"), fileno(file), 6));
     assert_int_equal(f.err.code, ERR_CORRUPT);
     expect_object(&f, "b/f", "<not_found>");
     /* Nor is the temporary file left. */

@@ -74,8 +74,7 @@ counts_operations_and_bytes(void **state)
     struct objstore_attrs attrs;
     assert_true(put(&m.f, "k", "0123456789"));
     FILE *file = tmpfile();
-    assert_true(
-        objstore_put_file(m.f.bucket, &CALL, text("f"), fileno(file), 0, &m.f.err));
+    assert_true(put_file(&m.f, &CALL, text("f"), fileno(file), 0));
     fclose(file);
     expect_object(&m.f, "k", "0123456789");
     expect_list(&m.f, "", "f k ");

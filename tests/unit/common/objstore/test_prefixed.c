@@ -21,8 +21,7 @@ puts_every_key_below_the_prefix(void **state)
     FILE *file = tmpfile();
     fputs("index", file);
     fflush(file);
-    assert_true(
-        objstore_put_file(f.bucket, &CALL, text("01J/index"), fileno(file), 5, &f.err));
+    assert_true(put_file(&f, &CALL, text("01J/index"), fileno(file), 5));
     fclose(file);
     expect_list(&f, "", "01J/index 01J/meta.json ");
     expect_list(&f, "01J/", "01J/index 01J/meta.json ");

@@ -38,8 +38,7 @@ call_put_file(struct retried *r)
     FILE *file = tmpfile();
     fputs("0123456789", file);
     fflush(file);
-    bool ok =
-        objstore_put_file(r->f.bucket, &CALL, text("k"), fileno(file), 10, &r->f.err);
+    bool ok = put_file(&r->f, &CALL, text("k"), fileno(file), 10);
     fclose(file);
     return ok;
 }

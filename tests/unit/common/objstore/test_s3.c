@@ -377,8 +377,7 @@ streams_files(void **state)
         assert_int_equal(fwrite(data, 1, sizes[i], file), sizes[i]);
         fflush(file);
         SCRIPT(&s, {.status = 200});
-        assert_true(objstore_put_file(s.f.bucket, &CALL, text("k"), fileno(file),
-                                      sizes[i], &s.f.err));
+        assert_true(put_file(&s.f, &CALL, text("k"), fileno(file), sizes[i]));
         assert_int_equal(fake_request(&s.fake, 0).body_len, sizes[i]);
         digest_sha256(bytes_of(data, sizes[i]), hash);
         digest_hex(bytes_of(hash, sizeof hash), hex);
@@ -399,8 +398,7 @@ sends_a_file_anew_at_each_try(void **state)
     fflush(file);
     SCRIPT(&s, {.status = 500}, {.status = 200});
     objstore_retry_wrap(&s.f.bucket);
-    assert_true(
-        objstore_put_file(s.f.bucket, &CALL, text("k"), fileno(file), 10, &s.f.err));
+    assert_true(put_file(&s.f, &CALL, text("k"), fileno(file), 10));
     assert_int_equal(fake_count(&s.fake), 2);
     assert_int_equal(fake_request(&s.fake, 1).body_len, 10);
     fclose(file);
@@ -416,11 +414,10 @@ refuses_files_that_cannot_be_stored(void **state)
     fputs("short", file);
     fflush(file);
     SCRIPT(&s, {.status = 200});
-    assert_false(
-        objstore_put_file(s.f.bucket, &CALL, text("k"), fileno(file), 6, &s.f.err));
+    assert_false(put_file(&s.f, &CALL, text("k"), fileno(file), 6));
     assert_int_equal(s.f.err.code, ERR_CORRUPT);
-    assert_false(objstore_put_file(s.f.bucket, &CALL, text("k"), fileno(file),
-                                   (UINT64_C(5) << 30) + 1, &s.f.err));
+    assert_false(
+        put_file(&s.f, &CALL, text("k"), fileno(file), (UINT64_C(5) << 30) + 1));
     assert_int_equal(s.f.err.code, ERR_UNSUPPORTED);
     assert_non_null(strstr(s.f.err.text, "5 GiB"));
     assert_int_equal(fake_count(&s.fake), 0);
