@@ -27,6 +27,7 @@ err_fill(struct err *err, enum err_code code, const char *fmt, ...)
     va_end(args);
     err->code = code;
     err->sys = 0;
+    err->retry_after_ns = 0;
     return 0;
 }
 
@@ -66,6 +67,7 @@ err_fill_sys(struct err *err, int errnum, const char *fmt, ...)
     va_end(args);
     err->code = code_of_errno(errnum);
     err->sys = errnum;
+    err->retry_after_ns = 0;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #define COMMON_BASE_ERR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/compiler.h"
 
@@ -35,6 +36,7 @@ enum err_code {
 struct err {
     enum err_code code;
     int sys; /* errno of the failed call, 0 if none */
+    int64_t retry_after_ns; /* what the other side asked for; 0: nothing */
     char text[512];
 };
 

@@ -341,9 +341,13 @@ open_s3(struct objstore_bucket **out, const struct yaml *config, const char *use
               read_lookup(config, &o, err);
     if (!ok)
         return false;
+    CLEANUP(objstore_retrier_free)
+    struct objstore_retrier *retrier =
+        objstore_retrier_new(&(struct objstore_retrier_options){0});
+    o.retrier = retrier;
     if (!objstore_s3_open(out, &o, err))
         return err_wrap(err, "%s", S3.name);
-    objstore_retry_wrap(out);
+    objstore_retry_wrap(out, TAKE(retrier));
     return true;
 }
 

@@ -11,7 +11,7 @@
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 
-enum { TRIES = 3 };
+enum { DEFAULT_TRIES = 10 };
 
 /* Guesses: long enough for a load balancer to choose another server, and for a store
  * that throttles to count a new second. */
@@ -45,16 +45,36 @@ wait_for(const struct objstore_call *call, int64_t wait_ns, struct err *err)
     return objstore_call_check(call, err);
 }
 
-bool
-objstore_retry(const struct objstore_call *call, objstore_try_fn *try, void *arg,
-               struct err *err)
+struct objstore_retrier {
+    unsigned max_tries;
+};
+
+struct objstore_retrier *
+objstore_retrier_new(const struct objstore_retrier_options *options)
 {
+    struct objstore_retrier *r = xcalloc(1, sizeof *r);
+    r->max_tries = options->max_tries > 0 ? options->max_tries : DEFAULT_TRIES;
+    return r;
+}
+
+void
+objstore_retrier_free(struct objstore_retrier **r)
+{
+    free(TAKE(*r));
+}
+
+bool
+objstore_retry(struct objstore_retrier *r, const struct objstore_call *call,
+               objstore_try_fn *try, void *arg, struct err *err)
+{
+    if (r == NULL)
+        return try(arg, err);
     for (unsigned tries = 1; !try(arg, err); tries++) {
         int64_t wait_ns = wait_after(err->code, tries);
         if (!err_is_transient(err->code) || wait_ns >= clock_left_ns(call->deadline_ns))
             return false;
-        if (tries == TRIES)
-            return err_wrap(err, "after %d tries", TRIES);
+        if (tries == r->max_tries)
+            return tries > 1 && err_wrap(err, "after %u tries", tries);
         LOG_DEBUG("object storage failed, trying again", LOG_INT("attempt", tries),
                   LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
         if (!wait_for(call, wait_ns, err))
@@ -66,6 +86,7 @@ objstore_retry(const struct objstore_call *call, objstore_try_fn *try, void *arg
 struct retried {
     struct objstore_bucket base;
     struct objstore_bucket *inner;
+    struct objstore_retrier *retrier;
 };
 
 /* Arguments of one call; each kind uses its own. */
@@ -77,13 +98,18 @@ struct args {
     uint64_t offset;
     uint64_t len;
     struct objstore_outlet outlet;
-    const struct objstore_put *put;
 };
 
 static struct objstore_bucket *
 inner_of(const struct objstore_bucket *b)
 {
     return ((const struct retried *)b)->inner;
+}
+
+static struct objstore_retrier *
+retrier_of(const struct objstore_bucket *b)
+{
+    return ((const struct retried *)b)->retrier;
 }
 
 static bool
@@ -106,7 +132,7 @@ retried_head(struct objstore_bucket *b, const struct objstore_call *call,
              struct bytes key, struct objstore_attrs *attrs, struct err *err)
 {
     struct args a = {.inner = inner_of(b), .call = call, .key = key, .attrs = attrs};
-    return objstore_retry(call, try_head, &a, err);
+    return objstore_retry(retrier_of(b), call, try_head, &a, err);
 }
 
 /* True also when the sink refused: that is no matter for another try. */
@@ -133,14 +159,8 @@ retried_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                      .offset = offset,
                      .len = len,
                      .outlet = {.sink = sink, .arg = arg}};
-    return objstore_retry(call, try_rest_of_range, &a, err) && !a.outlet.refused;
-}
-
-static bool
-try_put(void *arg, struct err *err)
-{
-    const struct args *a = arg;
-    return a->inner->ops->put(a->inner, a->call, a->put, a->attrs, err);
+    return objstore_retry(retrier_of(b), call, try_rest_of_range, &a, err) &&
+           !a.outlet.refused;
 }
 
 static bool
@@ -148,8 +168,8 @@ retried_put(struct objstore_bucket *b, const struct objstore_call *call,
             const struct objstore_put *put, struct objstore_attrs *stored,
             struct err *err)
 {
-    struct args a = {.inner = inner_of(b), .call = call, .put = put, .attrs = stored};
-    return objstore_retry(call, try_put, &a, err);
+    struct objstore_bucket *inner = inner_of(b);
+    return inner->ops->put(inner, call, put, stored, err);
 }
 
 static bool
@@ -164,7 +184,7 @@ retried_remove(struct objstore_bucket *b, const struct objstore_call *call,
                struct bytes key, struct err *err)
 {
     struct args a = {.inner = inner_of(b), .call = call, .key = key};
-    return objstore_retry(call, try_remove, &a, err);
+    return objstore_retry(retrier_of(b), call, try_remove, &a, err);
 }
 
 static unsigned
@@ -185,6 +205,7 @@ retried_free(struct objstore_bucket *b)
 {
     struct retried *r = (struct retried *)b;
     objstore_free(&r->inner);
+    objstore_retrier_free(&r->retrier);
     free(r);
 }
 
@@ -200,10 +221,11 @@ static const struct objstore_bucket_ops RETRIED_OPS = {
 };
 
 void
-objstore_retry_wrap(struct objstore_bucket **b)
+objstore_retry_wrap(struct objstore_bucket **b, struct objstore_retrier *retrier)
 {
     struct retried *r = xcalloc(1, sizeof *r);
     r->base.ops = &RETRIED_OPS;
     r->inner = *b;
+    r->retrier = retrier;
     *b = &r->base;
 }

@@ -1,22 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only place that tries again: three tries for transient errors, with a growing,
- * jittered wait between them, inside the caller's deadline. */
+/* The only place that tries again: transient errors, with a growing, jittered wait
+ * between the tries, inside the caller's deadline. */
 #ifndef COMMON_OBJSTORE_RETRY_H
 #define COMMON_OBJSTORE_RETRY_H
 
 #include "common/objstore/bucket.h"
 
+/* What all threads that use one bucket share. */
+struct objstore_retrier;
+
+struct objstore_retrier_options {
+    unsigned max_tries; /* of one call; 0: 10, as in minio-go */
+};
+
+struct objstore_retrier *
+objstore_retrier_new(const struct objstore_retrier_options *options);
+
+/* Accepts NULL inside; *r becomes NULL. */
+void objstore_retrier_free(struct objstore_retrier **r);
+
 /* One try. Called again after a transient error (err_is_transient). */
 typedef bool objstore_try_fn(void *arg, struct err *err);
 
 /* Returns what the last try did. A wait that would pass the deadline is not begun.
- * Errors also ERR_CANCELLED. */
-NODISCARD bool objstore_retry(const struct objstore_call *call, objstore_try_fn *try,
+ * Errors also ERR_CANCELLED. r may be NULL: then there is one try. */
+NODISCARD bool objstore_retry(struct objstore_retrier *r,
+                              const struct objstore_call *call, objstore_try_fn *try,
                               void *arg, struct err *err);
 
-/* Wrap *b so that head, reads, puts and deletes are retried, all of which may be done
- * twice. A read goes on where its last try stopped, so its sink sees each byte once.
- * Listings pass: a driver retries their pages. */
-void objstore_retry_wrap(struct objstore_bucket **b);
+/* Wrap *b so that head, reads and deletes are retried, all of which may be done twice.
+ * A read goes on where its last try stopped, so its sink sees each byte once. Listings
+ * and puts pass: a driver that makes them of several requests retries each of these,
+ * with the same r. The wrapper owns r from now on. */
+void objstore_retry_wrap(struct objstore_bucket **b, struct objstore_retrier *r);
 
 #endif

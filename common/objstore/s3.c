@@ -27,6 +27,7 @@ struct s3 {
     struct objstore_s3_peer *peer;
     char *name;
     bool is_encrypted; /* TLS protects what is sent */
+    struct objstore_retrier *retrier;
 };
 
 static struct s3 *
@@ -137,8 +138,8 @@ s3_list(struct objstore_bucket *b, const struct objstore_call *call,
     struct listing l = {
         .s3 = s3_of(b), .call = call, .prefix = prefix, .fn = fn, .arg = arg};
     do {
-        if (!objstore_retry(call, try_page, &l, err) || !deliver_page(&l, err) ||
-            !turn_page(&l, err))
+        if (!objstore_retry(l.s3->retrier, call, try_page, &l, err) ||
+            !deliver_page(&l, err) || !turn_page(&l, err))
             return false;
     } while (l.token.len > 0);
     return true;
@@ -354,15 +355,30 @@ put_data(const struct s3 *s3, const struct objstore_call *call,
         (struct net_http_request){.method = "PUT", .body = put->data}, response, err);
 }
 
+/* A put under way. */
+struct putting {
+    const struct s3 *s3;
+    const struct objstore_call *call;
+    const struct objstore_put *put;
+};
+
+static bool
+try_put(void *arg, struct err *err)
+{
+    const struct putting *p = arg;
+    return p->put->fd < 0 ? put_data(p->s3, p->call, p->put, err)
+                          : put_file(p->s3, p->call, p->put, err);
+}
+
 static bool
 s3_put(struct objstore_bucket *b, const struct objstore_call *call,
        const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
 {
-    const struct s3 *s3 = s3_of(b);
+    struct putting p = {.s3 = s3_of(b), .call = call, .put = put};
     if (put->create)
         return err_set(err, ERR_UNSUPPORTED, "cannot create");
     *stored = (struct objstore_attrs){.size = put->size};
-    return put->fd < 0 ? put_data(s3, call, put, err) : put_file(s3, call, put, err);
+    return objstore_retry(p.s3->retrier, call, try_put, &p, err);
 }
 
 static bool
@@ -423,6 +439,7 @@ objstore_s3_open(struct objstore_bucket **out,
     s3->peer = peer;
     s3->name = xstrdup(options->bucket);
     s3->is_encrypted = !options->insecure;
+    s3->retrier = options->retrier;
     *out = &s3->base;
     return true;
 }

@@ -5,6 +5,8 @@
 
 #include "common/objstore/bucket.h"
 
+struct objstore_retrier;
+
 /* All texts are copied. */
 struct objstore_s3_options {
     const char *bucket;
@@ -19,6 +21,8 @@ struct objstore_s3_options {
     bool virtual_hosted; /* bucket.endpoint instead of endpoint/bucket */
     const char *user_agent;
     int64_t first_byte_timeout_ns; /* 0: default of the HTTP client */
+    /* Of the bucket; outlives it. NULL: listings and puts are not retried. */
+    struct objstore_retrier *retrier;
 };
 
 /* Make the bucket; no request is sent yet. Errors ERR_INVALID names the option. */

@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 #include "common/objstore/s3_sign.h"
@@ -17,6 +18,9 @@
 
 /* S3 refuses requests whose time differs by more than this from its own. */
 #define MAX_SKEW_NS (15 * 60 * CLOCK_NS_PER_S)
+
+/* More than any caller waits; keeps the arithmetic small. */
+enum { MAX_RETRY_AFTER_S = 24 * 60 * 60 };
 
 struct objstore_s3_peer {
     struct net_http_client *http;
@@ -304,6 +308,24 @@ code_of(int status, const char *s3_code)
     return net_http_status_code(status);
 }
 
+/* What the answer asks to be waited: seconds, or until a time of the server's clock. */
+static int64_t
+retry_after_ns(const struct objstore_s3_peer *p,
+               const struct net_http_response *response)
+{
+    uint64_t seconds;
+    int64_t date_ms;
+    struct bytes text = net_http_response_header(response, "retry-after");
+    if (objstore_parse_u64(text, &seconds))
+        return (int64_t)NUM_MIN(seconds, (uint64_t)MAX_RETRY_AFTER_S) * CLOCK_NS_PER_S;
+    if (!objstore_s3_parse_date(text, &date_ms))
+        return 0;
+    int64_t left_ms =
+        date_ms - (clock_wall_ns() + atomic_load(&p->skew_ns)) / CLOCK_NS_PER_MS;
+    return NUM_MIN(NUM_MAX(left_ms, INT64_C(0)), MAX_RETRY_AFTER_S * INT64_C(1000)) *
+           CLOCK_NS_PER_MS;
+}
+
 static bool
 refused(struct objstore_s3_peer *p, const struct net_http_response *response,
         struct err *err)
@@ -319,9 +341,10 @@ refused(struct objstore_s3_peer *p, const struct net_http_response *response,
     if (code == ERR_UNSUPPORTED && region.len > 0)
         return err_set(err, ERR_INVALID, "the bucket is in region %.*s, not in %s",
                        BYTES_FMT(region), p->region);
-    return err_set(err, code, "status %d%s%s%s%s", response->status,
-                   *error.code ? " " : "", error.code, *error.message ? ": " : "",
-                   error.message);
+    err_set(err, code, "status %d%s%s%s%s", response->status, *error.code ? " " : "",
+            error.code, *error.message ? ": " : "", error.message);
+    err->retry_after_ns = retry_after_ns(p, response);
+    return false;
 }
 
 bool

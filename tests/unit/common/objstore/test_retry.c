@@ -22,7 +22,9 @@ retried_init(struct retried *r)
     fixture_init(&r->f);
     assert_true(put(&r->f, "k", "0123456789"));
     r->f.bucket = r->faulty = faulty_bucket_new(r->f.bucket);
-    objstore_retry_wrap(&r->f.bucket);
+    objstore_retry_wrap(
+        &r->f.bucket,
+        objstore_retrier_new(&(struct objstore_retrier_options){.max_tries = 3}));
 }
 
 static bool
@@ -30,23 +32,6 @@ call_head(struct retried *r)
 {
     struct objstore_attrs attrs;
     return objstore_head(r->f.bucket, &CALL, text("k"), &attrs, &r->f.err);
-}
-
-static bool
-call_put_file(struct retried *r)
-{
-    FILE *file = tmpfile();
-    fputs("0123456789", file);
-    fflush(file);
-    bool ok = put_file(&r->f, &CALL, text("k"), fileno(file), 10);
-    fclose(file);
-    return ok;
-}
-
-static bool
-call_put(struct retried *r)
-{
-    return put(&r->f, "k", "0123456789");
 }
 
 static bool
@@ -66,8 +51,7 @@ call_remove(struct retried *r)
     return objstore_remove(r->f.bucket, &CALL, text("k"), &r->f.err);
 }
 
-static bool (*const CALLS[])(struct retried *) = {call_head, call_put_file, call_put,
-                                                  call_get, call_remove};
+static bool (*const CALLS[])(struct retried *) = {call_head, call_get, call_remove};
 
 static void
 tries_three_times(void **state)
@@ -186,12 +170,15 @@ stops_waiting_when_cancelled(void **state)
     struct err err;
     struct cancel cancel = {0};
     struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = &cancel};
-    assert_false(objstore_retry(&call, cancel_and_fail, &cancel, &err));
+    CLEANUP(objstore_retrier_free)
+    struct objstore_retrier *r =
+        objstore_retrier_new(&(struct objstore_retrier_options){0});
+    assert_false(objstore_retry(r, &call, cancel_and_fail, &cancel, &err));
     assert_int_equal(err.code, ERR_CANCELLED);
 }
 
 static void
-passes_listings(void **state)
+passes_listings_and_puts(void **state)
 {
     (void)state;
     struct retried r;
@@ -200,6 +187,9 @@ passes_listings(void **state)
     faulty_bucket_add(r.faulty, (struct faulty_rule){.ops = FAULTY_LIST});
     expect_list(&r.f, "", "<unavailable>");
     assert_int_equal(faulty_bucket_calls(r.faulty, FAULTY_LIST), 2);
+    faulty_bucket_add(r.faulty, (struct faulty_rule){.ops = FAULTY_PUT});
+    assert_false(put(&r.f, "k", "x"));
+    assert_int_equal(faulty_bucket_calls(r.faulty, FAULTY_PUT), 1);
     fixture_fini(&r.f);
 }
 
@@ -214,7 +204,7 @@ main(void)
         cmocka_unit_test(leaves_errors_of_the_sink_alone),
         cmocka_unit_test(does_not_wait_past_the_deadline),
         cmocka_unit_test(stops_waiting_when_cancelled),
-        cmocka_unit_test(passes_listings),
+        cmocka_unit_test(passes_listings_and_puts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 #define SECRET "hush-hush"
 
-/* A bucket at a scripted server. f.bucket is the driver alone. */
+/* A bucket at a scripted server. */
 struct scripted {
     struct fake fake;
     struct fixture f;
@@ -23,12 +23,15 @@ struct scripted {
 };
 
 static void
-scripted_init(struct scripted *s, const struct fake_answer *answers, size_t count)
+scripted_init(struct scripted *s, unsigned max_tries, const struct fake_answer *answers,
+              size_t count)
 {
     *s = (struct scripted){0};
     fake_start(&s->fake, answers, count);
     snprintf(s->endpoint, sizeof s->endpoint, "127.0.0.1:%u",
              net_http_server_port(s->fake.server));
+    struct objstore_retrier *retrier =
+        objstore_retrier_new(&(struct objstore_retrier_options){max_tries});
     const struct objstore_s3_options options = {
         .bucket = "blocks",
         .endpoint = s->endpoint,
@@ -38,8 +41,10 @@ scripted_init(struct scripted *s, const struct fake_answer *answers, size_t coun
         .session_token = "token",
         .insecure = true,
         .user_agent = "blockhouse-test",
+        .retrier = retrier,
     };
     assert_true(objstore_s3_open(&s->f.bucket, &options, &s->f.err));
+    objstore_retry_wrap(&s->f.bucket, retrier);
 }
 
 static void
@@ -50,9 +55,10 @@ scripted_fini(struct scripted *s)
 }
 
 #define ANSWERS(...) ((const struct fake_answer[]){__VA_ARGS__})
-#define SCRIPT(s, ...)                       \
-    scripted_init((s), ANSWERS(__VA_ARGS__), \
+#define SCRIPT_TRIES(s, max_tries, ...)                   \
+    scripted_init((s), (max_tries), ANSWERS(__VA_ARGS__), \
                   sizeof ANSWERS(__VA_ARGS__) / sizeof(struct fake_answer))
+#define SCRIPT(s, ...) SCRIPT_TRIES(s, 1, __VA_ARGS__)
 
 #define OBJECT(key)                                                                 \
     "<Contents><Key>" key "</Key><LastModified>2013-05-24T00:00:00Z</LastModified>" \
@@ -160,8 +166,8 @@ fetches_a_page_again_that_was_cut(void **state)
 {
     (void)state;
     struct scripted s;
-    SCRIPT(
-        &s, {.status = 200, .body = PAGE(NEXT("t"), OBJECT("a") OBJECT("b"))},
+    SCRIPT_TRIES(
+        &s, 3, {.status = 200, .body = PAGE(NEXT("t"), OBJECT("a") OBJECT("b"))},
         {.status = 200, .body = PAGE(WHOLE, OBJECT("c") OBJECT("d")), .cut_after = 200},
         {.status = 500, .body = ERROR("InternalError")},
         {.status = 200, .body = PAGE(WHOLE, OBJECT("c") OBJECT("d"))});
@@ -176,7 +182,7 @@ gives_a_page_up_after_three_tries(void **state)
 {
     (void)state;
     struct scripted s;
-    SCRIPT(&s, {.status = 503, .body = ERROR("SlowDown")});
+    SCRIPT_TRIES(&s, 3, {.status = 503, .body = ERROR("SlowDown")});
     expect_list(&s.f, "", "<throttled>");
     assert_int_equal(fake_count(&s.fake), 3);
     scripted_fini(&s);
@@ -219,7 +225,7 @@ says_what_the_server_said(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct scripted s;
-        scripted_init(&s, &cases[i].answer, 1);
+        scripted_init(&s, 1, &cases[i].answer, 1);
         free(get(&s.f, "k"));
         if (s.f.err.code != cases[i].code ||
             strstr(s.f.err.text, cases[i].part) == NULL)
@@ -251,7 +257,7 @@ expect_range(const struct range_case *c)
     struct scripted s;
     uint8_t into[10];
     size_t got = 0;
-    scripted_init(&s, &answer, 1);
+    scripted_init(&s, 1, &answer, 1);
     bool ok = objstore_read_range(s.f.bucket, &CALL, text("k"),
                                   (struct objstore_range){5, 10}, into, &got, &s.f.err);
     if (ok != (c->expected != NULL) || (!ok && s.f.err.code != c->code))
@@ -308,15 +314,14 @@ resumes_a_read_that_was_cut(void **state)
 {
     (void)state;
     struct scripted s;
-    SCRIPT(&s,
-           {.status = 206,
-            .body = "0123456789",
-            .cut_after = 4,
-            .headers = {{"Content-Range", "bytes 0-9/10"}}},
-           {.status = 206,
-            .body = "456789",
-            .headers = {{"Content-Range", "bytes 4-9/10"}}});
-    objstore_retry_wrap(&s.f.bucket);
+    SCRIPT_TRIES(&s, 3,
+                 {.status = 206,
+                  .body = "0123456789",
+                  .cut_after = 4,
+                  .headers = {{"Content-Range", "bytes 0-9/10"}}},
+                 {.status = 206,
+                  .body = "456789",
+                  .headers = {{"Content-Range", "bytes 4-9/10"}}});
     uint8_t into[10];
     size_t got;
     assert_true(objstore_read_range(s.f.bucket, &CALL, text("k"),
@@ -396,8 +401,7 @@ sends_a_file_anew_at_each_try(void **state)
     FILE *file = tmpfile();
     fputs("0123456789", file);
     fflush(file);
-    SCRIPT(&s, {.status = 500}, {.status = 200});
-    objstore_retry_wrap(&s.f.bucket);
+    SCRIPT_TRIES(&s, 3, {.status = 500}, {.status = 200});
     assert_true(put_file(&s.f, &CALL, text("k"), fileno(file), 10));
     assert_int_equal(fake_count(&s.fake), 2);
     assert_int_equal(fake_request(&s.fake, 1).body_len, 10);
@@ -446,11 +450,11 @@ takes_over_the_clock_of_the_server(void **state)
 {
     (void)state;
     struct scripted s;
-    SCRIPT(&s, {.status = 403, .body = ERROR("RequestTimeTooSkewed")}, {.status = 200},
-           {.status = 403, .body = ERROR("RequestTimeTooSkewed")});
+    SCRIPT_TRIES(&s, 3, {.status = 403, .body = ERROR("RequestTimeTooSkewed")},
+                 {.status = 200},
+                 {.status = 403, .body = ERROR("RequestTimeTooSkewed")});
     char today[OBJSTORE_S3_TIME_SIZE];
     objstore_s3_time(clock_wall_ns(), today);
-    objstore_retry_wrap(&s.f.bucket);
     clock_freeze(clock_mono_ns(), INT64_C(1369353600) * CLOCK_NS_PER_S);
     assert_true(put(&s.f, "k", "x"));
     assert_string_equal(fake_request(&s.fake, 0).date, "20130524T000000Z");
