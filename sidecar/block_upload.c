@@ -146,16 +146,16 @@ static bool
 hash_file(int fd, const char *path, uint64_t size, char *hex, struct err *err)
 {
     CLEANUP(xfree) uint8_t *piece = xcalloc(1, PIECE_BYTES);
-    struct digest_sha256_stream *stream = digest_sha256_new();
+    struct digest_stream *stream = digest_stream_new(DIGEST_SHA256);
     uint8_t digest[DIGEST_SHA256_SIZE];
     bool ok = true;
     for (uint64_t at = 0; ok && at < size;) {
         size_t len = (size_t)NUM_MIN(size - at, (uint64_t)PIECE_BYTES);
         ok = file_pread(fd, path, piece, len, at, err);
-        digest_sha256_add(stream, bytes_of(piece, len));
+        digest_stream_add(stream, bytes_of(piece, len));
         at += len;
     }
-    digest_sha256_finish(&stream, digest);
+    digest_stream_finish(&stream, digest);
     digest_hex(bytes_of(digest, sizeof digest), hex);
     return ok;
 }

@@ -55,38 +55,39 @@ digest_hmac_sha256(struct bytes key, struct bytes data, uint8_t out[DIGEST_SHA25
     CHECK(HMAC(sha256, key_at, (int)key.len, data.at, data.len, out, NULL) != NULL);
 }
 
-/* struct digest_sha256_stream is never defined: it stands for an EVP_MD_CTX. */
+/* struct digest_stream is never defined: it stands for an EVP_MD_CTX. */
 static EVP_MD_CTX *
-context_of(struct digest_sha256_stream *s)
+context_of(struct digest_stream *s)
 {
     return (EVP_MD_CTX *)s;
 }
 
-struct digest_sha256_stream *
-digest_sha256_new(void)
+struct digest_stream *
+digest_stream_new(enum digest_algorithm algorithm)
 {
     pthread_once(&fetched, fetch_algorithms);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     CHECK(context != NULL);
-    CHECK(EVP_DigestInit_ex2(context, sha256, NULL) == 1);
-    return (struct digest_sha256_stream *)context;
+    CHECK(EVP_DigestInit_ex2(context, algorithm == DIGEST_MD5 ? md5 : sha256, NULL) ==
+          1);
+    return (struct digest_stream *)context;
 }
 
 void
-digest_sha256_add(struct digest_sha256_stream *s, struct bytes data)
+digest_stream_add(struct digest_stream *s, struct bytes data)
 {
     CHECK(EVP_DigestUpdate(context_of(s), data.at, data.len) == 1);
 }
 
 void
-digest_sha256_finish(struct digest_sha256_stream **s, uint8_t out[DIGEST_SHA256_SIZE])
+digest_stream_finish(struct digest_stream **s, uint8_t *out)
 {
     CHECK(EVP_DigestFinal_ex(context_of(*s), out, NULL) == 1);
-    digest_sha256_free(s);
+    digest_stream_free(s);
 }
 
 void
-digest_sha256_free(struct digest_sha256_stream **s)
+digest_stream_free(struct digest_stream **s)
 {
     EVP_MD_CTX_free(context_of(TAKE(*s)));
 }
@@ -100,6 +101,13 @@ digest_hex(struct bytes data, char *text)
         *text++ = digits[data.at[i] & 15];
     }
     *text = 0;
+}
+
+void
+digest_base64(struct bytes data, char *text)
+{
+    CHECK(data.len <= INT_MAX / 2);
+    EVP_EncodeBlock((unsigned char *)text, data.at, (int)data.len);
 }
 
 void

@@ -12,18 +12,24 @@ void digest_md5(struct bytes data, uint8_t out[DIGEST_MD5_SIZE]);
 void digest_hmac_sha256(struct bytes key, struct bytes data,
                         uint8_t out[DIGEST_SHA256_SIZE]);
 
-/* Incremental SHA-256 for streams. */
-struct digest_sha256_stream;
-struct digest_sha256_stream *digest_sha256_new(void);
-void digest_sha256_add(struct digest_sha256_stream *s, struct bytes data);
-/* Yields the digest and releases *s, which becomes NULL. */
-void digest_sha256_finish(struct digest_sha256_stream **s,
-                          uint8_t out[DIGEST_SHA256_SIZE]);
+enum digest_algorithm { DIGEST_SHA256, DIGEST_MD5 };
+enum { DIGEST_MAX_SIZE = DIGEST_SHA256_SIZE };
+
+/* Incremental digest of a stream. */
+struct digest_stream;
+struct digest_stream *digest_stream_new(enum digest_algorithm algorithm);
+void digest_stream_add(struct digest_stream *s, struct bytes data);
+/* Yields the digest, of the algorithm's size, and releases *s, which becomes NULL. */
+void digest_stream_finish(struct digest_stream **s, uint8_t *out);
 /* Release a stream that is not finished. CLEANUP handler; accepts NULL inside. */
-void digest_sha256_free(struct digest_sha256_stream **s);
+void digest_stream_free(struct digest_stream **s);
 
 /* Lower-case hexadecimal text of data; text holds 2 * data.len + 1 bytes. */
 void digest_hex(struct bytes data, char *text);
+
+/* Base64 text of data, padded; text holds DIGEST_BASE64_SIZE(data.len) bytes. */
+#define DIGEST_BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
+void digest_base64(struct bytes data, char *text);
 
 /* Overwrite a secret; not optimised away. */
 void digest_cleanse(void *at, size_t len);

@@ -287,7 +287,7 @@ read_source(void *arg, uint8_t *into, size_t room, size_t *got, struct err *err)
 
 static bool
 hash_file(int fd, uint64_t size, const struct objstore_call *call,
-          struct digest_sha256_stream *hash, struct err *err)
+          struct digest_stream *hash, struct err *err)
 {
     CLEANUP(xfree) uint8_t *piece = xcalloc(1, HASH_PIECE);
     for (uint64_t done = 0; done < size;) {
@@ -295,7 +295,7 @@ hash_file(int fd, uint64_t size, const struct objstore_call *call,
         if (!objstore_call_check(call, err) ||
             !file_pread(fd, "the file to store", piece, n, done, err))
             return false;
-        digest_sha256_add(hash, bytes_of(piece, n));
+        digest_stream_add(hash, bytes_of(piece, n));
         done += n;
     }
     return true;
@@ -311,9 +311,9 @@ payload_hash(const struct s3 *s3, int fd, uint64_t size,
         return true;
     }
     uint8_t hash[DIGEST_SHA256_SIZE];
-    struct digest_sha256_stream *stream = digest_sha256_new();
+    struct digest_stream *stream = digest_stream_new(DIGEST_SHA256);
     bool ok = hash_file(fd, size, call, stream, err);
-    digest_sha256_finish(&stream, hash);
+    digest_stream_finish(&stream, hash);
     digest_hex(bytes_of(hash, sizeof hash), hex);
     return ok;
 }

@@ -234,7 +234,7 @@ make_large_file(struct probe *p, int *fd, uint8_t hash[DIGEST_SHA256_SIZE])
     char path[] = "/tmp/bucket-probe-XXXXXX";
     uint64_t piece[8192];
     uint64_t state = 88172645463325252u;
-    struct digest_sha256_stream *stream = digest_sha256_new();
+    struct digest_stream *stream = digest_stream_new(DIGEST_SHA256);
     *fd = mkstemp(path);
     bool ok = *fd >= 0 && unlink(path) == 0;
     for (size_t done = 0; ok && done < LARGE; done += sizeof piece) {
@@ -244,10 +244,10 @@ make_large_file(struct probe *p, int *fd, uint8_t hash[DIGEST_SHA256_SIZE])
             state ^= state << 17;
             piece[i] = state;
         }
-        digest_sha256_add(stream, bytes_of(piece, sizeof piece));
+        digest_stream_add(stream, bytes_of(piece, sizeof piece));
         ok = file_write_all(*fd, path, bytes_of(piece, sizeof piece), &p->err);
     }
-    digest_sha256_finish(&stream, hash);
+    digest_stream_finish(&stream, hash);
     return ok;
 }
 
@@ -255,7 +255,7 @@ static bool
 add_to_hash(void *arg, struct bytes piece, struct err *err)
 {
     (void)err;
-    digest_sha256_add(arg, piece);
+    digest_stream_add(arg, piece);
     return true;
 }
 
@@ -280,10 +280,10 @@ streams_a_large_file(struct probe *p)
     const struct objstore_file file = {.fd = fd, .size = LARGE};
     if (!objstore_put_file(p->bucket, &p->call, key, &file, &stored, &p->err))
         return false;
-    struct digest_sha256_stream *stream = digest_sha256_new();
+    struct digest_stream *stream = digest_stream_new(DIGEST_SHA256);
     bool ok = objstore_get_range(p->bucket, &p->call, key, 0, LARGE, add_to_hash,
                                  stream, &p->err);
-    digest_sha256_finish(&stream, back);
+    digest_stream_finish(&stream, back);
     if (!ok)
         return false;
     EXPECT(p, memcmp(hash, back, sizeof hash) == 0);

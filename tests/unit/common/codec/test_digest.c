@@ -66,22 +66,53 @@ hashes_a_stream_as_the_whole(void **state)
 {
     (void)state;
     uint8_t out[DIGEST_SHA256_SIZE];
-    struct digest_sha256_stream *s = digest_sha256_new();
-    digest_sha256_add(s, BYTES("a"));
-    digest_sha256_add(s, (struct bytes){0});
-    digest_sha256_add(s, BYTES("bc"));
-    digest_sha256_finish(&s, out);
+    struct digest_stream *s = digest_stream_new(DIGEST_SHA256);
+    digest_stream_add(s, BYTES("a"));
+    digest_stream_add(s, (struct bytes){0});
+    digest_stream_add(s, BYTES("bc"));
+    digest_stream_finish(&s, out);
     assert_null(s);
     expect_hex(out, sizeof out, sha256_of_abc);
+}
+
+static void
+hashes_a_stream_by_md5(void **state)
+{
+    (void)state;
+    uint8_t out[DIGEST_MD5_SIZE], whole[DIGEST_MD5_SIZE];
+    struct digest_stream *s = digest_stream_new(DIGEST_MD5);
+    digest_stream_add(s, BYTES("ab"));
+    digest_stream_add(s, BYTES("c"));
+    digest_stream_finish(&s, out);
+    digest_md5(BYTES("abc"), whole);
+    assert_memory_equal(out, whole, sizeof out);
+}
+
+/* The examples of RFC 4648. */
+static void
+writes_base64(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foobar", "Zm9vYmFy"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[DIGEST_BASE64_SIZE(6)];
+        digest_base64(bytes_of_str(cases[i][0]), text);
+        assert_string_equal(text, cases[i][1]);
+    }
 }
 
 static void
 releases_a_stream_that_is_not_finished(void **state)
 {
     (void)state;
-    CLEANUP(digest_sha256_free) struct digest_sha256_stream *none = NULL;
-    CLEANUP(digest_sha256_free) struct digest_sha256_stream *s = digest_sha256_new();
-    digest_sha256_add(s, BYTES("a"));
+    CLEANUP(digest_stream_free) struct digest_stream *none = NULL;
+    CLEANUP(digest_stream_free)
+    struct digest_stream *s = digest_stream_new(DIGEST_SHA256);
+    digest_stream_add(s, BYTES("a"));
 }
 
 static void
@@ -101,6 +132,8 @@ main(void)
         cmocka_unit_test(hashes_known_texts),
         cmocka_unit_test(signs_known_texts),
         cmocka_unit_test(hashes_a_stream_as_the_whole),
+        cmocka_unit_test(hashes_a_stream_by_md5),
+        cmocka_unit_test(writes_base64),
         cmocka_unit_test(releases_a_stream_that_is_not_finished),
         cmocka_unit_test(cleanses),
     };
