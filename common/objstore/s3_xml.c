@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/s3_xml.h"
 
-#include <expat.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,117 +10,9 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/quantity.h"
 #include "common/objstore/bucket_priv.h"
+#include "common/objstore/xml.h"
 
-enum {
-    MAX_DEPTH = 8,
-    MAX_TEXT = 8192,     /* a key of 1024 bytes, each as %XX, and then some */
-    MAX_BODY = 32 << 20, /* of a page; 1000 objects make up to 4 MB */
-    MAX_OBJECTS = 10000, /* of a page; 1000 are asked for */
-};
-
-/* Elements as they begin and end, with the text of those that have no children. */
-struct sax {
-    XML_Parser expat;
-    void (*on_start)(struct sax *sax, const char *name);
-    void (*on_end)(struct sax *sax, const char *name, struct bytes text);
-    unsigned depth; /* of the current element; 1 is the root */
-    size_t fed;
-    struct buf text;
-    const char *fault; /* why the parser was stopped */
-};
-
-static void
-sax_stop(struct sax *sax, const char *fault)
-{
-    if (sax->fault == NULL)
-        sax->fault = fault;
-    XML_StopParser(sax->expat, XML_FALSE);
-}
-
-static void XMLCALL
-expat_start(void *user, const XML_Char *name, const XML_Char **attributes)
-{
-    (void)attributes;
-    struct sax *sax = user;
-    if (sax->fault != NULL)
-        return;
-    if (sax->depth == MAX_DEPTH) {
-        sax_stop(sax, "elements are nested too deeply");
-        return;
-    }
-    sax->depth++;
-    buf_clear(&sax->text);
-    sax->on_start(sax, name);
-}
-
-static void XMLCALL
-expat_end(void *user, const XML_Char *name)
-{
-    struct sax *sax = user;
-    if (sax->fault != NULL)
-        return;
-    sax->on_end(sax, name, buf_bytes(&sax->text));
-    buf_clear(&sax->text);
-    sax->depth--;
-}
-
-static void XMLCALL
-expat_text(void *user, const XML_Char *text, int len)
-{
-    struct sax *sax = user;
-    if (sax->fault != NULL)
-        return;
-    if ((size_t)len > MAX_TEXT - sax->text.len)
-        sax_stop(sax, "a text is too long");
-    else
-        buf_put(&sax->text, bytes_of(text, (size_t)len));
-}
-
-static void XMLCALL
-expat_doctype(void *user, const XML_Char *name, const XML_Char *system_id,
-              const XML_Char *public_id, int has_internal_subset)
-{
-    (void)name;
-    (void)system_id;
-    (void)public_id;
-    (void)has_internal_subset;
-    sax_stop(user, "it has a document type");
-}
-
-static void
-sax_init(struct sax *sax, void (*on_start)(struct sax *, const char *),
-         void (*on_end)(struct sax *, const char *, struct bytes))
-{
-    *sax = (struct sax){.on_start = on_start, .on_end = on_end};
-    sax->expat = XML_ParserCreate(NULL);
-    CHECK(sax->expat != NULL);
-    XML_SetUserData(sax->expat, sax);
-    XML_SetElementHandler(sax->expat, expat_start, expat_end);
-    XML_SetCharacterDataHandler(sax->expat, expat_text);
-    XML_SetStartDoctypeDeclHandler(sax->expat, expat_doctype);
-}
-
-static void
-sax_fini(struct sax *sax)
-{
-    XML_ParserFree(sax->expat);
-    buf_fini(&sax->text);
-}
-
-static bool
-sax_feed(struct sax *sax, struct bytes piece, bool is_last, struct err *err)
-{
-    if (piece.len > MAX_BODY - sax->fed)
-        return err_set(err, ERR_CORRUPT, "bad XML: more than %d bytes", MAX_BODY);
-    sax->fed += piece.len;
-    if (XML_Parse(sax->expat, (const char *)piece.at, (int)piece.len, is_last) ==
-        XML_STATUS_OK)
-        return true;
-    const char *reason =
-        sax->fault != NULL ? sax->fault : XML_ErrorString(XML_GetErrorCode(sax->expat));
-    return err_set(err, ERR_CORRUPT, "bad XML: line %lu: %s",
-                   XML_GetCurrentLineNumber(sax->expat), reason);
-}
+enum { MAX_OBJECTS = 10000 }; /* of a page; 1000 are asked for */
 
 struct entry {
     size_t key_at; /* into keys */
@@ -131,7 +22,7 @@ struct entry {
 };
 
 struct objstore_s3_page {
-    struct sax sax; /* first: handlers get it and mean the page */
+    struct objstore_xml xml; /* first: handlers get it and mean the page */
     bool in_contents;
     bool is_encoded;
     bool is_truncated;
@@ -144,9 +35,9 @@ struct objstore_s3_page {
 };
 
 static struct objstore_s3_page *
-page_of(struct sax *sax)
+page_of(struct objstore_xml *xml)
 {
-    return (struct objstore_s3_page *)sax;
+    return (struct objstore_s3_page *)xml;
 }
 
 static bool
@@ -159,7 +50,7 @@ static void
 begin_entry(struct objstore_s3_page *page)
 {
     if (page->count == MAX_OBJECTS) {
-        sax_stop(&page->sax, "there are too many objects");
+        objstore_xml_stop(&page->xml, "there are too many objects");
         return;
     }
     if (page->count == page->cap) {
@@ -171,12 +62,12 @@ begin_entry(struct objstore_s3_page *page)
 }
 
 static void
-page_start(struct sax *sax, const char *name)
+page_start(struct objstore_xml *xml, const char *name)
 {
-    struct objstore_s3_page *page = page_of(sax);
-    if (sax->depth == 1 && !is(name, "ListBucketResult"))
-        sax_stop(sax, "it is no listing");
-    else if (sax->depth == 2 && is(name, "Contents"))
+    struct objstore_s3_page *page = page_of(xml);
+    if (xml->depth == 1 && !is(name, "ListBucketResult"))
+        objstore_xml_stop(xml, "it is no listing");
+    else if (xml->depth == 2 && is(name, "Contents"))
         begin_entry(page);
 }
 
@@ -209,8 +100,8 @@ end_field_of_entry(struct objstore_s3_page *page, const char *name, struct bytes
     } else if (is(name, "Size")) {
         entry->has_size = objstore_parse_u64(text, &entry->attrs.size);
     } else if (is(name, "LastModified")) {
-        entry->has_mtime = quantity_rfc3339(buf_text(&page->sax.text),
-                                            &entry->attrs.mtime_ms, &ignored);
+        entry->has_mtime =
+            quantity_rfc3339((const char *)text.at, &entry->attrs.mtime_ms, &ignored);
     } else if (is(name, "ETag")) {
         set_etag(&entry->attrs, text);
     }
@@ -222,7 +113,7 @@ end_entry(struct objstore_s3_page *page)
     const struct entry *entry = &page->entries[page->count - 1];
     page->in_contents = false;
     if (!entry->has_key || !entry->has_size || !entry->has_mtime)
-        sax_stop(&page->sax, "an object has no key, size or time");
+        objstore_xml_stop(&page->xml, "an object has no key, size or time");
 }
 
 static void
@@ -240,14 +131,14 @@ end_field_of_page(struct objstore_s3_page *page, const char *name, struct bytes 
 }
 
 static void
-page_end(struct sax *sax, const char *name, struct bytes text)
+page_end(struct objstore_xml *xml, const char *name, struct bytes text)
 {
-    struct objstore_s3_page *page = page_of(sax);
-    if (page->in_contents && sax->depth == 3)
+    struct objstore_s3_page *page = page_of(xml);
+    if (page->in_contents && xml->depth == 3)
         end_field_of_entry(page, name, text);
-    else if (page->in_contents && sax->depth == 2)
+    else if (page->in_contents && xml->depth == 2)
         end_entry(page);
-    else if (sax->depth == 2)
+    else if (xml->depth == 2)
         end_field_of_page(page, name, text);
 }
 
@@ -255,7 +146,7 @@ struct objstore_s3_page *
 objstore_s3_page_new(void)
 {
     struct objstore_s3_page *page = xcalloc(1, sizeof *page);
-    sax_init(&page->sax, page_start, page_end);
+    objstore_xml_init(&page->xml, page_start, page_end);
     return page;
 }
 
@@ -264,7 +155,7 @@ objstore_s3_page_free(struct objstore_s3_page **page)
 {
     if (*page == NULL)
         return;
-    sax_fini(&(*page)->sax);
+    objstore_xml_fini(&(*page)->xml);
     free((*page)->entries);
     buf_fini(&(*page)->keys);
     buf_fini(&(*page)->token);
@@ -275,7 +166,7 @@ bool
 objstore_s3_page_feed(struct objstore_s3_page *page, struct bytes piece,
                       struct err *err)
 {
-    return sax_feed(&page->sax, piece, false, err);
+    return objstore_xml_feed(&page->xml, piece, false, err);
 }
 
 static int
@@ -314,7 +205,7 @@ decode(uint8_t *at, size_t *len)
 bool
 objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
 {
-    if (!sax_feed(&page->sax, (struct bytes){0}, true, err))
+    if (!objstore_xml_feed(&page->xml, (struct bytes){0}, true, err))
         return false;
     if (!page->has_truncated)
         return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
@@ -354,15 +245,15 @@ objstore_s3_page_next(const struct objstore_s3_page *page)
 }
 
 struct error_parser {
-    struct sax sax; /* first: handlers get it and mean the whole */
+    struct objstore_xml xml; /* first: handlers get it and mean the whole */
     struct objstore_s3_error *error;
 };
 
 static void
-error_start(struct sax *sax, const char *name)
+error_start(struct objstore_xml *xml, const char *name)
 {
-    if (sax->depth == 1 && !is(name, "Error"))
-        sax_stop(sax, "it is no error");
+    if (xml->depth == 1 && !is(name, "Error"))
+        objstore_xml_stop(xml, "it is no error");
 }
 
 static void
@@ -375,12 +266,12 @@ put_clean(char *into, size_t size, struct bytes text)
 }
 
 static void
-error_end(struct sax *sax, const char *name, struct bytes text)
+error_end(struct objstore_xml *xml, const char *name, struct bytes text)
 {
-    struct objstore_s3_error *error = ((struct error_parser *)sax)->error;
-    if (sax->depth == 2 && is(name, "Code"))
+    struct objstore_s3_error *error = ((struct error_parser *)xml)->error;
+    if (xml->depth == 2 && is(name, "Code"))
         put_clean(error->code, sizeof error->code, text);
-    else if (sax->depth == 2 && is(name, "Message"))
+    else if (xml->depth == 2 && is(name, "Message"))
         put_clean(error->message, sizeof error->message, text);
 }
 
@@ -390,9 +281,9 @@ objstore_s3_error_parse(struct bytes body, struct objstore_s3_error *error)
     struct error_parser parser = {.error = error};
     struct err ignored;
     *error = (struct objstore_s3_error){0};
-    sax_init(&parser.sax, error_start, error_end);
+    objstore_xml_init(&parser.xml, error_start, error_end);
     /* What came before a cut is good enough for a message. */
-    bool whole = sax_feed(&parser.sax, body, true, &ignored);
+    bool whole = objstore_xml_feed(&parser.xml, body, true, &ignored);
     (void)whole;
-    sax_fini(&parser.sax);
+    objstore_xml_fini(&parser.xml);
 }
