@@ -3,11 +3,9 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 
@@ -17,9 +15,6 @@ enum { TRIES = 3 };
  * that throttles to count a new second. */
 #define WAIT_NS (100 * CLOCK_NS_PER_MS)
 #define WAIT_THROTTLED_NS (500 * CLOCK_NS_PER_MS)
-
-/* How soon a raised cancel is noticed. */
-#define SLICE_NS (20 * CLOCK_NS_PER_MS)
 
 /* Between half and the whole of a wait that doubles with each try: clients that failed
  * together do not come back together. */
@@ -34,17 +29,6 @@ wait_after(enum err_code code, unsigned tries)
     return half + (int64_t)random % half;
 }
 
-static bool
-wait_for(const struct objstore_call *call, int64_t wait_ns, struct err *err)
-{
-    while (wait_ns > 0 && !cancel_is_raised(call->cancel)) {
-        const struct timespec slice = {.tv_nsec = NUM_MIN(wait_ns, SLICE_NS)};
-        nanosleep(&slice, NULL);
-        wait_ns -= SLICE_NS;
-    }
-    return objstore_call_check(call, err);
-}
-
 bool
 objstore_retry(const struct objstore_call *call, objstore_try_fn *try, void *arg,
                struct err *err)
@@ -57,7 +41,8 @@ objstore_retry(const struct objstore_call *call, objstore_try_fn *try, void *arg
             return err_wrap(err, "after %d tries", TRIES);
         LOG_DEBUG("object storage failed, trying again", LOG_INT("attempt", tries),
                   LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
-        if (!wait_for(call, wait_ns, err))
+        cancel_wait(call->cancel, wait_ns);
+        if (!objstore_call_check(call, err))
             return false;
     }
     return true;

@@ -185,7 +185,7 @@ stops_waiting_when_cancelled(void **state)
 {
     (void)state;
     struct err err;
-    struct cancel cancel = {0};
+    CLEANUP(cancel_fini) struct cancel cancel = {0};
     struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = &cancel};
     assert_false(objstore_retry(&call, cancel_and_fail, &cancel, &err));
     assert_int_equal(err.code, ERR_CANCELLED);
