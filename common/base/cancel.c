@@ -71,21 +71,40 @@ cancel_fd(const struct cancel *c)
     return fd;
 }
 
-static void
-wait_once(int fd, int64_t wait_ns)
+int64_t
+cancel_max_sleep_ns(const struct cancel *c, int64_t left_ns)
 {
-    struct pollfd raised = {.fd = fd, .events = POLLIN};
+    return c == NULL || cancel_fd(c) >= 0 ? left_ns : NUM_MIN(left_ns, BLIND_WAIT_NS);
+}
+
+/* The descriptors come first: their number may not exceed what the process may open. */
+static void
+sleep_once(const struct cancel *a, const struct cancel *b, int64_t wait_ns)
+{
+    struct pollfd raised[2];
+    nfds_t count = 0;
+    if (cancel_fd(a) >= 0)
+        raised[count++] = (struct pollfd){.fd = cancel_fd(a), .events = POLLIN};
+    if (cancel_fd(b) >= 0)
+        raised[count++] = (struct pollfd){.fd = cancel_fd(b), .events = POLLIN};
     const struct timespec limit = {.tv_sec = (time_t)(wait_ns / CLOCK_NS_PER_S),
                                    .tv_nsec = (long)(wait_ns % CLOCK_NS_PER_S)};
-    (void)!ppoll(&raised, fd >= 0, &limit, NULL);
+    (void)!ppoll(raised, count, &limit, NULL);
+}
+
+bool
+cancel_wait_either(const struct cancel *a, const struct cancel *b, int64_t wait_ns)
+{
+    while (wait_ns > 0 && !cancel_is_raised(a) && !cancel_is_raised(b)) {
+        int64_t step_ns = cancel_max_sleep_ns(a, cancel_max_sleep_ns(b, wait_ns));
+        sleep_once(a, b, step_ns);
+        wait_ns -= step_ns;
+    }
+    return cancel_is_raised(a) || cancel_is_raised(b);
 }
 
 bool
 cancel_wait(const struct cancel *c, int64_t wait_ns)
 {
-    int fd = cancel_fd(c);
-    int64_t step_ns = c != NULL && fd < 0 ? NUM_MIN(wait_ns, BLIND_WAIT_NS) : wait_ns;
-    for (; wait_ns > 0 && !cancel_is_raised(c); wait_ns -= step_ns)
-        wait_once(fd, NUM_MIN(wait_ns, step_ns));
-    return cancel_is_raised(c);
+    return cancel_wait_either(c, NULL, wait_ns);
 }

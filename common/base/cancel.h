@@ -40,4 +40,12 @@ int cancel_fd(const struct cancel *c);
  * handled. Returns whether c is raised. */
 bool cancel_wait(const struct cancel *c, int64_t wait_ns);
 
+/* The same for two of them; returns whether one is raised. */
+bool cancel_wait_either(const struct cancel *a, const struct cancel *b,
+                        int64_t wait_ns);
+
+/* The longest sleep of who waits for c beside something else: left_ns, or less when
+ * there is no descriptor of c to wake it. */
+int64_t cancel_max_sleep_ns(const struct cancel *c, int64_t left_ns);
+
 #endif
