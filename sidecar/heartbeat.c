@@ -152,6 +152,7 @@ static void
 release(struct sidecar_heartbeat *h)
 {
     sidecar_ext_labels_fini(&h->labels);
+    cancel_fini(&h->stop);
     cond_fini(&h->stopped);
     mutex_fini(&h->lock);
     free(h);

@@ -54,5 +54,6 @@ sidecar_ship_loop_stop(struct sidecar_ship_loop **out)
     sidecar_watch_wake(l->watch);
     pthread_join(l->thread, NULL);
     sidecar_shipper_free(&l->shipper);
+    cancel_fini(&l->stop);
     free(l);
 }

@@ -84,6 +84,7 @@ request_free(void *arg)
         .fetched_bytes = r->source.bytes,
     };
     store_block_set_unref(&r->blocks);
+    store_fetch_source_fini(&r->source);
     buf_fini(&r->out);
     arena_fini(&r->arena);
     budget_fini(&r->budget);

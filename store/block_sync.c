@@ -297,6 +297,7 @@ store_block_sync_free(struct store_block_sync **out)
     if (s->is_started)
         pthread_join(s->thread, NULL);
     store_catalog_fini(&s->catalog);
+    cancel_fini(&s->cancel);
     cond_fini(&s->changed);
     mutex_fini(&s->lock);
     free(s);

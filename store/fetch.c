@@ -15,6 +15,12 @@ is_abandoned(const struct store_fetch_source *source)
     return source->is_abandoned != NULL && source->is_abandoned(source->abandoned_arg);
 }
 
+void
+store_fetch_source_fini(struct store_fetch_source *source)
+{
+    cancel_fini(&source->cancel);
+}
+
 bool
 store_fetch_check(const struct store_fetch_source *source, struct err *err)
 {

@@ -57,6 +57,10 @@ struct store_fetch_source {
     uint64_t bytes;
 };
 
+/* Release what waiting for the source took, when no group of it is left. CLEANUP
+ * handler. */
+void store_fetch_source_fini(struct store_fetch_source *source);
+
 /* For long work between fetches: whether the query is still wanted.
  * Errors ERR_TIMEOUT, ERR_CANCELLED. */
 NODISCARD bool store_fetch_check(const struct store_fetch_source *source,

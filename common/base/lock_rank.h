@@ -13,7 +13,8 @@
     X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache") \
     X(LOCK_FETCH, "store: what a waiting query knows of its fetches")         \
     X(LOCK_CREDENTIALS, "objstore: signing key of the day")                   \
-    X(LOCK_HTTP_CLIENT, "net: idle connections of an HTTP client")            \
+    X(LOCK_HTTP_CLIENT, "net: connections and waiters of an HTTP client")     \
+    X(LOCK_HTTP_SHARE, "net: addresses and TLS sessions of an HTTP client")   \
     X(LOCK_HTTP_SERVER, "net: running requests of an HTTP server")            \
     X(LOCK_POOL, "base: job queue of a worker pool")                          \
     X(LOCK_METRICS, "metrics: the list of families and their children")       \

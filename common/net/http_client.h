@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocking HTTP/1.1 client over libcurl, with connection reuse.
  *
- * One request is one try: no redirects, no retries, no proxies of the environment.
- * Bodies stream in both directions, so memory does not depend on their size. Transport
- * failures are errors; an HTTP status is a result. */
+ * One request is one try: no redirects, no retries. Bodies stream in both directions,
+ * so memory does not depend on their size. Transport failures are errors; an HTTP
+ * status is a result. All connections of a client share the addresses that were looked
+ * up, for a minute, and the TLS sessions, which new connections resume. */
 #ifndef COMMON_NET_HTTP_CLIENT_H
 #define COMMON_NET_HTTP_CLIENT_H
 
@@ -15,16 +16,27 @@
 
 struct net_http_client;
 
+/* Texts are copied. */
 struct net_http_client_options {
-    const char *user_agent;        /* copied */
-    const char *ca_file;           /* NULL: the system's; copied */
-    bool insecure_skip_verify;     /* accept any certificate */
-    int64_t connect_timeout_ns;    /* 0: 10 s */
-    int64_t first_byte_timeout_ns; /* longest silence of the server; 0: 2 min */
-    unsigned max_idle;             /* idle connections kept; 0: 16 */
+    const char *user_agent;
+    const char *ca_file;       /* NULL: the system's */
+    const char *cert_file;     /* certificate of this client, PEM; NULL: none */
+    const char *key_file;      /* its key */
+    const char *server_name;   /* NULL: the host. Else what TLS asks for and verifies */
+    bool insecure_skip_verify; /* accept any certificate */
+    bool proxy_of_environment; /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go reads them,
+                                  now; never for this machine */
+    bool trace; /* log each exchange at debug level, without bodies and secrets */
+    int64_t connect_timeout_ns;       /* 0: 10 s */
+    int64_t tls_handshake_timeout_ns; /* 0: it is part of connecting */
+    int64_t first_byte_timeout_ns;    /* longest silence of the server; 0: 2 min */
+    int64_t idle_timeout_ns;          /* older idle connections are not used; 0: 90 s */
+    unsigned max_idle;                /* idle connections kept; 0: 16 */
+    unsigned max_connections; /* exchanges above it wait their turn; 0: no limit */
 };
 
-/* Initialises libcurl on first use. Errors ERR_INTERNAL. */
+/* Initialises libcurl on first use. Errors ERR_INTERNAL; ERR_INVALID: a proxy of the
+ * environment that is no URL (which is not shown). */
 NODISCARD bool net_http_client_new(struct net_http_client **out,
                                    const struct net_http_client_options *options,
                                    struct err *err);
@@ -49,6 +61,8 @@ struct net_http_request {
     uint64_t body_size;
     net_http_sink_fn *sink; /* NULL: the body of a 2xx answer is dropped */
     void *sink_arg;
+    int64_t expect_continue_ns;  /* how long the body waits for the server's consent, so
+                                    that a refusal comes before it; 0: not at all */
     int64_t deadline_ns;         /* of the whole exchange, clock_mono_ns */
     const struct cancel *cancel; /* NULL: never */
 };
@@ -64,14 +78,13 @@ struct net_http_response {
     char error_body[NET_HTTP_ERROR_BODY_MAX]; /* start of the body of another status */
 };
 
-/* Perform one exchange. Any thread; blocks; a raised cancel is noticed within a second.
- * *response is large: keep it off small stacks.
- * Errors ERR_UNAVAILABLE (refused, reset, DNS, closed early, success before the whole
- * body was sent), ERR_TIMEOUT (deadline or
- * silence), ERR_CANCELLED, ERR_DENIED (certificate), ERR_CORRUPT (a body shorter than
- * its Content-Length or without its last chunk), ERR_INVALID (URL), ERR_UNSUPPORTED
- * (not HTTP), ERR_IO (source ended early), or what sink or source gave. Errors name the
- * host and nothing else of the URL. */
+/* Perform one exchange. Any thread; blocks; a raised cancel ends it at once, whatever
+ * it waits for. *response is large: keep it off small stacks. Errors ERR_UNAVAILABLE
+ * (refused, reset, DNS, closed early, success before the whole body was sent),
+ * ERR_TIMEOUT (deadline, connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
+ * ERR_CORRUPT (a body shorter than its Content-Length or without its last chunk),
+ * ERR_INVALID (URL), ERR_UNSUPPORTED (not HTTP), ERR_IO (source ended early), or what
+ * sink or source gave. Errors name the host and nothing else of the URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,
                                 const struct net_http_request *request,
                                 struct net_http_response *response, struct err *err);

@@ -3,11 +3,9 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 
@@ -17,9 +15,6 @@ enum { DEFAULT_TRIES = 10 };
  * that throttles to count a new second. */
 #define WAIT_NS (100 * CLOCK_NS_PER_MS)
 #define WAIT_THROTTLED_NS (500 * CLOCK_NS_PER_MS)
-
-/* How soon a raised cancel is noticed. */
-#define SLICE_NS (20 * CLOCK_NS_PER_MS)
 
 /* Between half and the whole of a wait that doubles with each try: clients that failed
  * together do not come back together. */
@@ -32,17 +27,6 @@ wait_after(enum err_code code, unsigned tries)
     int64_t half = (code == ERR_THROTTLED ? WAIT_THROTTLED_NS : WAIT_NS) << (tries - 1);
     half /= 2;
     return half + (int64_t)random % half;
-}
-
-static bool
-wait_for(const struct objstore_call *call, int64_t wait_ns, struct err *err)
-{
-    while (wait_ns > 0 && !cancel_is_raised(call->cancel)) {
-        const struct timespec slice = {.tv_nsec = NUM_MIN(wait_ns, SLICE_NS)};
-        nanosleep(&slice, NULL);
-        wait_ns -= SLICE_NS;
-    }
-    return objstore_call_check(call, err);
 }
 
 struct objstore_retrier {
@@ -77,7 +61,8 @@ objstore_retry(struct objstore_retrier *r, const struct objstore_call *call,
             return tries > 1 && err_wrap(err, "after %u tries", tries);
         LOG_DEBUG("object storage failed, trying again", LOG_INT("attempt", tries),
                   LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
-        if (!wait_for(call, wait_ns, err))
+        cancel_wait(call->cancel, wait_ns);
+        if (!objstore_call_check(call, err))
             return false;
     }
     return true;

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
@@ -76,13 +75,9 @@ next_fault(struct faulty *f, enum faulty_op op, struct bytes key)
 static bool
 hang(const struct objstore_call *call, struct err *err)
 {
-    const struct timespec slice = {.tv_nsec = 1000000};
-    while (!cancel_is_raised(call->cancel)) {
-        if (clock_left_ns(call->deadline_ns) == 0)
-            return err_set(err, ERR_TIMEOUT, "injected silence");
-        nanosleep(&slice, NULL);
-    }
-    return err_set(err, ERR_CANCELLED, "cancelled");
+    if (cancel_wait(call->cancel, clock_left_ns(call->deadline_ns)))
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    return err_set(err, ERR_TIMEOUT, "injected silence");
 }
 
 /* True, with err filled, if the call must not reach the bucket. */

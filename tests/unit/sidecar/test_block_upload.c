@@ -274,7 +274,7 @@ stops_when_cancelled(void **state)
 {
     struct fixture *f = *state;
     struct err err;
-    struct cancel cancel = {0};
+    CLEANUP(cancel_fini) struct cancel cancel = {0};
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
     struct sidecar_block_upload how = {
         .bucket = f->bucket, .labels = fixture_labels, .cancel = &cancel};

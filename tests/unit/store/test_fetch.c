@@ -65,6 +65,7 @@ check_tells_why_a_query_is_not_wanted_any_more(void **unused)
 {
     struct err err;
     bool left = false;
+    CLEANUP(store_fetch_source_fini)
     struct store_fetch_source source = {.deadline_ns = CLOCK_NEVER,
                                         .is_abandoned = reader_has_left,
                                         .abandoned_arg = &left};

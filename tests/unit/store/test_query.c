@@ -336,6 +336,7 @@ answered(struct fixture *f, struct store_block_set *set, struct tsdb_matcher **m
          size_t count, int64_t mint, int64_t maxt)
 {
     struct tally t = {0};
+    CLEANUP(store_fetch_source_fini)
     struct store_fetch_source source = {
         .pool = f->pool, .bucket = f->bucket, .deadline_ns = CLOCK_NEVER};
     struct store_limits limits = {0};
@@ -425,6 +426,7 @@ stops_selecting_when_the_deadline_has_passed(void **at)
     CLEANUP(store_block_set_unref) struct store_block_set *set = serve_all(f);
     CLEANUP(tsdb_matcher_free) struct tsdb_matcher *m = NULL;
     MUST(tsdb_matcher_new(&m, TSDB_MATCH_RE, BYTES("job"), BYTES(".+"), &err));
+    CLEANUP(store_fetch_source_fini)
     struct store_fetch_source source = {
         .pool = f->pool, .bucket = f->bucket, .deadline_ns = 1};
     struct store_limits limits = {0};

@@ -60,6 +60,7 @@ tear_down(void **at)
 {
     struct fixture *f = *at;
     store_records_fini(&f->records);
+    store_fetch_source_fini(&f->source);
     pool_free(&f->pool);
     objstore_free(&f->bucket);
     buf_fini(&f->object);

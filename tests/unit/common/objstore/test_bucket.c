@@ -113,7 +113,7 @@ does_nothing_when_cancelled_or_late(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f);
-    struct cancel raised = {0};
+    CLEANUP(cancel_fini) struct cancel raised = {0};
     cancel_raise(&raised);
     struct objstore_call cancelled = {.deadline_ns = CLOCK_NEVER, .cancel = &raised};
     struct objstore_call late = {.deadline_ns = clock_mono_ns()};

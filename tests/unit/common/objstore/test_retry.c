@@ -168,7 +168,7 @@ stops_waiting_when_cancelled(void **state)
 {
     (void)state;
     struct err err;
-    struct cancel cancel = {0};
+    CLEANUP(cancel_fini) struct cancel cancel = {0};
     struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = &cancel};
     CLEANUP(objstore_retrier_free)
     struct objstore_retrier *r =

@@ -503,7 +503,7 @@ stops_when_cancelled(void **state)
 {
     (void)state;
     struct scripted s;
-    struct cancel cancel = {0};
+    CLEANUP(cancel_fini) struct cancel cancel = {0};
     struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = &cancel};
     SCRIPT(&s, {.status = 200});
     cancel_raise(&cancel);
