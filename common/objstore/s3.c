@@ -5,155 +5,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/file.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/objstore/bucket_priv.h"
-#include "common/objstore/retry.h"
-#include "common/objstore/s3_exchange.h"
-#include "common/objstore/s3_sign.h"
-#include "common/objstore/s3_xml.h"
+#include "common/objstore/s3_priv.h"
 
-enum { HASH_PIECE = 256 * 1024 };
-
-/* What one PUT may store: the protocol's limit. */
-#define MAX_PUT_BYTES (UINT64_C(5) << 30)
-
-enum { HASH_HEX_SIZE = 2 * DIGEST_SHA256_SIZE + 1 };
-
-struct s3 {
-    struct objstore_bucket base;
-    struct objstore_s3_peer *peer;
-    char *name;
-    bool is_encrypted; /* TLS protects what is sent */
-    struct objstore_retrier *retrier;
-};
-
-static struct s3 *
+static struct objstore_s3 *
 s3_of(struct objstore_bucket *b)
 {
-    return (struct s3 *)b;
+    return (struct objstore_s3 *)b;
 }
 
-/* A listing under way. */
-struct listing {
-    const struct s3 *s3;
-    const struct objstore_call *call;
-    struct bytes prefix;
-    objstore_list_fn *fn;
-    void *arg;
-    struct buf token; /* of the next page; empty for the first */
-    struct buf last;  /* key that was listed last */
-    struct objstore_s3_page *page;
-};
-
-static void
-listing_fini(struct listing *l)
+void
+objstore_s3_etag(const struct net_http_response *response,
+                 char etag_text[OBJSTORE_S3_ETAG_SIZE])
 {
-    buf_fini(&l->token);
-    buf_fini(&l->last);
-    objstore_s3_page_free(&l->page);
-}
-
-static bool
-feed_page(void *arg, struct bytes piece, struct err *err)
-{
-    return objstore_s3_page_feed(arg, piece, err);
-}
-
-/* Fetch the next page; may be called again for it. */
-static bool
-try_page(void *arg, struct err *err)
-{
-    struct listing *l = arg;
-    struct objstore_s3_param params[] = {
-        {"list-type", BYTES("2")},
-        {"encoding-type", BYTES("url")},
-        {"max-keys", BYTES("1000")},
-        {"prefix", l->prefix},
-        {"continuation-token", buf_bytes(&l->token)}, /* left out for the first page */
-    };
-    CLEANUP(buf_fini) struct buf query = {0};
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    objstore_s3_query(&query, params, ARRAY_LEN(params) - (l->token.len == 0));
-    const struct objstore_s3_target target = {.query = buf_bytes(&query),
-                                              .payload_hash = OBJSTORE_S3_EMPTY_HASH};
-    objstore_s3_page_free(&l->page);
-    l->page = objstore_s3_page_new();
-    return objstore_s3_perform(l->s3->peer, l->call, &target,
-                               (struct net_http_request){.method = "GET",
-                                                         .sink = feed_page,
-                                                         .sink_arg = l->page},
-                               response, err) &&
-           objstore_s3_page_finish(l->page, err);
-}
-
-/* The order is promised to callers, who find the end of a block by it. */
-static bool
-check_listed(const struct listing *l, struct bytes key, struct err *err)
-{
-    if (!bytes_starts_with(key, l->prefix))
-        return err_set(err, ERR_CORRUPT, "the server lists keys without the prefix");
-    if (l->last.len > 0 && bytes_cmp(key, buf_bytes(&l->last)) <= 0)
-        return err_set(
-            err, ERR_CORRUPT,
-            "the server does not list in byte order: \"%.*s\" after \"%.*s\"",
-            BYTES_FMT(key), BYTES_FMT(buf_bytes(&l->last)));
-    return true;
-}
-
-static bool
-deliver_page(struct listing *l, struct err *err)
-{
-    for (size_t i = 0; i < objstore_s3_page_count(l->page); i++) {
-        struct objstore_object object = objstore_s3_page_object(l->page, i);
-        if (!check_listed(l, object.key, err))
-            return false;
-        buf_clear(&l->last);
-        buf_put(&l->last, object.key);
-        /* "folder/", as consoles make them, and other keys that no call can read. */
-        if (objstore_key_is_valid(object.key) && !l->fn(l->arg, &object, err))
-            return false;
-    }
-    return true;
-}
-
-static bool
-turn_page(struct listing *l, struct err *err)
-{
-    struct bytes next = objstore_s3_page_next(l->page);
-    if (next.len > 0 && bytes_eq(next, buf_bytes(&l->token)))
-        return err_set(err, ERR_CORRUPT, "the server repeats a page of its listing");
-    buf_clear(&l->token);
-    buf_put(&l->token, next);
-    return true;
-}
-
-static bool
-s3_list(struct objstore_bucket *b, const struct objstore_call *call,
-        struct bytes prefix, objstore_list_fn *fn, void *arg, struct err *err)
-{
-    CLEANUP(listing_fini)
-    struct listing l = {
-        .s3 = s3_of(b), .call = call, .prefix = prefix, .fn = fn, .arg = arg};
-    do {
-        if (!objstore_retry(l.s3->retrier, call, try_page, &l, err) ||
-            !deliver_page(&l, err) || !turn_page(&l, err))
-            return false;
-    } while (l.token.len > 0);
-    return true;
+    struct bytes etag = net_http_response_header(response, "etag");
+    if (etag.len >= 2 && etag.at[0] == '"' && etag.at[etag.len - 1] == '"')
+        etag = bytes_of(etag.at + 1, etag.len - 2);
+    snprintf(etag_text, OBJSTORE_S3_ETAG_SIZE, "%.*s",
+             etag.len < OBJSTORE_S3_ETAG_SIZE ? (int)etag.len : 0,
+             etag.len > 0 ? (const char *)etag.at : "");
 }
 
 static bool
 read_attrs(const struct net_http_response *response, struct objstore_attrs *attrs)
 {
     struct objstore_attrs read = {0};
-    struct bytes etag = net_http_response_header(response, "etag");
-    if (etag.len >= 2 && etag.at[0] == '"' && etag.at[etag.len - 1] == '"')
-        etag = bytes_of(etag.at + 1, etag.len - 2);
-    if (etag.len < sizeof read.etag)
-        snprintf(read.etag, sizeof read.etag, "%.*s", BYTES_FMT(etag));
+    objstore_s3_etag(response, read.etag);
     if (!objstore_parse_u64(net_http_response_header(response, "content-length"),
                             &read.size) ||
         !objstore_s3_parse_date(net_http_response_header(response, "last-modified"),
@@ -163,20 +42,36 @@ read_attrs(const struct net_http_response *response, struct objstore_attrs *attr
     return true;
 }
 
+bool
+objstore_s3_head(const struct objstore_s3 *s3, const struct objstore_call *call,
+                 struct bytes key, struct objstore_attrs *attrs,
+                 struct objstore_s3_answer *answer, struct err *err)
+{
+    static const struct objstore_s3_header WITH_CHECKSUM = {"x-amz-checksum-mode",
+                                                            "ENABLED"};
+    const struct objstore_s3_target target = {
+        .key = key, .own = {&WITH_CHECKSUM, 1}, .common = s3->key_headers};
+    if (!objstore_s3_perform(s3->peer, call, &target,
+                             (struct net_http_request){.method = "HEAD"}, answer, err))
+        return false;
+    return read_attrs(&answer->http, attrs) ||
+           err_set(err, ERR_CORRUPT,
+                   "the answer lacks Content-Length or Last-Modified");
+}
+
 static bool
 s3_head(struct objstore_bucket *b, const struct objstore_call *call, struct bytes key,
         struct objstore_attrs *attrs, struct err *err)
 {
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    const struct objstore_s3_target target = {.key = key,
-                                              .payload_hash = OBJSTORE_S3_EMPTY_HASH};
-    if (!objstore_s3_perform(s3_of(b)->peer, call, &target,
-                             (struct net_http_request){.method = "HEAD"}, response,
-                             err))
-        return false;
-    return read_attrs(response, attrs) ||
-           err_set(err, ERR_CORRUPT,
-                   "the answer lacks Content-Length or Last-Modified");
+    CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
+    return objstore_s3_head(s3_of(b), call, key, attrs, answer, err);
+}
+
+static bool
+s3_list(struct objstore_bucket *b, const struct objstore_call *call,
+        struct bytes prefix, objstore_list_fn *fn, void *arg, struct err *err)
+{
+    return objstore_s3_list(s3_of(b), call, prefix, fn, arg, err);
 }
 
 /* A ranged read whose answer is checked before its first byte is handed on. */
@@ -249,18 +144,23 @@ s3_get_range(struct objstore_bucket *b, const struct objstore_call *call,
              struct bytes key, uint64_t offset, uint64_t len, objstore_sink_fn *sink,
              void *arg, struct err *err)
 {
+    const struct objstore_s3 *s3 = s3_of(b);
     char range[64];
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    struct ranged r = {
-        .offset = offset, .len = len, .sink = sink, .arg = arg, .response = response};
+    CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
+    struct ranged r = {.offset = offset,
+                       .len = len,
+                       .sink = sink,
+                       .arg = arg,
+                       .response = &answer->http};
+    const struct objstore_s3_header header = {"range", range};
     const struct objstore_s3_target target = {
-        .key = key, .range = range, .payload_hash = OBJSTORE_S3_EMPTY_HASH};
+        .key = key, .own = {&header, 1}, .common = s3->key_headers};
     snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset,
              offset + len - 1);
-    if (!objstore_s3_perform(s3_of(b)->peer, call, &target,
+    if (!objstore_s3_perform(s3->peer, call, &target,
                              (struct net_http_request){
                                  .method = "GET", .sink = sink_range, .sink_arg = &r},
-                             response, err))
+                             answer, err))
         return false;
     if (!r.is_checked && !check_range_answer(&r, err))
         return false;
@@ -268,128 +168,21 @@ s3_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                                   "the answer ends %" PRIu64 " bytes early", r.left);
 }
 
-/* Reads the file at its own offset: the descriptor's position is the caller's. */
-struct file_source {
-    int fd;
-    uint64_t offset;
-};
-
-static bool
-read_source(void *arg, uint8_t *into, size_t room, size_t *got, struct err *err)
-{
-    struct file_source *s = arg;
-    if (!file_pread(s->fd, "the file to store", into, room, s->offset, err))
-        return false;
-    s->offset += room;
-    *got = room;
-    return true;
-}
-
-static bool
-hash_file(int fd, uint64_t size, const struct objstore_call *call,
-          struct digest_stream *hash, struct err *err)
-{
-    CLEANUP(xfree) uint8_t *piece = xcalloc(1, HASH_PIECE);
-    for (uint64_t done = 0; done < size;) {
-        size_t n = NUM_MIN(size - done, (uint64_t)HASH_PIECE);
-        if (!objstore_call_check(call, err) ||
-            !file_pread(fd, "the file to store", piece, n, done, err))
-            return false;
-        digest_stream_add(hash, bytes_of(piece, n));
-        done += n;
-    }
-    return true;
-}
-
-/* Over plain HTTP the server must be able to tell that the payload was changed. */
-static bool
-payload_hash(const struct s3 *s3, int fd, uint64_t size,
-             const struct objstore_call *call, char hex[HASH_HEX_SIZE], struct err *err)
-{
-    if (s3->is_encrypted) {
-        snprintf(hex, HASH_HEX_SIZE, "%s", OBJSTORE_S3_UNSIGNED_PAYLOAD);
-        return true;
-    }
-    uint8_t hash[DIGEST_SHA256_SIZE];
-    struct digest_stream *stream = digest_stream_new(DIGEST_SHA256);
-    bool ok = hash_file(fd, size, call, stream, err);
-    digest_stream_finish(&stream, hash);
-    digest_hex(bytes_of(hash, sizeof hash), hex);
-    return ok;
-}
-
-static bool
-put_file(const struct s3 *s3, const struct objstore_call *call,
-         const struct objstore_put *put, struct err *err)
-{
-    char hex[HASH_HEX_SIZE];
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    struct file_source source = {.fd = put->fd};
-    const struct objstore_s3_target target = {.key = put->key, .payload_hash = hex};
-    if (put->size > MAX_PUT_BYTES)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%" PRIu64
-                       " bytes are more than the 5 GiB that one PUT may store",
-                       put->size);
-    return payload_hash(s3, put->fd, put->size, call, hex, err) &&
-           objstore_s3_perform(s3->peer, call, &target,
-                               (struct net_http_request){.method = "PUT",
-                                                         .source = read_source,
-                                                         .source_arg = &source,
-                                                         .body_size = put->size},
-                               response, err);
-}
-
-static bool
-put_data(const struct s3 *s3, const struct objstore_call *call,
-         const struct objstore_put *put, struct err *err)
-{
-    uint8_t hash[DIGEST_SHA256_SIZE];
-    char hex[HASH_HEX_SIZE];
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    const struct objstore_s3_target target = {.key = put->key, .payload_hash = hex};
-    digest_sha256(put->data, hash);
-    digest_hex(bytes_of(hash, sizeof hash), hex);
-    return objstore_s3_perform(
-        s3->peer, call, &target,
-        (struct net_http_request){.method = "PUT", .body = put->data}, response, err);
-}
-
-/* A put under way. */
-struct putting {
-    const struct s3 *s3;
-    const struct objstore_call *call;
-    const struct objstore_put *put;
-};
-
-static bool
-try_put(void *arg, struct err *err)
-{
-    const struct putting *p = arg;
-    return p->put->fd < 0 ? put_data(p->s3, p->call, p->put, err)
-                          : put_file(p->s3, p->call, p->put, err);
-}
-
 static bool
 s3_put(struct objstore_bucket *b, const struct objstore_call *call,
        const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
 {
-    struct putting p = {.s3 = s3_of(b), .call = call, .put = put};
-    if (put->create)
-        return err_set(err, ERR_UNSUPPORTED, "cannot create");
-    *stored = (struct objstore_attrs){.size = put->size};
-    return objstore_retry(p.s3->retrier, call, try_put, &p, err);
+    return objstore_s3_put(s3_of(b), call, put, stored, err);
 }
 
 static bool
 s3_remove(struct objstore_bucket *b, const struct objstore_call *call, struct bytes key,
           struct err *err)
 {
-    CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
-    const struct objstore_s3_target target = {.key = key,
-                                              .payload_hash = OBJSTORE_S3_EMPTY_HASH};
+    CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
+    const struct objstore_s3_target target = {.key = key};
     return objstore_s3_perform(s3_of(b)->peer, call, &target,
-                               (struct net_http_request){.method = "DELETE"}, response,
+                               (struct net_http_request){.method = "DELETE"}, answer,
                                err) ||
            err->code == ERR_NOT_FOUND;
 }
@@ -397,21 +190,49 @@ s3_remove(struct objstore_bucket *b, const struct objstore_call *call, struct by
 static unsigned
 s3_abilities(const struct objstore_bucket *b)
 {
-    (void)b;
-    return OBJSTORE_CAN_ANY_KEY;
+    const struct objstore_s3 *s3 = (const struct objstore_s3 *)b;
+    return OBJSTORE_CAN_ANY_KEY | OBJSTORE_CAN_CREATE |
+           (s3->disable_multipart ? 0 : OBJSTORE_CAN_LARGE);
 }
 
 static const char *
 s3_name(const struct objstore_bucket *b)
 {
-    return ((const struct s3 *)b)->name;
+    return ((const struct objstore_s3 *)b)->name;
+}
+
+static struct objstore_s3_headers
+copy_headers(const struct objstore_s3_header *from, size_t count)
+{
+    struct objstore_s3_header *to = xcalloc(count + 1, sizeof *to);
+    for (size_t i = 0; i < count; i++)
+        to[i] = (struct objstore_s3_header){xstrdup(from[i].name),
+                                            xstrdup(from[i].value)};
+    return (struct objstore_s3_headers){to, count};
+}
+
+/* Values may be keys. */
+static void
+free_headers(struct objstore_s3_headers *headers)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        struct objstore_s3_header header = headers->at[i];
+        char *value;
+        memcpy(&value, &header.value, sizeof value);
+        digest_cleanse(value, strlen(value));
+        xfree(&header.value);
+        xfree(&header.name);
+    }
+    xfree(&headers->at);
 }
 
 static void
 s3_free(struct objstore_bucket *b)
 {
-    struct s3 *s3 = s3_of(b);
+    struct objstore_s3 *s3 = s3_of(b);
     objstore_s3_peer_free(&s3->peer);
+    free_headers(&s3->put_headers);
+    free_headers(&s3->key_headers);
     free(s3->name);
     free(s3);
 }
@@ -434,12 +255,20 @@ objstore_s3_open(struct objstore_bucket **out,
     struct objstore_s3_peer *peer;
     if (!objstore_s3_peer_new(&peer, options, err))
         return false;
-    struct s3 *s3 = xcalloc(1, sizeof *s3);
+    struct objstore_s3 *s3 = xcalloc(1, sizeof *s3);
     s3->base.ops = &S3_OPS;
     s3->peer = peer;
-    s3->name = xstrdup(options->bucket);
-    s3->is_encrypted = !options->insecure;
+    s3->name = xstrdup(options->endpoint.bucket);
     s3->retrier = options->retrier;
+    s3->list_v1 = options->list_v1;
+    s3->is_encrypted = !options->endpoint.insecure;
+    s3->disable_multipart = options->disable_multipart;
+    s3->part_size = options->part_size;
+    s3->has_md5_etags = options->has_md5_etags;
+    s3->is_auto = options->integrity == OBJSTORE_S3_INTEGRITY_AUTO;
+    atomic_store(&s3->uses_md5, options->integrity == OBJSTORE_S3_INTEGRITY_MD5);
+    s3->put_headers = copy_headers(options->put_headers, options->put_header_count);
+    s3->key_headers = copy_headers(options->key_headers, options->key_header_count);
     *out = &s3->base;
     return true;
 }

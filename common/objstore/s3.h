@@ -3,29 +3,47 @@
 #ifndef COMMON_OBJSTORE_S3_H
 #define COMMON_OBJSTORE_S3_H
 
+#include "common/net/http_client.h"
 #include "common/objstore/bucket.h"
+#include "common/objstore/credentials.h"
+#include "common/objstore/retry.h"
+#include "common/objstore/s3_endpoint.h"
+#include "common/objstore/s3_sign.h"
 
-struct objstore_retrier;
+/* How a server is made to check what arrives, and what is compared afterwards. */
+enum objstore_s3_integrity {
+    /* Checksums; MD5 from the first time on that the server refuses or ignores them. */
+    OBJSTORE_S3_INTEGRITY_AUTO,
+    OBJSTORE_S3_INTEGRITY_CHECKSUM, /* CRC-32C as a header or trailer */
+    OBJSTORE_S3_INTEGRITY_MD5,      /* Content-MD5: one more pass over the content */
+};
+
+enum { OBJSTORE_S3_DEFAULT_PART_BYTES = 64 << 20, OBJSTORE_S3_MIN_PART_BYTES = 5 << 20 };
 
 /* All texts are copied. */
 struct objstore_s3_options {
-    const char *bucket;
-    const char *endpoint; /* host[:port] */
-    const char *region;   /* "" means us-east-1 */
-    const char *access_key;
-    const char *secret_key;
-    const char *session_token; /* "" for none */
-    bool insecure;             /* plain HTTP */
-    bool insecure_skip_verify;
-    const char *ca_file; /* NULL: the system's */
-    bool virtual_hosted; /* bucket.endpoint instead of endpoint/bucket */
-    const char *user_agent;
-    int64_t first_byte_timeout_ns; /* 0: default of the HTTP client */
-    /* Of the bucket; outlives it. NULL: listings and puts are not retried. */
-    struct objstore_retrier *retrier;
+    struct objstore_s3_endpoint endpoint;
+    const char *region; /* "": that of an AWS host, else the server is asked */
+    struct objstore_credentials *credentials; /* owned by the bucket from now on */
+    struct objstore_retrier *retrier;         /* borrowed: tries pages and puts again */
+    struct net_http_client_options http;
+    int64_t expect_continue_ns; /* how long large bodies wait for consent; 0: not */
+    bool list_v1;
+    enum objstore_s3_integrity integrity;
+    bool disable_multipart;
+    uint64_t part_size; /* bytes; objects of at least as many are sent in parts */
+    /* With each object that is stored: metadata, class, ACL, encryption. Names in lower
+     * case. */
+    const struct objstore_s3_header *put_headers;
+    size_t put_header_count;
+    /* With each request for content: the customer's key. */
+    const struct objstore_s3_header *key_headers;
+    size_t key_header_count;
+    bool has_md5_etags; /* the encryption, if any, leaves ETags that are an MD5 */
 };
 
-/* Make the bucket; no request is sent yet. Errors ERR_INVALID names the option. */
+/* Make the bucket; no request is sent yet. Errors ERR_INVALID names the option;
+ * options->credentials then stay the caller's. */
 NODISCARD bool objstore_s3_open(struct objstore_bucket **out,
                                 const struct objstore_s3_options *options,
                                 struct err *err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/s3_exchange.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +8,11 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/mutex.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
-#include "common/objstore/s3_sign.h"
-#include "common/objstore/s3_xml.h"
 
 /* S3 refuses requests whose time differs by more than this from its own. */
 #define MAX_SKEW_NS (15 * 60 * CLOCK_NS_PER_S)
@@ -22,20 +20,28 @@
 /* More than any caller waits; keeps the arithmetic small. */
 enum { MAX_RETRY_AFTER_S = 24 * 60 * 60 };
 
+/* Bodies from this size on wait for the server's consent. A guess: a round trip for
+ * less would cost more than it saves. */
+enum { EXPECT_CONTINUE_BYTES = 1 << 20 };
+
+/* The hash of no payload. */
+#define EMPTY_HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+#define DEFAULT_REGION "us-east-1"
+
 struct objstore_s3_peer {
     struct net_http_client *http;
-    const char *scheme;
-    char *host;   /* as curl sends it */
-    char *bucket; /* path that the bucket's name takes: "/name", or "" */
-    char *region;
-    char *access_key;
-    char *secret_key;
-    char *session_token;
+    struct objstore_credentials *credentials;
+    struct objstore_s3_endpoint endpoint; /* its texts are our own */
+    int64_t expect_continue_ns;
+    bool has_given_region;
     _Atomic int64_t skew_ns; /* what the server's clock shows more than ours */
     struct mutex lock;
     /* guarded by lock */
-    char day[OBJSTORE_S3_DAY_LEN];
-    uint8_t signing_key[DIGEST_SHA256_SIZE]; /* of that day */
+    struct objstore_s3_place place; /* its region is "" until the server was asked */
+    uint64_t key_generation;        /* what signing_key was made of, with the region */
+    char key_day[OBJSTORE_S3_DAY_LEN];
+    uint8_t signing_key[DIGEST_SHA256_SIZE];
 };
 
 #define LETTERS_AND_DIGITS       \
@@ -56,84 +62,58 @@ check_text(const char *name, const char *value, const char *allowed, struct err 
     return true;
 }
 
-/* Like check_text; says nothing of the value. */
-static bool
-check_secret(const char *name, const char *value, struct err *err)
-{
-    for (; *value != 0; value++)
-        if (*value <= ' ' || *value == 0x7f)
-            return err_set(err, ERR_INVALID, "%s has a blank or a control character",
-                           name);
-    return true;
-}
-
 static bool
 check_options(const struct objstore_s3_options *o, struct err *err)
 {
-    if (strstr(o->endpoint, "://") != NULL)
+    const struct objstore_s3_endpoint *e = &o->endpoint;
+    if (strstr(e->address, "://") != NULL)
         return err_set(err, ERR_INVALID,
                        "endpoint \"%s\" has a scheme: write host[:port], and "
                        "insecure: true for plain HTTP",
-                       o->endpoint);
-    if (strcmp(o->bucket, ".") == 0 || strcmp(o->bucket, "..") == 0)
-        return err_set(err, ERR_INVALID, "bucket \"%s\" is no name", o->bucket);
-    if (*o->access_key == 0 || *o->secret_key == 0)
-        return err_set(err, ERR_INVALID, "access_key or secret_key is empty");
-    return check_text("bucket", o->bucket, LETTERS_AND_DIGITS "._-", err) &&
-           check_text("endpoint", o->endpoint, LETTERS_AND_DIGITS "._-:[]", err) &&
+                       e->address);
+    if (strcmp(e->bucket, ".") == 0 || strcmp(e->bucket, "..") == 0)
+        return err_set(err, ERR_INVALID, "bucket \"%s\" is no name", e->bucket);
+    return check_text("bucket", e->bucket, LETTERS_AND_DIGITS "._-", err) &&
+           check_text("endpoint", e->address, LETTERS_AND_DIGITS "._-:[]", err) &&
            (*o->region == 0 ||
-            check_text("region", o->region, LETTERS_AND_DIGITS "_-", err)) &&
-           check_secret("access_key", o->access_key, err) &&
-           check_secret("secret_key", o->secret_key, err) &&
-           check_secret("session_token", o->session_token, err);
+            check_text("region", o->region, LETTERS_AND_DIGITS "_-", err));
 }
 
-/* The Host header: without the port that the scheme implies. Release with free. */
-static char *
-host_of(const struct objstore_s3_options *o)
+/* The region that is known without asking; "" otherwise. */
+static struct bytes
+first_region(const struct objstore_s3_options *o)
 {
-    const char *implied = o->insecure ? ":80" : ":443";
-    size_t len = strlen(o->endpoint), tail = strlen(implied);
-    if (len > tail && strcmp(o->endpoint + len - tail, implied) == 0)
-        len -= tail;
-    return xasprintf("%s%s%.*s", o->virtual_hosted ? o->bucket : "",
-                     o->virtual_hosted ? "." : "", (int)len, o->endpoint);
+    struct bytes region = bytes_of_str(o->region);
+    return region.len > 0
+               ? region
+               : objstore_s3_region_of_host(bytes_of_str(o->endpoint.address));
 }
 
 bool
 objstore_s3_peer_new(struct objstore_s3_peer **out,
                      const struct objstore_s3_options *options, struct err *err)
 {
-    const struct net_http_client_options http = {
-        .user_agent = options->user_agent,
-        .ca_file = options->ca_file,
-        .insecure_skip_verify = options->insecure_skip_verify,
-        .first_byte_timeout_ns = options->first_byte_timeout_ns,
-    };
+    struct objstore_s3_place place;
     struct net_http_client *client;
-    if (!check_options(options, err) || !net_http_client_new(&client, &http, err))
+    CLEANUP(xfree) char *region = xasprintf("%.*s", BYTES_FMT(first_region(options)));
+    if (!check_options(options, err))
+        return false;
+    if (!objstore_s3_place(&options->endpoint, region, &place))
+        return err_set(err, ERR_INVALID, "bucket, endpoint or region is too long");
+    if (!net_http_client_new(&client, &options->http, err))
         return false;
     struct objstore_s3_peer *p = xcalloc(1, sizeof *p);
     p->http = client;
-    p->scheme = options->insecure ? "http" : "https";
-    p->host = host_of(options);
-    p->bucket =
-        options->virtual_hosted ? xstrdup("") : xasprintf("/%s", options->bucket);
-    p->region = xstrdup(*options->region != 0 ? options->region : "us-east-1");
-    p->access_key = xstrdup(options->access_key);
-    p->secret_key = xstrdup(options->secret_key);
-    p->session_token = xstrdup(options->session_token);
+    p->credentials = options->credentials;
+    p->endpoint = options->endpoint;
+    p->endpoint.address = xstrdup(options->endpoint.address);
+    p->endpoint.bucket = xstrdup(options->endpoint.bucket);
+    p->expect_continue_ns = options->expect_continue_ns;
+    p->has_given_region = *options->region != 0;
+    p->place = place;
     mutex_init(&p->lock, LOCK_CREDENTIALS);
     *out = p;
     return true;
-}
-
-static void
-free_secret(char *secret)
-{
-    if (secret != NULL)
-        digest_cleanse(secret, strlen(secret));
-    free(secret);
 }
 
 void
@@ -143,12 +123,9 @@ objstore_s3_peer_free(struct objstore_s3_peer **peer)
     if (p == NULL)
         return;
     net_http_client_free(&p->http);
-    free(p->host);
-    free(p->bucket);
-    free(p->region);
-    free(p->access_key);
-    free_secret(p->secret_key);
-    free_secret(p->session_token);
+    objstore_credentials_free(&p->credentials);
+    xfree(&p->endpoint.address);
+    xfree(&p->endpoint.bucket);
     digest_cleanse(p->signing_key, sizeof p->signing_key);
     mutex_fini(&p->lock);
     free(p);
@@ -156,98 +133,141 @@ objstore_s3_peer_free(struct objstore_s3_peer **peer)
 
 /* The texts of one request. */
 struct outgoing {
+    const struct objstore_s3_target *target;
+    const struct objstore_keys *keys;
+    struct objstore_s3_place place;
     struct buf url;
     struct bytes path; /* in url, once that is complete */
     char time[OBJSTORE_S3_TIME_SIZE];
-    struct buf authorization;
-    char *headers[6]; /* NULL-terminated; our own copies */
-    size_t header_count;
+    struct objstore_s3_header *signed_headers;
+    size_t signed_count;
+    char **lines; /* "name: value", NULL-terminated; our own */
+    size_t line_count;
 };
 
 static void
 outgoing_fini(struct outgoing *o)
 {
+    objstore_keys_release(&o->keys);
     buf_fini(&o->url);
-    buf_fini(&o->authorization);
-    for (size_t i = 0; i < o->header_count; i++)
-        free_secret(o->headers[i]);
+    for (size_t i = 0; i < o->line_count; i++) {
+        digest_cleanse(o->lines[i], strlen(o->lines[i]));
+        free(o->lines[i]);
+    }
+    free(o->lines);
+    free(o->signed_headers);
 }
 
 static void
-add_header(struct outgoing *o, const char *name, const char *value)
+add_line(struct outgoing *o, const char *name, const char *value)
 {
-    CHECK(o->header_count + 1 < ARRAY_LEN(o->headers));
-    o->headers[o->header_count++] = xasprintf("%s: %s", name, value);
+    o->lines[o->line_count++] = xasprintf("%s: %s", name, value);
+}
+
+/* Proxies may change the others. */
+static bool
+is_signed(const char *name)
+{
+    return strncmp(name, "x-amz-", strlen("x-amz-")) == 0 ||
+           strcmp(name, "content-md5") == 0;
 }
 
 static void
-put_url(const struct objstore_s3_peer *p, const struct objstore_s3_target *target,
-        struct outgoing *o)
+add_header(struct outgoing *o, struct objstore_s3_header header)
 {
-    buf_printf(&o->url, "%s://%s", p->scheme, p->host);
+    add_line(o, header.name, header.value);
+    if (is_signed(header.name))
+        o->signed_headers[o->signed_count++] = header;
+}
+
+static void
+add_headers(struct outgoing *o, struct objstore_s3_headers headers)
+{
+    for (size_t i = 0; i < headers.count; i++)
+        add_header(o, headers.at[i]);
+}
+
+static void
+put_url(const struct objstore_s3_peer *p, struct outgoing *o)
+{
+    buf_printf(&o->url, "%s://%s", p->endpoint.insecure ? "http" : "https",
+               o->place.host);
     size_t path_at = o->url.len;
-    buf_printf(&o->url, "%s/", p->bucket);
-    objstore_s3_encode(&o->url, target->key, true);
+    buf_printf(&o->url, "%s/", o->place.path);
+    objstore_s3_encode(&o->url, o->target->key, true);
     size_t path_len = o->url.len - path_at;
-    if (target->query.len > 0) {
+    if (o->target->query.len > 0) {
         buf_put_u8(&o->url, '?');
-        buf_put(&o->url, target->query);
+        buf_put(&o->url, o->target->query);
     }
     buf_put_u8(&o->url, 0);
     o->path = bytes_of(o->url.at + path_at, path_len);
 }
 
 static void
-take_signing_key(struct objstore_s3_peer *p, const char *time,
+take_signing_key(struct objstore_s3_peer *p, const struct outgoing *o,
                  uint8_t key[DIGEST_SHA256_SIZE])
 {
     MUTEX_SCOPE(&p->lock);
-    if (memcmp(p->day, time, sizeof p->day) != 0) {
-        objstore_s3_signing_key(p->secret_key, time, p->region, p->signing_key);
-        memcpy(p->day, time, sizeof p->day);
+    /* A region that has just been learnt is not that of this request. */
+    if (strcmp(p->place.region, o->place.region) != 0) {
+        objstore_s3_signing_key(o->keys->secret_key, o->time, o->place.region, key);
+        return;
+    }
+    if (p->key_generation != o->keys->generation ||
+        memcmp(p->key_day, o->time, sizeof p->key_day) != 0) {
+        objstore_s3_signing_key(o->keys->secret_key, o->time, o->place.region,
+                                p->signing_key);
+        memcpy(p->key_day, o->time, sizeof p->key_day);
+        p->key_generation = o->keys->generation;
     }
     memcpy(key, p->signing_key, DIGEST_SHA256_SIZE);
 }
 
 static void
-sign(struct objstore_s3_peer *p, const struct objstore_s3_target *target,
-     const char *method, struct outgoing *o)
+sign(struct objstore_s3_peer *p, const char *method, const char *payload_hash,
+     struct outgoing *o)
 {
-    struct objstore_s3_header headers[] = {
-        {"host", p->host},
-        {"x-amz-content-sha256", target->payload_hash},
-        {"x-amz-date", o->time},
-        {"x-amz-security-token", p->session_token},
-    };
+    CLEANUP(buf_fini) struct buf authorization = {0};
     struct objstore_s3_request request = {
         .method = method,
         .path = o->path,
-        .query = target->query,
-        .headers = headers,
-        .header_count = ARRAY_LEN(headers) - (*p->session_token == 0),
-        .payload_hash = target->payload_hash,
+        .query = o->target->query,
+        .headers = o->signed_headers,
+        .header_count = o->signed_count,
+        .payload_hash = payload_hash,
     };
     uint8_t key[DIGEST_SHA256_SIZE];
-    take_signing_key(p, o->time, key);
-    const struct objstore_s3_signer signer = {p->access_key, key, p->region, o->time};
-    objstore_s3_authorization(&o->authorization, &signer, &request);
+    take_signing_key(p, o, key);
+    const struct objstore_s3_signer signer = {o->keys->access_key, key, o->place.region,
+                                              o->time};
+    objstore_s3_authorization(&authorization, &signer, &request);
     digest_cleanse(key, sizeof key);
+    add_line(o, "authorization", buf_text(&authorization));
 }
 
+/* o has its target, keys and place. */
 static void
-prepare(struct objstore_s3_peer *p, const struct objstore_s3_target *target,
-        const char *method, struct outgoing *o)
+prepare(struct objstore_s3_peer *p, const char *method, struct outgoing *o)
 {
-    put_url(p, target, o);
+    const struct objstore_s3_target *target = o->target;
+    enum { OF_SIGNING = 5, TERMINATOR = 1 };
+    size_t room = target->own.count + target->common.count + OF_SIGNING + TERMINATOR;
+    const char *hash = target->payload_hash != NULL ? target->payload_hash : EMPTY_HASH;
+    o->lines = xcalloc(room, sizeof *o->lines);
+    o->signed_headers = xcalloc(room, sizeof *o->signed_headers);
+    put_url(p, o);
     objstore_s3_time(clock_wall_ns() + atomic_load(&p->skew_ns), o->time);
-    sign(p, target, method, o);
-    add_header(o, "authorization", buf_text(&o->authorization));
-    add_header(o, "x-amz-content-sha256", target->payload_hash);
-    add_header(o, "x-amz-date", o->time);
-    if (*p->session_token != 0)
-        add_header(o, "x-amz-security-token", p->session_token);
-    if (target->range != NULL)
-        add_header(o, "range", target->range);
+    o->signed_headers[o->signed_count++] =
+        (struct objstore_s3_header){"host", o->place.host};
+    add_header(o, (struct objstore_s3_header){"x-amz-content-sha256", hash});
+    add_header(o, (struct objstore_s3_header){"x-amz-date", o->time});
+    if (*o->keys->session_token != 0)
+        add_header(o, (struct objstore_s3_header){"x-amz-security-token",
+                                                  o->keys->session_token});
+    add_headers(o, target->own);
+    add_headers(o, target->common);
+    sign(p, method, hash, o);
 }
 
 bool
@@ -281,6 +301,9 @@ learn_clock(struct objstore_s3_peer *p, const struct net_http_response *response
     if (change_ns > -MAX_SKEW_NS && change_ns < MAX_SKEW_NS)
         return false;
     atomic_store(&p->skew_ns, skew_ns);
+    LOG_WARN("requests are signed by the clock of the server, which differs",
+             LOG_STR("bucket", p->endpoint.bucket),
+             LOG_INT("ahead_s", skew_ns / CLOCK_NS_PER_S));
     return true;
 }
 
@@ -292,20 +315,26 @@ code_of(int status, const char *s3_code)
         const char *s3_code;
         enum err_code code;
     } KNOWN[] = {
-        {"BadDigest", ERR_CORRUPT},
+        {"BadDigest", ERR_UNAVAILABLE}, /* the body changed on its way */
+        {"ConditionalRequestConflict", ERR_UNAVAILABLE},
         {"ExpiredToken", ERR_DENIED},
+        {"IncompleteBody", ERR_UNAVAILABLE},
+        {"InvalidAccessKeyId", ERR_DENIED},
         {"InvalidToken", ERR_DENIED},
+        {"InvalidTokenId", ERR_DENIED},
         /* Not found would read as: the object is not there. */
         {"NoSuchBucket", ERR_INVALID},
+        {"NotImplemented", ERR_UNSUPPORTED},
         {"OperationAborted", ERR_UNAVAILABLE},
         {"RequestTimeout", ERR_TIMEOUT},
         {"SlowDown", ERR_THROTTLED},
-        {"XAmzContentSHA256Mismatch", ERR_CORRUPT},
+        {"XAmzContentChecksumMismatch", ERR_UNAVAILABLE},
+        {"XAmzContentSHA256Mismatch", ERR_UNAVAILABLE},
     };
     for (size_t i = 0; i < ARRAY_LEN(KNOWN); i++)
         if (strcmp(KNOWN[i].s3_code, s3_code) == 0)
             return KNOWN[i].code;
-    return net_http_status_code(status);
+    return status == 412 ? ERR_CONFLICT : net_http_status_code(status);
 }
 
 /* What the answer asks to be waited: seconds, or until a time of the server's clock. */
@@ -326,48 +355,210 @@ retry_after_ns(const struct objstore_s3_peer *p,
            CLOCK_NS_PER_MS;
 }
 
-static bool
-refused(struct objstore_s3_peer *p, const struct net_http_response *response,
-        struct err *err)
+/* The region that a refusal names; the empty slice otherwise. */
+static struct bytes
+region_of(const struct objstore_s3_answer *a)
 {
-    struct objstore_s3_error error;
-    objstore_s3_error_parse(bytes_of(response->error_body, response->error_body_len),
-                            &error);
-    enum err_code code = code_of(response->status, error.code);
-    if (code == ERR_DENIED && learn_clock(p, response))
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the clocks of this machine and of %s differ", p->host);
-    struct bytes region = net_http_response_header(response, "x-amz-bucket-region");
-    if (code == ERR_UNSUPPORTED && region.len > 0)
-        return err_set(err, ERR_INVALID, "the bucket is in region %.*s, not in %s",
-                       BYTES_FMT(region), p->region);
-    err_set(err, code, "status %d%s%s%s%s", response->status, *error.code ? " " : "",
-            error.code, *error.message ? ": " : "", error.message);
-    err->retry_after_ns = retry_after_ns(p, response);
+    struct bytes region = net_http_response_header(&a->http, "x-amz-bucket-region");
+    if (region.len == 0)
+        region = bytes_of_str(a->error.region);
+    if (region.len == 0) {
+        struct bytes location = net_http_response_header(&a->http, "location");
+        const uint8_t *slashes =
+            location.len > 0 ? memmem(location.at, location.len, "://", 3) : NULL;
+        if (slashes != NULL) {
+            bytes_skip(&location, (size_t)(slashes + 3 - location.at));
+            const uint8_t *end = memchr(location.at, '/', location.len);
+            if (end != NULL)
+                location.len = (size_t)(end - location.at);
+            region = objstore_s3_region_of_host(location);
+        }
+    }
+    return objstore_s3_is_region(region) ? region : (struct bytes){0};
+}
+
+static void
+set_region(struct objstore_s3_peer *p, const char *region)
+{
+    struct objstore_s3_place place;
+    if (!objstore_s3_place(&p->endpoint, region, &place))
+        return;
+    MUTEX_SCOPE(&p->lock);
+    p->place = place;
+    p->key_generation = 0;
+}
+
+/* The refusal says that the bucket is in another region. */
+static bool
+learn_region(struct objstore_s3_peer *p, const struct outgoing *o,
+             const struct objstore_s3_answer *a, struct err *err)
+{
+    char region[OBJSTORE_S3_REGION_SIZE];
+    snprintf(region, sizeof region, "%.*s", BYTES_FMT(region_of(a)));
+    if (p->has_given_region)
+        return err_set(err, ERR_INVALID,
+                       "the bucket is in region %s, not in %s as configured", region,
+                       o->place.region);
+    set_region(p, region);
+    LOG_INFO("the bucket is in another region",
+             LOG_STR("bucket", p->endpoint.bucket), LOG_STR("region", region));
+    return err_set(err, ERR_UNAVAILABLE, "the bucket is in region %s, not in %s",
+                   region, o->place.region);
+}
+
+static bool
+names_another_region(const struct outgoing *o, const struct objstore_s3_answer *a)
+{
+    struct bytes region = region_of(a);
+    bool may = (a->http.status >= 300 && a->http.status < 400) ||
+               strcmp(a->error.code, "AuthorizationHeaderMalformed") == 0 ||
+               strcmp(a->error.code, "IllegalLocationConstraintException") == 0 ||
+               (a->http.status == 400 && *a->error.code == 0);
+    return may && region.len > 0 && !bytes_eq(region, bytes_of_str(o->place.region));
+}
+
+/* Refusals that other keys may not meet. An answer to HEAD has no code. */
+static bool
+doubts_keys(const struct objstore_s3_answer *a)
+{
+    static const char *const CODES[] = {"",           "ExpiredToken",
+                                        "InvalidToken", "InvalidTokenId",
+                                        "TokenRefreshRequired", "InvalidAccessKeyId",
+                                        "SignatureDoesNotMatch"};
+    for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
+        if (strcmp(a->error.code, CODES[i]) == 0)
+            return true;
     return false;
+}
+
+static bool
+refused(struct objstore_s3_peer *p, const struct outgoing *o,
+        struct objstore_s3_answer *a, struct err *err)
+{
+    objstore_s3_error_parse(bytes_of(a->http.error_body, a->http.error_body_len),
+                            &a->error);
+    enum err_code code = code_of(a->http.status, a->error.code);
+    if (names_another_region(o, a))
+        return learn_region(p, o, a, err);
+    if (code == ERR_DENIED && learn_clock(p, &a->http))
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the clocks of this machine and of %s differ", o->place.host);
+    if (code == ERR_DENIED && doubts_keys(a) &&
+        objstore_credentials_reject(p->credentials, o->keys->generation))
+        code = ERR_UNAVAILABLE;
+    struct bytes id = net_http_response_header(&a->http, "x-amz-request-id");
+    if (id.len == 0)
+        id = bytes_of_str(a->error.request_id);
+    err_set(err, code, "status %d%s%s%s%s%s%.*s%s", a->http.status,
+            *a->error.code ? " " : "", a->error.code, *a->error.message ? ": " : "",
+            a->error.message, id.len > 0 ? " (request id " : "",
+            (int)NUM_MIN(id.len, sizeof a->error.request_id), id.len ? (const char *)id.at : "",
+            id.len > 0 ? ")" : "");
+    err->retry_after_ns = retry_after_ns(p, &a->http);
+    return false;
+}
+
+/* Sign o->target for o->place and perform. */
+static bool
+perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
+        struct net_http_request request, struct outgoing *o,
+        struct objstore_s3_answer *answer, struct err *err)
+{
+    struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
+    if (!objstore_credentials_acquire(peer->credentials, call, &o->keys, err))
+        return false;
+    prepare(peer, request.method, o);
+    request.url = (const char *)o->url.at;
+    request.headers = (const char *const *)o->lines;
+    request.deadline_ns = call->deadline_ns;
+    request.cancel = call->cancel;
+    if (request.source != NULL && request.body_size >= EXPECT_CONTINUE_BYTES)
+        request.expect_continue_ns = peer->expect_continue_ns;
+    if (request.sink != NULL) {
+        request.sink = objstore_outlet_sink;
+        request.sink_arg = &outlet;
+    }
+    if (net_http_perform(peer->http, &request, &answer->http, err))
+        return net_http_status_code(answer->http.status) == ERR_NONE ||
+               refused(peer, o, answer, err);
+    if (err->code == ERR_CORRUPT && request.sink != NULL && !outlet.refused)
+        err->code = ERR_UNAVAILABLE;
+    return false;
+}
+
+struct location {
+    char body[1024];
+    size_t len;
+};
+
+static bool
+keep_location(void *arg, struct bytes piece, struct err *err)
+{
+    struct location *l = arg;
+    if (piece.len > sizeof l->body - l->len)
+        return err_set(err, ERR_CORRUPT, "the answer is too long");
+    memcpy(l->body + l->len, piece.at, piece.len);
+    l->len += piece.len;
+    return true;
+}
+
+/* GetBucketLocation, which every region answers. What it refuses is no reason to give
+ * up: the default is right for most servers, and a wrong one is corrected by the first
+ * request. */
+static bool
+ask_region(struct objstore_s3_peer *p, const struct objstore_call *call,
+           struct err *err)
+{
+    struct location location = {0};
+    char region[OBJSTORE_S3_REGION_SIZE] = "";
+    const struct objstore_s3_field field = {"LocationConstraint", region,
+                                            sizeof region};
+    const struct objstore_s3_target target = {.query = BYTES("location=")};
+    CLEANUP(outgoing_fini) struct outgoing o = {.target = &target};
+    CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
+    struct err ignored;
+    if (!objstore_s3_place(&p->endpoint, DEFAULT_REGION, &o.place))
+        return err_set(err, ERR_INVALID, "bucket, endpoint or region is too long");
+    const struct net_http_request request = {
+        .method = "GET", .sink = keep_location, .sink_arg = &location};
+    if (!perform(p, call, request, &o, answer, err)) {
+        bool answered = answer->http.status >= 400;
+        if (!answered || err_is_transient(err->code) ||
+            strcmp(answer->error.code, "NoSuchBucket") == 0)
+            return err_wrap(err, "ask for the region");
+    } else if (!objstore_s3_fields(bytes_of(location.body, location.len),
+                                   "LocationConstraint", &field, 1, &ignored)) {
+        region[0] = 0;
+    }
+    /* What the first region was called in the beginning. */
+    if (strcmp(region, "EU") == 0)
+        snprintf(region, sizeof region, "eu-west-1");
+    set_region(p, objstore_s3_is_region(bytes_of_str(region)) ? region
+                                                              : DEFAULT_REGION);
+    return true;
+}
+
+static void
+take_place(struct objstore_s3_peer *p, struct objstore_s3_place *place)
+{
+    MUTEX_SCOPE(&p->lock);
+    *place = p->place;
 }
 
 bool
 objstore_s3_perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
                     const struct objstore_s3_target *target,
-                    struct net_http_request request, struct net_http_response *response,
+                    struct net_http_request request, struct objstore_s3_answer *answer,
                     struct err *err)
 {
-    CLEANUP(outgoing_fini) struct outgoing o = {0};
-    struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
-    prepare(peer, target, request.method, &o);
-    request.url = (const char *)o.url.at;
-    request.headers = (const char *const *)o.headers;
-    request.deadline_ns = call->deadline_ns;
-    request.cancel = call->cancel;
-    if (request.sink != NULL) {
-        request.sink = objstore_outlet_sink;
-        request.sink_arg = &outlet;
+    CLEANUP(outgoing_fini) struct outgoing o = {.target = target};
+    answer->http.status = 0;
+    answer->error = (struct objstore_s3_error){0};
+    take_place(peer, &o.place);
+    if (*o.place.region == 0) {
+        if (!ask_region(peer, call, err))
+            return false;
+        take_place(peer, &o.place);
     }
-    if (net_http_perform(peer->http, &request, response, err))
-        return net_http_status_code(response->status) == ERR_NONE ||
-               refused(peer, response, err);
-    if (err->code == ERR_CORRUPT && request.sink != NULL && !outlet.refused)
-        err->code = ERR_UNAVAILABLE;
-    return false;
+    return perform(peer, call, request, &o, answer, err);
 }

@@ -6,39 +6,52 @@
 #include "common/net/http_client.h"
 #include "common/objstore/bucket.h"
 #include "common/objstore/s3.h"
+#include "common/objstore/s3_sign.h"
+#include "common/objstore/s3_xml.h"
 
-/* Where requests go and who sends them. Any thread. */
+/* Where requests go, who signs and who sends them. Any thread. */
 struct objstore_s3_peer;
 
 /* Errors ERR_INVALID naming the option. */
 NODISCARD bool objstore_s3_peer_new(struct objstore_s3_peer **out,
                                     const struct objstore_s3_options *options,
                                     struct err *err);
-/* Overwrites the secrets. Accepts NULL inside. */
+/* Accepts NULL inside. */
 void objstore_s3_peer_free(struct objstore_s3_peer **peer);
+
+/* Headers of a request, names in lower case. All borrowed. */
+struct objstore_s3_headers {
+    const struct objstore_s3_header *at;
+    size_t count;
+};
 
 /* What a request is about. */
 struct objstore_s3_target {
     struct bytes key;         /* raw; empty for the bucket itself */
     struct bytes query;       /* canonical (objstore_s3_query) */
-    const char *range;        /* value of the header Range; NULL for none */
-    const char *payload_hash; /* hexadecimal, or OBJSTORE_S3_UNSIGNED_PAYLOAD */
+    const char *payload_hash; /* hexadecimal, or what stands for it; NULL: no payload */
+    struct objstore_s3_headers own;    /* beside those of signing */
+    struct objstore_s3_headers common; /* the same; of many requests */
 };
 
-/* The hash of no payload. */
-#define OBJSTORE_S3_EMPTY_HASH \
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+/* The answer; large: keep it off small stacks. */
+struct objstore_s3_answer {
+    struct net_http_response http;
+    struct objstore_s3_error error; /* of a status other than 2xx */
+};
 
 /* Sign and perform once. request brings method, body and sink; the rest is filled in.
  * Errors: those of net_http_perform, but for a body that was cut, which is
  * ERR_UNAVAILABLE; what a status other than 2xx and its body stand for. A missing
- * bucket is ERR_INVALID, not ERR_NOT_FOUND. If the server refused because of the time
- * of day, its clock is taken over and the error is ERR_UNAVAILABLE. */
+ * bucket is ERR_INVALID, not ERR_NOT_FOUND; a refused condition is ERR_CONFLICT. What
+ * another try can heal is ERR_UNAVAILABLE: the clock of the server (learnt), the region
+ * of the bucket (learnt, unless one is configured), keys that have ended (fetched anew
+ * by the next request). */
 NODISCARD bool objstore_s3_perform(struct objstore_s3_peer *peer,
                                    const struct objstore_call *call,
                                    const struct objstore_s3_target *target,
                                    struct net_http_request request,
-                                   struct net_http_response *response, struct err *err);
+                                   struct objstore_s3_answer *answer, struct err *err);
 
 /* "Fri, 24 May 2013 00:00:00 GMT" in milliseconds since the epoch. */
 NODISCARD bool objstore_s3_parse_date(struct bytes text, int64_t *ms);

@@ -18,6 +18,9 @@
 /* Sent as the payload's hash over TLS, which protects it already. */
 #define OBJSTORE_S3_UNSIGNED_PAYLOAD "UNSIGNED-PAYLOAD"
 
+/* The same for a body in chunks with a checksum behind them (s3_chunked.h). */
+#define OBJSTORE_S3_UNSIGNED_TRAILER "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
 /* Append raw, each byte but A-Z a-z 0-9 - . _ ~ as %XX; keep_slash keeps "/" as well
  * (paths, not queries). */
 void objstore_s3_encode(struct buf *out, struct bytes raw, bool keep_slash);

@@ -24,6 +24,7 @@ struct entry {
 struct objstore_s3_page {
     struct objstore_xml xml; /* first: handlers get it and mean the page */
     bool in_contents;
+    bool is_v1;
     bool is_encoded;
     bool is_truncated;
     bool has_truncated;    /* the page says whether it is the last one */
@@ -124,7 +125,7 @@ end_field_of_page(struct objstore_s3_page *page, const char *name, struct bytes 
         page->has_truncated = page->is_truncated || bytes_eq(text, BYTES("false"));
     } else if (is(name, "EncodingType")) {
         page->is_encoded = bytes_eq(text, BYTES("url"));
-    } else if (is(name, "NextContinuationToken")) {
+    } else if (is(name, "NextContinuationToken") && !page->is_v1) {
         buf_clear(&page->token);
         buf_put(&page->token, text);
     }
@@ -143,9 +144,10 @@ page_end(struct objstore_xml *xml, const char *name, struct bytes text)
 }
 
 struct objstore_s3_page *
-objstore_s3_page_new(void)
+objstore_s3_page_new(bool is_v1)
 {
     struct objstore_s3_page *page = xcalloc(1, sizeof *page);
+    page->is_v1 = is_v1;
     objstore_xml_init(&page->xml, page_start, page_end);
     return page;
 }
@@ -202,23 +204,40 @@ decode(uint8_t *at, size_t *len)
     return true;
 }
 
-bool
-objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
+static bool
+decode_keys(struct objstore_s3_page *page, struct err *err)
 {
-    if (!objstore_xml_feed(&page->xml, (struct bytes){0}, true, err))
-        return false;
-    if (!page->has_truncated)
-        return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
-    if (!page->is_truncated)
-        buf_clear(&page->token);
-    else if (page->token.len == 0)
-        return err_set(err, ERR_CORRUPT, "bad listing: it is cut without a token");
     for (size_t i = 0; page->is_encoded && i < page->count; i++) {
         struct entry *entry = &page->entries[i];
         if (!decode(page->keys.at + entry->key_at, &entry->key_len))
             return err_set(err, ERR_CORRUPT, "bad listing: a key is badly encoded");
     }
     return true;
+}
+
+/* Of version 1 the last key is the marker: servers name a next one with delimiters
+ * only. */
+static bool
+find_next(struct objstore_s3_page *page, struct err *err)
+{
+    if (!page->has_truncated)
+        return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
+    if (!page->is_truncated) {
+        buf_clear(&page->token);
+    } else if (page->is_v1 && page->count > 0) {
+        const struct entry *last = &page->entries[page->count - 1];
+        buf_clear(&page->token);
+        buf_put(&page->token, bytes_of(page->keys.at + last->key_at, last->key_len));
+    }
+    return !page->is_truncated || page->token.len > 0 ||
+           err_set(err, ERR_CORRUPT, "bad listing: it is cut without a token");
+}
+
+bool
+objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
+{
+    return objstore_xml_feed(&page->xml, (struct bytes){0}, true, err) &&
+           decode_keys(page, err) && find_next(page, err);
 }
 
 size_t
@@ -244,46 +263,123 @@ objstore_s3_page_next(const struct objstore_s3_page *page)
     return buf_bytes(&page->token);
 }
 
-struct error_parser {
+struct fields_parser {
     struct objstore_xml xml; /* first: handlers get it and mean the whole */
-    struct objstore_s3_error *error;
+    const char *root;
+    const struct objstore_s3_field *fields;
+    size_t count;
+    bool is_cut; /* a text did not fit */
 };
 
 static void
-error_start(struct objstore_xml *xml, const char *name)
+fields_start(struct objstore_xml *xml, const char *name)
 {
-    if (xml->depth == 1 && !is(name, "Error"))
-        objstore_xml_stop(xml, "it is no error");
+    const struct fields_parser *parser = (const struct fields_parser *)xml;
+    if (xml->depth == 1 && !is(name, parser->root))
+        objstore_xml_stop(xml, "it is another document");
 }
 
-static void
+/* Whether all of text fits. */
+static bool
 put_clean(char *into, size_t size, struct bytes text)
 {
     size_t len = NUM_MIN(text.len, size - 1);
     for (size_t i = 0; i < len; i++)
         into[i] = text.at[i] < 0x20 || text.at[i] == 0x7f ? ' ' : (char)text.at[i];
     into[len] = 0;
+    return len == text.len;
 }
 
 static void
-error_end(struct objstore_xml *xml, const char *name, struct bytes text)
+fields_end(struct objstore_xml *xml, const char *name, struct bytes text)
 {
-    struct objstore_s3_error *error = ((struct error_parser *)xml)->error;
-    if (xml->depth == 2 && is(name, "Code"))
-        put_clean(error->code, sizeof error->code, text);
-    else if (xml->depth == 2 && is(name, "Message"))
-        put_clean(error->message, sizeof error->message, text);
+    struct fields_parser *parser = (struct fields_parser *)xml;
+    for (size_t i = 0; xml->depth <= 2 && i < parser->count; i++)
+        if (is(name, parser->fields[i].name) &&
+            !put_clean(parser->fields[i].into, parser->fields[i].size, text))
+            parser->is_cut = true;
+}
+
+/* What came before a cut stays. */
+static bool
+parse_fields(struct fields_parser *parser, struct bytes body, struct err *err)
+{
+    for (size_t i = 0; i < parser->count; i++)
+        parser->fields[i].into[0] = 0;
+    objstore_xml_init(&parser->xml, fields_start, fields_end);
+    bool whole = objstore_xml_feed(&parser->xml, body, true, err);
+    objstore_xml_fini(&parser->xml);
+    return whole;
+}
+
+bool
+objstore_s3_fields(struct bytes body, const char *root,
+                   const struct objstore_s3_field *fields, size_t count,
+                   struct err *err)
+{
+    struct fields_parser parser = {.root = root, .fields = fields, .count = count};
+    if (!parse_fields(&parser, body, err))
+        return false;
+    return !parser.is_cut || err_set(err, ERR_CORRUPT, "bad XML: a text is too long");
 }
 
 void
 objstore_s3_error_parse(struct bytes body, struct objstore_s3_error *error)
 {
-    struct error_parser parser = {.error = error};
+    const struct objstore_s3_field fields[] = {
+        {"Code", error->code, sizeof error->code},
+        {"Message", error->message, sizeof error->message},
+        {"RequestId", error->request_id, sizeof error->request_id},
+        {"Region", error->region, sizeof error->region},
+    };
+    struct fields_parser parser = {
+        .root = "Error", .fields = fields, .count = ARRAY_LEN(fields)};
     struct err ignored;
-    *error = (struct objstore_s3_error){0};
-    objstore_xml_init(&parser.xml, error_start, error_end);
-    /* What came before a cut is good enough for a message. */
-    bool whole = objstore_xml_feed(&parser.xml, body, true, &ignored);
+    bool whole = parse_fields(&parser, body, &ignored);
     (void)whole;
+}
+
+struct uploads_parser {
+    struct objstore_xml xml; /* first: handlers get it and mean the whole */
+    objstore_s3_upload_fn *fn;
+    void *arg;
+    struct buf key;
+    struct buf id;
+};
+
+static void
+uploads_start(struct objstore_xml *xml, const char *name)
+{
+    struct uploads_parser *parser = (struct uploads_parser *)xml;
+    if (xml->depth == 1 && !is(name, "ListMultipartUploadsResult"))
+        objstore_xml_stop(xml, "it is no list of uploads");
+    if (xml->depth == 2) {
+        buf_clear(&parser->key);
+        buf_clear(&parser->id);
+    }
+}
+
+static void
+uploads_end(struct objstore_xml *xml, const char *name, struct bytes text)
+{
+    struct uploads_parser *parser = (struct uploads_parser *)xml;
+    if (xml->depth == 3 && is(name, "Key"))
+        buf_put(&parser->key, text);
+    else if (xml->depth == 3 && is(name, "UploadId"))
+        buf_put(&parser->id, text);
+    else if (xml->depth == 2 && is(name, "Upload"))
+        parser->fn(parser->arg, buf_bytes(&parser->key), buf_bytes(&parser->id));
+}
+
+bool
+objstore_s3_uploads(struct bytes body, objstore_s3_upload_fn *fn, void *arg,
+                    struct err *err)
+{
+    struct uploads_parser parser = {.fn = fn, .arg = arg};
+    objstore_xml_init(&parser.xml, uploads_start, uploads_end);
+    bool ok = objstore_xml_feed(&parser.xml, body, true, err);
     objstore_xml_fini(&parser.xml);
+    buf_fini(&parser.key);
+    buf_fini(&parser.id);
+    return ok;
 }

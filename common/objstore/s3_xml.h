@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two XML answers of S3 that matter here: a page of a listing, and an error.
+/* The XML answers of S3 that matter here: a page of a listing, and small documents.
  *
  * Nothing in them is trusted: document types and entities are refused, depth, text and
  * size are bounded. */
@@ -8,11 +8,11 @@
 
 #include "common/objstore/bucket.h"
 
-/* A page of ListObjectsV2, fed piece by piece and complete before the first object of
+/* A page of ListObjectsV2, or of its first version, fed piece by piece and complete before the first object of
  * it is looked at: a page whose end never came delivers nothing. */
 struct objstore_s3_page;
 
-struct objstore_s3_page *objstore_s3_page_new(void);
+struct objstore_s3_page *objstore_s3_page_new(bool is_v1);
 
 /* CLEANUP handler; accepts NULL inside. */
 void objstore_s3_page_free(struct objstore_s3_page **page);
@@ -33,13 +33,38 @@ size_t objstore_s3_page_count(const struct objstore_s3_page *page);
 struct objstore_object objstore_s3_page_object(const struct objstore_s3_page *page,
                                                size_t i);
 
-/* After finish: the token of the next page, empty after the last page. */
+/* After finish: the token of the next page (of version 1: its marker), empty after the
+ * last page. */
 struct bytes objstore_s3_page_next(const struct objstore_s3_page *page);
+
+/* Element of a small document whose text is wanted. Control characters become blanks.
+ */
+struct objstore_s3_field {
+    const char *name;
+    char *into; /* "" if there is none */
+    size_t size;
+};
+
+/* Find fields in a document with this root element: children of the root, or the root
+ * itself.
+ * Errors ERR_CORRUPT: not XML, another root, a text that does not fit. */
+NODISCARD bool objstore_s3_fields(struct bytes body, const char *root,
+                                  const struct objstore_s3_field *fields, size_t count,
+                                  struct err *err);
+
+/* An upload in parts that is not complete. Both are borrowed for the call. */
+typedef void objstore_s3_upload_fn(void *arg, struct bytes key, struct bytes id);
+
+/* Call fn for each upload of a ListMultipartUploads answer. Errors ERR_CORRUPT. */
+NODISCARD bool objstore_s3_uploads(struct bytes body, objstore_s3_upload_fn *fn,
+                                   void *arg, struct err *err);
 
 /* What an error body says; "" for what it does not. Control characters are blanks. */
 struct objstore_s3_error {
     char code[64];
     char message[256];
+    char request_id[80];
+    char region[64]; /* where the bucket is */
 };
 
 /* Any bytes will do: what cannot be understood leaves "". */

@@ -36,7 +36,7 @@ parse(const char *text, size_t piece, struct objstore_s3_page **out, struct err 
 {
     struct bytes rest = bytes_of_str(text);
     CLEANUP(objstore_s3_page_free)
-    struct objstore_s3_page *page = objstore_s3_page_new();
+    struct objstore_s3_page *page = objstore_s3_page_new(false);
     while (rest.len > 0) {
         size_t n = rest.len < piece ? rest.len : piece;
         if (!objstore_s3_page_feed(page, bytes_of(rest.at, n), err))

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The "config" of type: S3. */
+#ifndef COMMON_OBJSTORE_CONFIG_S3_H
+#define COMMON_OBJSTORE_CONFIG_S3_H
+
+#include "common/codec/yaml.h"
+#include "common/objstore/bucket.h"
+
+/* Open the bucket that config describes, its requests retried. Errors ERR_INVALID with
+ * line and key, and what to write instead. */
+NODISCARD bool objstore_config_open_s3(struct objstore_bucket **out,
+                                       const struct yaml *config,
+                                       const char *user_agent, struct err *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the S3 driver share: s3.c (reads, deletes, and the table of
+ * operations), s3_list.c, s3_put.c (whole objects), s3_multipart.c (objects in parts)
+ * and s3_send.c (one PUT). */
+#ifndef COMMON_OBJSTORE_S3_PRIV_H
+#define COMMON_OBJSTORE_S3_PRIV_H
+
+#include <stdatomic.h>
+
+#include "common/objstore/s3.h"
+#include "common/objstore/s3_exchange.h"
+
+struct objstore_s3 {
+    struct objstore_bucket base;
+    struct objstore_s3_peer *peer;
+    struct objstore_retrier *retrier;
+    char *name;
+    bool list_v1;
+    bool is_encrypted; /* TLS protects what is sent */
+    bool disable_multipart;
+    bool has_md5_etags;
+    uint64_t part_size;
+    struct objstore_s3_headers put_headers;
+    struct objstore_s3_headers key_headers;
+    bool is_auto;         /* goes over to MD5 where checksums do not work */
+    atomic_bool uses_md5; /* for uploads that begin now */
+};
+
+NODISCARD bool objstore_s3_list(const struct objstore_s3 *s3,
+                                const struct objstore_call *call, struct bytes prefix,
+                                objstore_list_fn *fn, void *arg, struct err *err);
+
+/* One try; answer keeps the headers. */
+NODISCARD bool objstore_s3_head(const struct objstore_s3 *s3,
+                                const struct objstore_call *call, struct bytes key,
+                                struct objstore_attrs *attrs,
+                                struct objstore_s3_answer *answer, struct err *err);
+
+/* The ETag of an answer without its quotes; "" if there is none or it is too long. */
+enum { OBJSTORE_S3_ETAG_SIZE = 80 };
+void objstore_s3_etag(const struct net_http_response *response,
+                      char etag[OBJSTORE_S3_ETAG_SIZE]);
+
+NODISCARD bool objstore_s3_put(struct objstore_s3 *s3, const struct objstore_call *call,
+                               const struct objstore_put *put,
+                               struct objstore_attrs *stored, struct err *err);
+
+/* Ask what the bucket holds under put's key now, with tries. checksum is its CRC-32C as
+ * the server says it, "" if it does not. */
+enum { OBJSTORE_S3_CHECKSUM_SIZE = 24 };
+NODISCARD bool objstore_s3_stored(const struct objstore_s3 *s3,
+                                  const struct objstore_call *call, struct bytes key,
+                                  struct objstore_attrs *stored,
+                                  char checksum[OBJSTORE_S3_CHECKSUM_SIZE],
+                                  struct err *err);
+
+/* An object in parts. */
+struct objstore_s3_parts {
+    const struct objstore_s3 *s3;
+    const struct objstore_call *call;
+    const struct objstore_put *put; /* of a file */
+    bool uses_md5;
+    /* What became of it: the server refuses or ignores checksums; nothing is stored. */
+    bool is_refused;
+};
+
+/* Store a file in parts, with tries of its own. */
+NODISCARD bool objstore_s3_put_parts(struct objstore_s3_parts *parts,
+                                     struct objstore_attrs *stored, struct err *err);
+
+/* One PUT of some content: a part of a file, or bytes. */
+struct objstore_s3_send {
+    const struct objstore_s3 *s3;
+    const struct objstore_call *call;
+    struct objstore_s3_target target; /* key, query, and headers but for the content's */
+    int fd;                           /* -1: data */
+    struct bytes data;
+    uint64_t offset; /* in the file */
+    uint64_t size;
+    bool uses_md5;
+    /* What became of it. */
+    struct objstore_s3_answer *answer; /* brought by the caller */
+    uint32_t crc;                      /* of what was sent, unless uses_md5 */
+    bool is_refused;  /* the server does not take a checksum: another try cannot help */
+    bool is_compared; /* the server has said what it holds, and that is what was sent */
+};
+
+/* Send it once.
+ * Errors also ERR_CORRUPT: the file ends early, or the server says that it holds
+ * something else. */
+NODISCARD bool objstore_s3_send_once(struct objstore_s3_send *s, struct err *err);
+
+#endif
