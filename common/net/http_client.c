@@ -413,7 +413,7 @@ static CURLcode
 drive(const struct net_http_client *c, struct net_http_transfer *x, CURLM *multi)
 {
     struct curl_waitfd cancel = {.events = CURL_WAIT_POLLIN};
-    int wait_ms, running = 1;
+    int wait_ms = 0, running = 1;
     CURLMcode code = curl_multi_add_handle(multi, x->easy);
     while (code == CURLM_OK) {
         code = curl_multi_perform(multi, &running);
