@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's connections: limits in every phase, turns, proxies, consent to a body,
- * traces. What is exchanged over them is test_http_client.c's. */
+/* The client's connections: limits in every phase, turns, consent to a body, traces.
+ * What is exchanged over them is test_http_client.c's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,9 +51,6 @@ start(void **state)
 {
     (void)state;
     memset(&t, 0, sizeof t);
-    unsetenv("HTTP_PROXY");
-    unsetenv("HTTPS_PROXY");
-    unsetenv("NO_PROXY");
     start_client((struct net_http_client_options){0});
     return 0;
 }
@@ -499,59 +496,6 @@ the_body_comes_after_consent_or_silence(void **state)
     }
 }
 
-static void
-goes_through_the_proxy_of_the_environment(void **state)
-{
-    static const char *const asked[] = {
-        "GET http://bucket.test/a/../b?c HTTP/1.1\r\n", "\r\nHost: bucket.test\r\n",
-        "\r\nProxy-Authorization: Basic ", "CONNECT bucket.test:443 HTTP/1.1\r\n"};
-    const struct net_http_client_options options = {.proxy_of_environment = true};
-    struct raw_peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
-    char proxy[100];
-    (void)state;
-    raw_peer_begin(&p);
-    snprintf(proxy, sizeof proxy, "http://user:pass@127.0.0.1:%u", p.port);
-    setenv("HTTP_PROXY", proxy, 1);
-    setenv("HTTPS_PROXY", proxy, 1);
-    setenv("NO_PROXY", "direct.test", 1);
-    start_client(options);
-    assert_true(
-        perform((struct net_http_request){.url = "http://bucket.test/a/../b?c"}));
-    assert_int_equal(t.response.status, 200);
-    /* The proxy agrees to CONNECT and hangs up. */
-    start_client(options);
-    assert_fails((struct net_http_request){.url = "https://bucket.test/"},
-                 ERR_UNAVAILABLE, "bucket.test");
-    assert_null(strstr(t.err.text, "pass"));
-    assert_int_equal(p.connections, 2);
-    assert_fails((struct net_http_request){.url = "http://direct.test/"},
-                 ERR_UNAVAILABLE, "direct.test");
-    assert_fails((struct net_http_request){.url = "http://127.0.0.1:1/"},
-                 ERR_UNAVAILABLE, "127.0.0.1:1");
-    assert_int_equal(p.connections, 2);
-    end_both(&p);
-    for (size_t i = 0; i < ARRAY_LEN(asked); i++)
-        assert_non_null(strstr(buf_text(&p.request), asked[i]));
-    buf_fini(&p.request);
-}
-
-static void
-refuses_what_is_no_proxy(void **state)
-{
-    static const char *const values[] = {"ftp://user:planted@h", "http://u:planted@ h",
-                                         "http://user:planted@h:99999"};
-    const struct net_http_client_options options = {.proxy_of_environment = true};
-    struct net_http_client *c = NULL;
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-        setenv("HTTPS_PROXY", values[i], 1);
-        assert_false(net_http_client_new(&c, &options, &t.err));
-        assert_int_equal(t.err.code, ERR_INVALID);
-        assert_non_null(strstr(t.err.text, "HTTPS_PROXY"));
-        assert_null(strstr(t.err.text, "planted"));
-    }
-}
-
 /* One exchange with a peer, stderr in *said meanwhile. */
 static void
 traced(const struct net_http_request *q, struct buf *said)
@@ -627,8 +571,6 @@ main(void)
         CONNECTION_TEST(exchanges_above_the_limit_wait_their_turn),
         CONNECTION_TEST(a_refusal_comes_before_the_body),
         CONNECTION_TEST(the_body_comes_after_consent_or_silence),
-        CONNECTION_TEST(goes_through_the_proxy_of_the_environment),
-        CONNECTION_TEST(refuses_what_is_no_proxy),
         CONNECTION_TEST(a_trace_shows_heads_and_no_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
