@@ -351,15 +351,16 @@ later(int64_t from_ns, int64_t delay_ns)
     return at_ns;
 }
 
-/* Notice when TCP stands. From then on resolving and connecting do not count, neither
- * here nor for curl, which would go on counting. */
+/* Notice when TCP stands; of that, curl tells the port before it tells the time. From
+ * then on resolving and connecting do not count, neither here nor for curl, which would
+ * go on counting. */
 static void
 watch_connecting(const struct net_http_client_options *o, struct net_http_transfer *x)
 {
-    curl_off_t tcp_us = 0;
+    long port = 0;
     if (!x->is_connected && x->handshake_ns == 0 && o->tls_handshake_timeout_ns > 0 &&
-        curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &tcp_us) == CURLE_OK &&
-        tcp_us > 0 && SET(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)INT_MAX))
+        curl_easy_getinfo(x->easy, CURLINFO_LOCAL_PORT, &port) == CURLE_OK &&
+        port > 0 && SET(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)INT_MAX))
         x->handshake_ns = clock_mono_ns();
 }
 
@@ -412,7 +413,7 @@ static CURLcode
 drive(const struct net_http_client *c, struct net_http_transfer *x, CURLM *multi)
 {
     struct curl_waitfd cancel = {.events = CURL_WAIT_POLLIN};
-    int wait_ms, running = 1;
+    int wait_ms = 0, running = 1;
     CURLMcode code = curl_multi_add_handle(multi, x->easy);
     while (code == CURLM_OK) {
         code = curl_multi_perform(multi, &running);

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/compiler.h"
+#include "common/base/clock.h"
+#include "common/net/http_client.h"
 #include "common/net/http_proxy_priv.h"
+#include "tests/support/raw_http.h"
 
 static const char *const VARIABLES[] = {"HTTP_PROXY",    "http_proxy", "HTTPS_PROXY",
                                         "https_proxy",   "NO_PROXY",   "no_proxy",
@@ -146,6 +148,79 @@ exceptions(void **state)
     }
 }
 
+static struct net_http_client *
+new_client(void)
+{
+    const struct net_http_client_options options = {.proxy_of_environment = true};
+    struct net_http_client *c = NULL;
+    struct err err;
+    if (!net_http_client_new(&c, &options, &err))
+        fail_msg("%s", err.text);
+    return c;
+}
+
+/* GET with a new client; the code of the failure, or ERR_NONE. */
+static enum err_code
+get(const char *url, struct err *err)
+{
+    static struct net_http_response response;
+    CLEANUP(net_http_client_free) struct net_http_client *c = new_client();
+    const struct net_http_request q = {.method = "GET",
+                                       .url = url,
+                                       .deadline_ns =
+                                           clock_deadline(10 * CLOCK_NS_PER_S)};
+    *err = (struct err){0};
+    return net_http_perform(c, &q, &response, err) ? ERR_NONE : err->code;
+}
+
+static void
+a_client_goes_through_the_proxy(void **state)
+{
+    static const char *const asked[] = {
+        "GET http://bucket.test/a/../b?c HTTP/1.1\r\n", "\r\nHost: bucket.test\r\n",
+        "\r\nProxy-Authorization: Basic ", "CONNECT bucket.test:443 HTTP/1.1\r\n"};
+    struct raw_peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
+    char proxy[100];
+    struct err err;
+    (void)state;
+    raw_peer_begin(&p);
+    snprintf(proxy, sizeof proxy, "http://user:pass@127.0.0.1:%u", p.port);
+    setenv("HTTP_PROXY", proxy, 1);
+    setenv("HTTPS_PROXY", proxy, 1);
+    setenv("NO_PROXY", "direct.test", 1);
+    assert_int_equal(get("http://bucket.test/a/../b?c", &err), ERR_NONE);
+    /* The proxy agrees to CONNECT and hangs up. */
+    assert_int_equal(get("https://bucket.test/", &err), ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "GET bucket.test: "));
+    assert_null(strstr(err.text, "pass"));
+    assert_int_equal(p.connections, 2);
+    assert_int_equal(get("http://direct.test/", &err), ERR_UNAVAILABLE);
+    assert_int_equal(get("http://127.0.0.1:1/", &err), ERR_UNAVAILABLE);
+    assert_int_equal(p.connections, 2);
+    raw_peer_end(&p);
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+        assert_non_null(strstr(buf_text(&p.request), asked[i]));
+    buf_fini(&p.request);
+}
+
+static void
+a_client_refuses_what_is_no_proxy(void **state)
+{
+    static const char *const values[] = {"ftp://user:planted@h", "http://u:planted@ h",
+                                         "http://user:planted@h:99999"};
+    const struct net_http_client_options options = {.proxy_of_environment = true};
+    struct net_http_client *c = NULL;
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        setenv("HTTPS_PROXY", values[i], 1);
+        assert_false(net_http_client_new(&c, &options, &err));
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_non_null(strstr(err.text, "HTTPS_PROXY"));
+        assert_null(strstr(err.text, "planted"));
+    }
+}
+
 #define PROXY_TEST(f) cmocka_unit_test_setup(f, clear_environment)
 
 int
@@ -157,6 +232,8 @@ main(void)
         PROXY_TEST(a_request_cannot_set_the_proxy_of_a_cgi_program),
         PROXY_TEST(this_machine_needs_none),
         PROXY_TEST(exceptions),
+        PROXY_TEST(a_client_goes_through_the_proxy),
+        PROXY_TEST(a_client_refuses_what_is_no_proxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
