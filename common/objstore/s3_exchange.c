@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/s3_exchange.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "common/objstore/bucket_priv.h"
+#include "common/objstore/s3_answer.h"
 #include "common/objstore/s3_sign.h"
-#include "common/objstore/s3_xml.h"
-
-/* S3 refuses requests whose time differs by more than this from its own. */
-#define MAX_SKEW_NS (15 * 60 * CLOCK_NS_PER_S)
-
-/* More than any caller waits; keeps the arithmetic small. */
-enum { MAX_RETRY_AFTER_S = 24 * 60 * 60 };
 
 struct objstore_s3_peer {
     struct net_http_client *http;
@@ -67,8 +57,8 @@ check_secret(const char *name, const char *value, struct err *err)
     return true;
 }
 
-static bool
-check_options(const struct objstore_s3_options *o, struct err *err)
+bool
+objstore_s3_check(const struct objstore_s3_options *o, struct err *err)
 {
     if (strstr(o->endpoint, "://") != NULL)
         return err_set(err, ERR_INVALID,
@@ -111,7 +101,7 @@ objstore_s3_peer_new(struct objstore_s3_peer **out,
         .first_byte_timeout_ns = options->first_byte_timeout_ns,
     };
     struct net_http_client *client;
-    if (!check_options(options, err) || !net_http_client_new(&client, &http, err))
+    if (!objstore_s3_check(options, err) || !net_http_client_new(&client, &http, err))
         return false;
     struct objstore_s3_peer *p = xcalloc(1, sizeof *p);
     p->http = client;
@@ -250,101 +240,15 @@ prepare(struct objstore_s3_peer *p, const struct objstore_s3_target *target,
         add_header(o, "range", target->range);
 }
 
-bool
-objstore_s3_parse_date(struct bytes text, int64_t *ms)
-{
-    char copy[64];
-    struct tm utc = {0};
-    if (text.len >= sizeof copy)
-        return false;
-    snprintf(copy, sizeof copy, "%.*s", BYTES_FMT(text));
-    const char *end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    if (end == NULL || *end != 0)
-        return false;
-    *ms = (int64_t)timegm(&utc) * 1000;
-    return true;
-}
-
-/* Whether the server, who has refused a request, shows another time than the one that
- * was signed; its clock then counts from now on. */
-static bool
-learn_clock(struct objstore_s3_peer *p, const struct net_http_response *response)
-{
-    int64_t date_ms;
-    if (!objstore_s3_parse_date(net_http_response_header(response, "date"), &date_ms))
-        return false;
-    /* No clock is right outside of 1970 to 2262, and no nanoseconds count further. */
-    if (date_ms < 0 || date_ms > INT64_MAX / CLOCK_NS_PER_MS)
-        return false;
-    int64_t skew_ns = date_ms * CLOCK_NS_PER_MS - clock_wall_ns();
-    int64_t change_ns = skew_ns - atomic_load(&p->skew_ns);
-    if (change_ns > -MAX_SKEW_NS && change_ns < MAX_SKEW_NS)
-        return false;
-    atomic_store(&p->skew_ns, skew_ns);
-    return true;
-}
-
-/* Where S3's own code says more than the status. */
-static enum err_code
-code_of(int status, const char *s3_code)
-{
-    static const struct {
-        const char *s3_code;
-        enum err_code code;
-    } KNOWN[] = {
-        {"BadDigest", ERR_CORRUPT},
-        {"ExpiredToken", ERR_DENIED},
-        {"InvalidToken", ERR_DENIED},
-        /* Not found would read as: the object is not there. */
-        {"NoSuchBucket", ERR_INVALID},
-        {"OperationAborted", ERR_UNAVAILABLE},
-        {"RequestTimeout", ERR_TIMEOUT},
-        {"SlowDown", ERR_THROTTLED},
-        {"XAmzContentSHA256Mismatch", ERR_CORRUPT},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(KNOWN); i++)
-        if (strcmp(KNOWN[i].s3_code, s3_code) == 0)
-            return KNOWN[i].code;
-    return net_http_status_code(status);
-}
-
-/* What the answer asks to be waited: seconds, or until a time of the server's clock. */
-static int64_t
-retry_after_ns(const struct objstore_s3_peer *p,
-               const struct net_http_response *response)
-{
-    uint64_t seconds;
-    int64_t date_ms;
-    struct bytes text = net_http_response_header(response, "retry-after");
-    if (objstore_parse_u64(text, &seconds))
-        return (int64_t)NUM_MIN(seconds, (uint64_t)MAX_RETRY_AFTER_S) * CLOCK_NS_PER_S;
-    if (!objstore_s3_parse_date(text, &date_ms))
-        return 0;
-    int64_t left_ms =
-        date_ms - (clock_wall_ns() + atomic_load(&p->skew_ns)) / CLOCK_NS_PER_MS;
-    return NUM_MIN(NUM_MAX(left_ms, INT64_C(0)), MAX_RETRY_AFTER_S * INT64_C(1000)) *
-           CLOCK_NS_PER_MS;
-}
-
 static bool
 refused(struct objstore_s3_peer *p, const struct net_http_response *response,
         struct err *err)
 {
-    struct objstore_s3_error error;
-    objstore_s3_error_parse(bytes_of(response->error_body, response->error_body_len),
-                            &error);
-    enum err_code code = code_of(response->status, error.code);
-    if (code == ERR_DENIED && learn_clock(p, response))
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the clocks of this machine and of %s differ", p->host);
+    objstore_s3_refused(response, &p->skew_ns, err);
     struct bytes region = net_http_response_header(response, "x-amz-bucket-region");
-    if (code == ERR_UNSUPPORTED && region.len > 0)
-        return err_set(err, ERR_INVALID, "the bucket is in region %.*s, not in %s",
-                       BYTES_FMT(region), p->region);
-    err_set(err, code, "status %d%s%s%s%s", response->status, *error.code ? " " : "",
-            error.code, *error.message ? ": " : "", error.message);
-    err->retry_after_ns = retry_after_ns(p, response);
-    return false;
+    return err->code == ERR_UNSUPPORTED && region.len > 0 &&
+           err_set(err, ERR_INVALID, "the bucket is in region %.*s, not in %s",
+                   BYTES_FMT(region), p->region);
 }
 
 bool
@@ -354,20 +258,10 @@ objstore_s3_perform(struct objstore_s3_peer *peer, const struct objstore_call *c
                     struct err *err)
 {
     CLEANUP(outgoing_fini) struct outgoing o = {0};
-    struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
     prepare(peer, target, request.method, &o);
     request.url = (const char *)o.url.at;
     request.headers = (const char *const *)o.headers;
-    request.deadline_ns = call->deadline_ns;
-    request.cancel = call->cancel;
-    if (request.sink != NULL) {
-        request.sink = objstore_outlet_sink;
-        request.sink_arg = &outlet;
-    }
-    if (net_http_perform(peer->http, &request, response, err))
-        return net_http_status_code(response->status) == ERR_NONE ||
-               refused(peer, response, err);
-    if (err->code == ERR_CORRUPT && request.sink != NULL && !outlet.refused)
-        err->code = ERR_UNAVAILABLE;
-    return false;
+    return objstore_s3_send(peer->http, call, request, response, err) &&
+           (net_http_status_code(response->status) == ERR_NONE ||
+            refused(peer, response, err));
 }

@@ -10,7 +10,12 @@
 /* Where requests go and who sends them. Any thread. */
 struct objstore_s3_peer;
 
-/* Errors ERR_INVALID naming the option. */
+/* Whether the texts of options can stand in requests. Errors ERR_INVALID naming the
+ * option; never with a secret. */
+NODISCARD bool objstore_s3_check(const struct objstore_s3_options *options,
+                                 struct err *err);
+
+/* Errors as objstore_s3_check. */
 NODISCARD bool objstore_s3_peer_new(struct objstore_s3_peer **out,
                                     const struct objstore_s3_options *options,
                                     struct err *err);
@@ -30,17 +35,13 @@ struct objstore_s3_target {
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 /* Sign and perform once. request brings method, body and sink; the rest is filled in.
- * Errors: those of net_http_perform, but for a body that was cut, which is
- * ERR_UNAVAILABLE; what a status other than 2xx and its body stand for. A missing
- * bucket is ERR_INVALID, not ERR_NOT_FOUND. If the server refused because of the time
- * of day, its clock is taken over and the error is ERR_UNAVAILABLE. */
+ * Errors: those of objstore_s3_send and objstore_s3_refused. If the server refused
+ * because of the time of day, its clock is taken over and the error is ERR_UNAVAILABLE.
+ */
 NODISCARD bool objstore_s3_perform(struct objstore_s3_peer *peer,
                                    const struct objstore_call *call,
                                    const struct objstore_s3_target *target,
                                    struct net_http_request request,
                                    struct net_http_response *response, struct err *err);
-
-/* "Fri, 24 May 2013 00:00:00 GMT" in milliseconds since the epoch. */
-NODISCARD bool objstore_s3_parse_date(struct bytes text, int64_t *ms);
 
 #endif

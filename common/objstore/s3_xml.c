@@ -23,6 +23,7 @@ struct entry {
 
 struct objstore_s3_page {
     struct objstore_xml xml; /* first: handlers get it and mean the page */
+    enum objstore_s3_paging paging;
     bool in_contents;
     bool is_encoded;
     bool is_truncated;
@@ -143,10 +144,11 @@ page_end(struct objstore_xml *xml, const char *name, struct bytes text)
 }
 
 struct objstore_s3_page *
-objstore_s3_page_new(void)
+objstore_s3_page_new(enum objstore_s3_paging paging)
 {
     struct objstore_s3_page *page = xcalloc(1, sizeof *page);
     objstore_xml_init(&page->xml, page_start, page_end);
+    page->paging = paging;
     return page;
 }
 
@@ -163,10 +165,10 @@ objstore_s3_page_free(struct objstore_s3_page **page)
 }
 
 bool
-objstore_s3_page_feed(struct objstore_s3_page *page, struct bytes piece,
-                      struct err *err)
+objstore_s3_page_sink(void *page, struct bytes piece, struct err *err)
 {
-    return objstore_xml_feed(&page->xml, piece, false, err);
+    return objstore_xml_feed(&((struct objstore_s3_page *)page)->xml, piece, false,
+                             err);
 }
 
 static int
@@ -202,6 +204,19 @@ decode(uint8_t *at, size_t *len)
     return true;
 }
 
+/* The marker is our own last key: servers need not name one (NextMarker). */
+static bool
+set_next(struct objstore_s3_page *page, struct err *err)
+{
+    if (page->paging == OBJSTORE_S3_BY_MARKER || !page->is_truncated)
+        buf_clear(&page->token);
+    if (page->paging == OBJSTORE_S3_BY_MARKER && page->is_truncated && page->count > 0)
+        buf_put(&page->token, objstore_s3_page_object(page, page->count - 1).key);
+    return !page->is_truncated || page->token.len > 0 ||
+           err_set(err, ERR_CORRUPT, "bad listing: it is cut without %s",
+                   page->paging == OBJSTORE_S3_BY_MARKER ? "an object" : "a token");
+}
+
 bool
 objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
 {
@@ -209,16 +224,12 @@ objstore_s3_page_finish(struct objstore_s3_page *page, struct err *err)
         return false;
     if (!page->has_truncated)
         return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
-    if (!page->is_truncated)
-        buf_clear(&page->token);
-    else if (page->token.len == 0)
-        return err_set(err, ERR_CORRUPT, "bad listing: it is cut without a token");
     for (size_t i = 0; page->is_encoded && i < page->count; i++) {
         struct entry *entry = &page->entries[i];
         if (!decode(page->keys.at + entry->key_at, &entry->key_len))
             return err_set(err, ERR_CORRUPT, "bad listing: a key is badly encoded");
     }
-    return true;
+    return set_next(page, err);
 }
 
 size_t
