@@ -17,6 +17,7 @@
 #include "common/objstore/prefixed.h"
 #include "common/objstore/retry.h"
 #include "common/objstore/s3.h"
+#include "common/objstore/s3_v2.h"
 
 enum { MAX_CONFIG = 1 << 20, MAX_KEYS = 32 };
 
@@ -66,7 +67,7 @@ static const struct section S3 = {"the S3 config",
                                    {"secret_key", READ, NULL},
                                    {"session_token", READ, NULL},
                                    {"insecure", READ, NULL},
-                                   {"signature_version2", BOOL, "false"},
+                                   {"signature_version2", READ, NULL},
                                    {"put_user_metadata", EMPTY_MAP, NULL},
                                    {"http_config", READ, NULL},
                                    {"trace", READ, NULL},
@@ -79,6 +80,15 @@ static const struct section S3 = {"the S3 config",
                                    {"sse_config", READ, NULL},
                                    {"sts_endpoint", TEXT, ""},
                                    {"max_retries", NUMBER, "0"}}};
+
+/* What has to have these values beside signature_version2: true. */
+static const struct section SIGNATURE_V2 = {
+    "an S3 config with signature_version2: true",
+    {{"aws_sdk_auth", BOOL, "false"},
+     {"session_token", TEXT, ""},
+     {"put_user_metadata", EMPTY_MAP, NULL},
+     {"send_content_md5", BOOL, "true"},
+     {"sts_endpoint", TEXT, ""}}};
 
 static const struct section HTTP = {"http_config",
                                     {{"idle_conn_timeout", DURATION, "1m30s"},
@@ -325,6 +335,29 @@ read_lookup(const struct yaml *config, struct objstore_s3_options *o, struct err
 }
 
 static bool
+open_signed(struct objstore_bucket **out, const struct yaml *config,
+            const struct objstore_s3_options *o, struct err *err)
+{
+    bool v2 = false;
+    const char *version = "";
+    if (!yaml_get_bool(config, "signature_version2", &v2, err))
+        return false;
+    if (!v2)
+        return objstore_s3_open(out, o, err) || err_wrap(err, "%s", S3.name);
+    if (!yaml_get_text(config, "list_objects_version", &version, err))
+        return false;
+    if (strcmp(version, "v2") == 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "line %d: list_objects_version: v2 does not go with "
+                       "signature_version2; leave it out",
+                       yaml_get(config, "list_objects_version")->line);
+    for (size_t i = 0; i < MAX_KEYS && SIGNATURE_V2.options[i].key != NULL; i++)
+        if (!check_option(config, &SIGNATURE_V2, &SIGNATURE_V2.options[i], err))
+            return false;
+    return objstore_s3_v2_open(out, o, err) || err_wrap(err, "%s", S3.name);
+}
+
+static bool
 open_s3(struct objstore_bucket **out, const struct yaml *config, const char *user_agent,
         struct err *err)
 {
@@ -345,8 +378,8 @@ open_s3(struct objstore_bucket **out, const struct yaml *config, const char *use
     struct objstore_retrier *retrier =
         objstore_retrier_new(&(struct objstore_retrier_options){0});
     o.retrier = retrier;
-    if (!objstore_s3_open(out, &o, err))
-        return err_wrap(err, "%s", S3.name);
+    if (!open_signed(out, config, &o, err))
+        return false;
     objstore_retry_wrap(out, TAKE(retrier));
     return true;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/s3_answer.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <strings.h>
 #include <time.h>
 
 #include "common/base/clock.h"
@@ -135,14 +137,38 @@ objstore_s3_refused(const struct net_http_response *response, _Atomic int64_t *s
     return false;
 }
 
+static struct bytes
+etag_of(const struct net_http_response *response)
+{
+    struct bytes etag = net_http_response_header(response, "etag");
+    if (etag.len >= 2 && etag.at[0] == '"' && etag.at[etag.len - 1] == '"')
+        etag = bytes_of(etag.at + 1, etag.len - 2);
+    return etag;
+}
+
+bool
+objstore_s3_etag_differs(const struct net_http_response *response, const char *md5)
+{
+    static const char BY_SERVER[] = "x-amz-server-side-encryption";
+    static const char BY_CUSTOMER[] = "x-amz-server-side-encryption-customer-algorithm";
+    struct bytes etag = etag_of(response);
+    struct bytes encryption = net_http_response_header(response, BY_SERVER);
+    if (etag.len != strlen(md5) ||
+        net_http_response_header(response, BY_CUSTOMER).len > 0 ||
+        (encryption.len > 0 && !bytes_eq(encryption, BYTES("AES256"))))
+        return false;
+    for (size_t i = 0; i < etag.len; i++)
+        if (!isxdigit(etag.at[i]))
+            return false;
+    return strncasecmp((const char *)etag.at, md5, etag.len) != 0;
+}
+
 bool
 objstore_s3_attrs(const struct net_http_response *response,
                   struct objstore_attrs *attrs, struct err *err)
 {
     struct objstore_attrs read = {0};
-    struct bytes etag = net_http_response_header(response, "etag");
-    if (etag.len >= 2 && etag.at[0] == '"' && etag.at[etag.len - 1] == '"')
-        etag = bytes_of(etag.at + 1, etag.len - 2);
+    struct bytes etag = etag_of(response);
     if (etag.len < sizeof read.etag)
         snprintf(read.etag, sizeof read.etag, "%.*s", BYTES_FMT(etag));
     if (!objstore_parse_u64(net_http_response_header(response, "content-length"),

@@ -28,6 +28,12 @@ bool objstore_s3_refused(const struct net_http_response *response,
 NODISCARD bool objstore_s3_attrs(const struct net_http_response *response,
                                  struct objstore_attrs *attrs, struct err *err);
 
+/* Whether the server says that it stored something else than what has this MD5 (in
+ * hexadecimal): its ETag is an MD5, as it is without encryption or with AES256, and
+ * another one. */
+NODISCARD bool objstore_s3_etag_differs(const struct net_http_response *response,
+                                        const char *md5);
+
 /* A ranged read whose answer is checked before its first byte is handed on. */
 struct objstore_s3_ranged {
     uint64_t offset;

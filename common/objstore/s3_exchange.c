@@ -57,8 +57,8 @@ check_secret(const char *name, const char *value, struct err *err)
     return true;
 }
 
-bool
-objstore_s3_check(const struct objstore_s3_options *o, struct err *err)
+static bool
+check_options(const struct objstore_s3_options *o, struct err *err)
 {
     if (strstr(o->endpoint, "://") != NULL)
         return err_set(err, ERR_INVALID,
@@ -91,7 +91,7 @@ host_of(const struct objstore_s3_options *o)
 }
 
 bool
-objstore_s3_peer_new(struct objstore_s3_peer **out,
+objstore_s3_http_new(struct net_http_client **out,
                      const struct objstore_s3_options *options, struct err *err)
 {
     const struct net_http_client_options http = {
@@ -100,8 +100,15 @@ objstore_s3_peer_new(struct objstore_s3_peer **out,
         .insecure_skip_verify = options->insecure_skip_verify,
         .first_byte_timeout_ns = options->first_byte_timeout_ns,
     };
+    return check_options(options, err) && net_http_client_new(out, &http, err);
+}
+
+bool
+objstore_s3_peer_new(struct objstore_s3_peer **out,
+                     const struct objstore_s3_options *options, struct err *err)
+{
     struct net_http_client *client;
-    if (!objstore_s3_check(options, err) || !net_http_client_new(&client, &http, err))
+    if (!objstore_s3_http_new(&client, options, err))
         return false;
     struct objstore_s3_peer *p = xcalloc(1, sizeof *p);
     p->http = client;

@@ -10,12 +10,13 @@
 /* Where requests go and who sends them. Any thread. */
 struct objstore_s3_peer;
 
-/* Whether the texts of options can stand in requests. Errors ERR_INVALID naming the
- * option; never with a secret. */
-NODISCARD bool objstore_s3_check(const struct objstore_s3_options *options,
-                                 struct err *err);
+/* The HTTP client that the options describe, once their texts are known to fit into
+ * requests. Errors ERR_INVALID naming the option; never with a secret. */
+NODISCARD bool objstore_s3_http_new(struct net_http_client **out,
+                                    const struct objstore_s3_options *options,
+                                    struct err *err);
 
-/* Errors as objstore_s3_check. */
+/* Errors as objstore_s3_http_new. */
 NODISCARD bool objstore_s3_peer_new(struct objstore_s3_peer **out,
                                     const struct objstore_s3_options *options,
                                     struct err *err);
