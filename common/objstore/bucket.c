@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/objstore/bucket_priv.h"
 
@@ -290,4 +291,34 @@ objstore_parse_u64(struct bytes text, uint64_t *value)
     if (text.len > 0)
         *value = sum;
     return text.len > 0;
+}
+
+bool
+objstore_put_read(const struct objstore_put *put, uint64_t offset, uint8_t *into,
+                  size_t len, struct err *err)
+{
+    if (put->fd >= 0)
+        return file_pread(put->fd, "the file to store", into, len, offset, err);
+    if (len > 0)
+        memcpy(into, put->data.at + offset, len);
+    return true;
+}
+
+static bool
+is_plain(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '-' && c <= '9') ||
+           c == '_';
+}
+
+bool
+objstore_check_plain(struct bytes key, struct err *err)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (!is_plain(key.at[i]))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "\"%.*s\" has a character other than A-Z a-z 0-9 . _ - "
+                           "and /, which this kind of bucket cannot take",
+                           BYTES_FMT(key));
+    return true;
 }

@@ -20,6 +20,15 @@ struct objstore_outlet {
 /* The sink itself (objstore_sink_fn); arg is the outlet. */
 NODISCARD bool objstore_outlet_sink(void *outlet, struct bytes piece, struct err *err);
 
+/* Copy len bytes at offset of what is to be stored; they lie within put->size.
+ * Errors ERR_CORRUPT: the file is shorter than that; ERR_IO. */
+NODISCARD bool objstore_put_read(const struct objstore_put *put, uint64_t offset,
+                                 uint8_t *into, size_t len, struct err *err);
+
+/* Whether a key or prefix is made of A-Z a-z 0-9 . _ - and / only: what buckets without
+ * OBJSTORE_CAN_ANY_KEY take. Errors ERR_UNSUPPORTED, naming it. */
+NODISCARD bool objstore_check_plain(struct bytes key, struct err *err);
+
 /* The number that text, nothing but decimal digits, stands for. */
 NODISCARD bool objstore_parse_u64(struct bytes text, uint64_t *value);
 

@@ -4,6 +4,7 @@
 #include "common/objstore/config_s3.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -14,6 +15,7 @@
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
 #include "common/objstore/s3.h"
+#include "common/objstore/s3_v2.h"
 
 enum { MAX_METADATA = 64, MAX_PUT_HEADERS = MAX_METADATA + 4, MAX_KEY_HEADERS = 3 };
 enum { SSE_C_KEY_BYTES = 32 };
@@ -22,6 +24,7 @@ enum { SSE_C_KEY_BYTES = 32 };
 struct reading {
     struct objstore_s3_options options;
     struct objstore_credentials_options credentials;
+    bool is_v2;
     int64_t max_retries;
     struct objstore_s3_header put_headers[MAX_PUT_HEADERS];
     struct objstore_s3_header key_headers[MAX_KEY_HEADERS];
@@ -79,7 +82,8 @@ read_endpoint(const struct yaml *config, struct reading *r, struct err *err)
         !yaml_get_bool(config, "insecure", &e->insecure, err) ||
         !yaml_get_bool(config, "disable_dualstack", &disable_dualstack, err) ||
         !yaml_get_text(config, "bucket_lookup_type", &lookup, err) ||
-        !yaml_get_text(config, "list_objects_version", &version, err))
+        !yaml_get_text(config, "list_objects_version", &version, err) ||
+        !yaml_get_bool(config, "signature_version2", &r->is_v2, err))
         return false;
     e->dualstack = !disable_dualstack;
     r->options.list_v1 = strcmp(version, "v1") == 0;
@@ -365,7 +369,6 @@ read_kms(const struct yaml *sse, struct reading *r, struct err *err)
         return REFUSE(sse, "type", err, "SSE-KMS needs kms_key_id");
     add_put_header(r, "x-amz-server-side-encryption", "aws:kms");
     add_put_header(r, "x-amz-server-side-encryption-aws-kms-key-id", key_id);
-    r->options.has_md5_etags = false;
     return read_kms_context(sse, r, err);
 }
 
@@ -395,10 +398,8 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
     if (!fits)
         return REFUSE(sse, "encryption_key", err, "%s has %zu bytes, a key has %d", path,
                       len, SSE_C_KEY_BYTES);
-    static const char PREFIX_ALGORITHM[] =
-        "x-amz-server-side-encryption-customer-algorithm";
     const struct objstore_s3_header headers[MAX_KEY_HEADERS] = {
-        {PREFIX_ALGORITHM, "AES256"},
+        {"x-amz-server-side-encryption-customer-algorithm", "AES256"},
         {"x-amz-server-side-encryption-customer-key", r->key_text},
         {"x-amz-server-side-encryption-customer-key-md5", r->key_md5_text},
     };
@@ -407,7 +408,6 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
         add_put_header(r, headers[i].name, headers[i].value);
     }
     r->options.key_header_count = MAX_KEY_HEADERS;
-    r->options.has_md5_etags = false;
     return true;
 }
 
@@ -480,12 +480,58 @@ read_config(const struct yaml *config, struct reading *r, struct err *err)
            read_encryption(yaml_get(config, "sse_config"), r, err);
 }
 
+static struct objstore_retrier *
+new_retrier(const struct reading *r)
+{
+    return objstore_retrier_new(
+        &(struct objstore_retrier_options){.max_tries = (unsigned)r->max_retries});
+}
+
+/* What does not go with Signature Version 2. */
 static bool
-open_bucket(struct objstore_bucket **out, struct reading *r, struct err *err)
+check_v2(const struct yaml *config, const struct reading *r, struct err *err)
+{
+    static const char WHY[] = "it does not go with signature_version2; leave it out";
+    const struct objstore_s3_options *o = &r->options;
+    if (*r->credentials.access_key == 0 || *r->credentials.session_token != 0 ||
+        r->credentials.sdk_chain || *r->credentials.sts_endpoint != 0)
+        return REFUSE(config, "signature_version2", err,
+                      "it goes with access_key and secret_key only, without "
+                      "session_token, aws_sdk_auth and sts_endpoint");
+    if (o->integrity == OBJSTORE_S3_INTEGRITY_CHECKSUM)
+        return REFUSE(config, "send_content_md5", err, "%s", WHY);
+    if (o->put_header_count > 0)
+        return REFUSE(config,
+                      is_given(config, "sse_config") ? "sse_config"
+                                                     : "put_user_metadata",
+                      err, "%s", WHY);
+    return !is_given(config, "list_objects_version") || o->list_v1 ||
+           REFUSE(config, "list_objects_version", err, "%s", WHY);
+}
+
+static bool
+open_v2(struct objstore_bucket **out, const struct yaml *config, struct reading *r,
+        struct err *err)
+{
+    CLEANUP(objstore_retrier_free) struct objstore_retrier *retrier = new_retrier(r);
+    const struct objstore_s3_v2_options options = {
+        .endpoint = r->options.endpoint,
+        .access_key = r->credentials.access_key,
+        .secret_key = r->credentials.secret_key,
+        .retrier = retrier,
+        .http = r->options.http,
+    };
+    if (!check_v2(config, r, err) || !objstore_s3_v2_open(out, &options, err))
+        return false;
+    objstore_retry_wrap(out, TAKE(retrier));
+    return true;
+}
+
+static bool
+open_v4(struct objstore_bucket **out, struct reading *r, struct err *err)
 {
     CLEANUP(objstore_retrier_free)
-    struct objstore_retrier *retrier = objstore_retrier_new(
-        &(struct objstore_retrier_options){.max_tries = (unsigned)r->max_retries});
+    struct objstore_retrier *retrier = new_retrier(r);
     CLEANUP(objstore_credentials_free) struct objstore_credentials *credentials = NULL;
     r->credentials.region = r->options.region;
     r->credentials.http = r->options.http;
@@ -513,15 +559,15 @@ objstore_config_open_s3(struct objstore_bucket **out, const struct yaml *config,
                              .tls_handshake_timeout_ns = 10 * CLOCK_NS_PER_S},
                     .expect_continue_ns = CLOCK_NS_PER_S,
                     .put_headers = r->put_headers,
-                    .key_headers = r->key_headers,
-                    .has_md5_etags = true},
+                    .key_headers = r->key_headers},
         .credentials = {.access_key = "",
                         .secret_key = "",
                         .session_token = "",
                         .sts_endpoint = ""},
     };
     bool ok = read_config(config, r, err) &&
-              (open_bucket(out, r, err) || err_wrap(err, "the S3 config"));
+              ((r->is_v2 ? open_v2(out, config, r, err) : open_v4(out, r, err)) ||
+               err_wrap(err, "the S3 config"));
     reading_fini(r);
     return ok;
 }

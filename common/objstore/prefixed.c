@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/xmalloc.h"
+#include "common/objstore/bucket_priv.h"
 
 struct prefixed {
     struct objstore_bucket base;
@@ -156,6 +157,8 @@ objstore_prefixed_wrap(struct objstore_bucket **b, const char *prefix, struct er
         return true;
     if (!objstore_key_is_valid(key))
         return err_set(err, ERR_INVALID, "bad prefix \"%.*s\"", BYTES_FMT(key));
+    if (!objstore_can(*b, OBJSTORE_CAN_ANY_KEY) && !objstore_check_plain(key, err))
+        return err_wrap(err, "prefix");
 
     struct prefixed *p = xcalloc(1, sizeof *p);
     p->base.ops = &PREFIXED_OPS;

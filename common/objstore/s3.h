@@ -18,7 +18,9 @@ enum objstore_s3_integrity {
     OBJSTORE_S3_INTEGRITY_MD5,      /* Content-MD5: one more pass over the content */
 };
 
+/* Of a part: what is used unless told, and the limits of the protocol. */
 enum { OBJSTORE_S3_DEFAULT_PART_BYTES = 64 << 20, OBJSTORE_S3_MIN_PART_BYTES = 5 << 20 };
+#define OBJSTORE_S3_MAX_PART_BYTES (INT64_C(5) << 30)
 
 /* All texts are copied. */
 struct objstore_s3_options {
@@ -39,7 +41,6 @@ struct objstore_s3_options {
     /* With each request for content: the customer's key. */
     const struct objstore_s3_header *key_headers;
     size_t key_header_count;
-    bool has_md5_etags; /* the encryption, if any, leaves ETags that are an MD5 */
 };
 
 /* Make the bucket; no request is sent yet. Errors ERR_INVALID names the option;

@@ -95,10 +95,10 @@ objstore_s3_region_of_host(struct bytes host)
     return found ? aws.region : (struct bytes){0};
 }
 
-/* Services that want the bucket in the host's name, if their certificates (*.host) can
- * cover it. */
-static bool
-is_virtual_hosted(const struct objstore_s3_endpoint *e)
+/* Automatically for services that want it, if their certificates (*.host) can cover it.
+ */
+bool
+objstore_s3_is_virtual_hosted(const struct objstore_s3_endpoint *e)
 {
     static const char *const SERVICES[] = {".amazonaws.com", ".amazonaws.com.cn",
                                            "storage.googleapis.com", ".aliyuncs.com"};
@@ -121,7 +121,7 @@ put_host(const struct objstore_s3_endpoint *e, const char *region,
     struct aws_host aws;
     struct bytes address = bytes_of_str(e->address);
     const char *implied = e->insecure ? ":80" : ":443";
-    bool is_virtual = is_virtual_hosted(e);
+    bool is_virtual = objstore_s3_is_virtual_hosted(e);
     int len;
     if (has_suffix(address, implied))
         address.len -= strlen(implied);
@@ -141,9 +141,39 @@ objstore_s3_place(const struct objstore_s3_endpoint *e, const char *region,
                   struct objstore_s3_place *place)
 {
     int region_len = snprintf(place->region, sizeof place->region, "%s", region);
-    int path_len = is_virtual_hosted(e)
+    int path_len = objstore_s3_is_virtual_hosted(e)
                        ? snprintf(place->path, sizeof place->path, "%s", "")
                        : snprintf(place->path, sizeof place->path, "/%s", e->bucket);
     return region_len < OBJSTORE_S3_REGION_SIZE && path_len < OBJSTORE_S3_BUCKET_SIZE &&
            put_host(e, region, place->host);
+}
+
+#define LETTERS_AND_DIGITS       \
+    "abcdefghijklmnopqrstuvwxyz" \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+    "0123456789"
+
+static bool
+check_text(const char *name, const char *value, const char *allowed, struct err *err)
+{
+    if (*value == 0)
+        return err_set(err, ERR_INVALID, "%s is empty", name);
+    if (value[strspn(value, allowed)] != 0)
+        return err_set(err, ERR_INVALID, "%s \"%s\" has a character that it must not",
+                       name, value);
+    return true;
+}
+
+bool
+objstore_s3_endpoint_check(const struct objstore_s3_endpoint *e, struct err *err)
+{
+    if (strstr(e->address, "://") != NULL)
+        return err_set(err, ERR_INVALID,
+                       "endpoint \"%s\" has a scheme: write host[:port], and "
+                       "insecure: true for plain HTTP",
+                       e->address);
+    if (strcmp(e->bucket, ".") == 0 || strcmp(e->bucket, "..") == 0)
+        return err_set(err, ERR_INVALID, "bucket \"%s\" is no name", e->bucket);
+    return check_text("bucket", e->bucket, LETTERS_AND_DIGITS "._-", err) &&
+           check_text("endpoint", e->address, LETTERS_AND_DIGITS "._-:[]", err);
 }

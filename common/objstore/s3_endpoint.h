@@ -3,10 +3,8 @@
 #ifndef COMMON_OBJSTORE_S3_ENDPOINT_H
 #define COMMON_OBJSTORE_S3_ENDPOINT_H
 
-#include <stdbool.h>
-
 #include "common/base/bytes.h"
-#include "common/base/compiler.h"
+#include "common/base/err.h"
 
 enum objstore_s3_lookup {
     OBJSTORE_S3_LOOKUP_AUTO, /* as the service of the endpoint wants it */
@@ -37,6 +35,14 @@ struct objstore_s3_place {
     char path[OBJSTORE_S3_BUCKET_SIZE]; /* what the bucket takes of it: "/name" or "" */
     char region[OBJSTORE_S3_REGION_SIZE]; /* that requests are signed for */
 };
+
+/* Whether the texts can stand in a URL. Errors ERR_INVALID names the key of the
+ * configuration. */
+NODISCARD bool objstore_s3_endpoint_check(const struct objstore_s3_endpoint *e,
+                                          struct err *err);
+
+/* Whether the bucket is a part of the host's name. */
+NODISCARD bool objstore_s3_is_virtual_hosted(const struct objstore_s3_endpoint *e);
 
 /* The place of a bucket in region. False, with *place undefined, if a text is too long.
  */

@@ -4,21 +4,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mutex.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "common/objstore/bucket_priv.h"
-
-/* S3 refuses requests whose time differs by more than this from its own. */
-#define MAX_SKEW_NS (15 * 60 * CLOCK_NS_PER_S)
-
-/* More than any caller waits; keeps the arithmetic small. */
-enum { MAX_RETRY_AFTER_S = 24 * 60 * 60 };
 
 /* Bodies from this size on wait for the server's consent. A guess: a round trip for
  * less would cost more than it saves. */
@@ -44,41 +34,6 @@ struct objstore_s3_peer {
     uint8_t signing_key[DIGEST_SHA256_SIZE];
 };
 
-#define LETTERS_AND_DIGITS       \
-    "abcdefghijklmnopqrstuvwxyz" \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
-    "0123456789"
-
-/* Each text goes into a URL or a header, where other bytes would mean something else.
- */
-static bool
-check_text(const char *name, const char *value, const char *allowed, struct err *err)
-{
-    if (*value == 0)
-        return err_set(err, ERR_INVALID, "%s is empty", name);
-    if (value[strspn(value, allowed)] != 0)
-        return err_set(err, ERR_INVALID, "%s \"%s\" has a character that it must not",
-                       name, value);
-    return true;
-}
-
-static bool
-check_options(const struct objstore_s3_options *o, struct err *err)
-{
-    const struct objstore_s3_endpoint *e = &o->endpoint;
-    if (strstr(e->address, "://") != NULL)
-        return err_set(err, ERR_INVALID,
-                       "endpoint \"%s\" has a scheme: write host[:port], and "
-                       "insecure: true for plain HTTP",
-                       e->address);
-    if (strcmp(e->bucket, ".") == 0 || strcmp(e->bucket, "..") == 0)
-        return err_set(err, ERR_INVALID, "bucket \"%s\" is no name", e->bucket);
-    return check_text("bucket", e->bucket, LETTERS_AND_DIGITS "._-", err) &&
-           check_text("endpoint", e->address, LETTERS_AND_DIGITS "._-:[]", err) &&
-           (*o->region == 0 ||
-            check_text("region", o->region, LETTERS_AND_DIGITS "_-", err));
-}
-
 /* The region that is known without asking; "" otherwise. */
 static struct bytes
 first_region(const struct objstore_s3_options *o)
@@ -96,8 +51,11 @@ objstore_s3_peer_new(struct objstore_s3_peer **out,
     struct objstore_s3_place place;
     struct net_http_client *client;
     CLEANUP(xfree) char *region = xasprintf("%.*s", BYTES_FMT(first_region(options)));
-    if (!check_options(options, err))
+    if (!objstore_s3_endpoint_check(&options->endpoint, err))
         return false;
+    if (*region != 0 && !objstore_s3_is_region(bytes_of_str(region)))
+        return err_set(err, ERR_INVALID,
+                       "region \"%s\" has a character that it must not", region);
     if (!objstore_s3_place(&options->endpoint, region, &place))
         return err_set(err, ERR_INVALID, "bucket, endpoint or region is too long");
     if (!net_http_client_new(&client, &options->http, err))
@@ -270,91 +228,6 @@ prepare(struct objstore_s3_peer *p, const char *method, struct outgoing *o)
     sign(p, method, hash, o);
 }
 
-bool
-objstore_s3_parse_date(struct bytes text, int64_t *ms)
-{
-    char copy[64];
-    struct tm utc = {0};
-    if (text.len >= sizeof copy)
-        return false;
-    snprintf(copy, sizeof copy, "%.*s", BYTES_FMT(text));
-    const char *end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    if (end == NULL || *end != 0)
-        return false;
-    *ms = (int64_t)timegm(&utc) * 1000;
-    return true;
-}
-
-/* Whether the server, who has refused a request, shows another time than the one that
- * was signed; its clock then counts from now on. */
-static bool
-learn_clock(struct objstore_s3_peer *p, const struct net_http_response *response)
-{
-    int64_t date_ms;
-    if (!objstore_s3_parse_date(net_http_response_header(response, "date"), &date_ms))
-        return false;
-    /* No clock is right outside of 1970 to 2262, and no nanoseconds count further. */
-    if (date_ms < 0 || date_ms > INT64_MAX / CLOCK_NS_PER_MS)
-        return false;
-    int64_t skew_ns = date_ms * CLOCK_NS_PER_MS - clock_wall_ns();
-    int64_t change_ns = skew_ns - atomic_load(&p->skew_ns);
-    if (change_ns > -MAX_SKEW_NS && change_ns < MAX_SKEW_NS)
-        return false;
-    atomic_store(&p->skew_ns, skew_ns);
-    LOG_WARN("requests are signed by the clock of the server, which differs",
-             LOG_STR("bucket", p->endpoint.bucket),
-             LOG_INT("ahead_s", skew_ns / CLOCK_NS_PER_S));
-    return true;
-}
-
-/* Where S3's own code says more than the status. */
-static enum err_code
-code_of(int status, const char *s3_code)
-{
-    static const struct {
-        const char *s3_code;
-        enum err_code code;
-    } KNOWN[] = {
-        {"BadDigest", ERR_UNAVAILABLE}, /* the body changed on its way */
-        {"ConditionalRequestConflict", ERR_UNAVAILABLE},
-        {"ExpiredToken", ERR_DENIED},
-        {"IncompleteBody", ERR_UNAVAILABLE},
-        {"InvalidAccessKeyId", ERR_DENIED},
-        {"InvalidToken", ERR_DENIED},
-        {"InvalidTokenId", ERR_DENIED},
-        /* Not found would read as: the object is not there. */
-        {"NoSuchBucket", ERR_INVALID},
-        {"NotImplemented", ERR_UNSUPPORTED},
-        {"OperationAborted", ERR_UNAVAILABLE},
-        {"RequestTimeout", ERR_TIMEOUT},
-        {"SlowDown", ERR_THROTTLED},
-        {"XAmzContentChecksumMismatch", ERR_UNAVAILABLE},
-        {"XAmzContentSHA256Mismatch", ERR_UNAVAILABLE},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(KNOWN); i++)
-        if (strcmp(KNOWN[i].s3_code, s3_code) == 0)
-            return KNOWN[i].code;
-    return status == 412 ? ERR_CONFLICT : net_http_status_code(status);
-}
-
-/* What the answer asks to be waited: seconds, or until a time of the server's clock. */
-static int64_t
-retry_after_ns(const struct objstore_s3_peer *p,
-               const struct net_http_response *response)
-{
-    uint64_t seconds;
-    int64_t date_ms;
-    struct bytes text = net_http_response_header(response, "retry-after");
-    if (objstore_parse_u64(text, &seconds))
-        return (int64_t)NUM_MIN(seconds, (uint64_t)MAX_RETRY_AFTER_S) * CLOCK_NS_PER_S;
-    if (!objstore_s3_parse_date(text, &date_ms))
-        return 0;
-    int64_t left_ms =
-        date_ms - (clock_wall_ns() + atomic_load(&p->skew_ns)) / CLOCK_NS_PER_MS;
-    return NUM_MIN(NUM_MAX(left_ms, INT64_C(0)), MAX_RETRY_AFTER_S * INT64_C(1000)) *
-           CLOCK_NS_PER_MS;
-}
-
 /* The region that a refusal names; the empty slice otherwise. */
 static struct bytes
 region_of(const struct objstore_s3_answer *a)
@@ -435,27 +308,13 @@ static bool
 refused(struct objstore_s3_peer *p, const struct outgoing *o,
         struct objstore_s3_answer *a, struct err *err)
 {
-    objstore_s3_error_parse(bytes_of(a->http.error_body, a->http.error_body_len),
-                            &a->error);
-    enum err_code code = code_of(a->http.status, a->error.code);
+    bool never = objstore_s3_refused(a, &p->skew_ns, err);
     if (names_another_region(o, a))
         return learn_region(p, o, a, err);
-    if (code == ERR_DENIED && learn_clock(p, &a->http))
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the clocks of this machine and of %s differ", o->place.host);
-    if (code == ERR_DENIED && doubts_keys(a) &&
+    if (err->code == ERR_DENIED && doubts_keys(a) &&
         objstore_credentials_reject(p->credentials, o->keys->generation))
-        code = ERR_UNAVAILABLE;
-    struct bytes id = net_http_response_header(&a->http, "x-amz-request-id");
-    if (id.len == 0)
-        id = bytes_of_str(a->error.request_id);
-    err_set(err, code, "status %d%s%s%s%s%s%.*s%s", a->http.status,
-            *a->error.code ? " " : "", a->error.code, *a->error.message ? ": " : "",
-            a->error.message, id.len > 0 ? " (request id " : "",
-            (int)NUM_MIN(id.len, sizeof a->error.request_id), id.len ? (const char *)id.at : "",
-            id.len > 0 ? ")" : "");
-    err->retry_after_ns = retry_after_ns(p, &a->http);
-    return false;
+        err->code = ERR_UNAVAILABLE;
+    return never;
 }
 
 /* Sign o->target for o->place and perform. */
@@ -464,26 +323,17 @@ perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
         struct net_http_request request, struct outgoing *o,
         struct objstore_s3_answer *answer, struct err *err)
 {
-    struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
     if (!objstore_credentials_acquire(peer->credentials, call, &o->keys, err))
         return false;
     prepare(peer, request.method, o);
     request.url = (const char *)o->url.at;
     request.headers = (const char *const *)o->lines;
-    request.deadline_ns = call->deadline_ns;
-    request.cancel = call->cancel;
     if (request.source != NULL && request.body_size >= EXPECT_CONTINUE_BYTES)
         request.expect_continue_ns = peer->expect_continue_ns;
-    if (request.sink != NULL) {
-        request.sink = objstore_outlet_sink;
-        request.sink_arg = &outlet;
-    }
-    if (net_http_perform(peer->http, &request, &answer->http, err))
-        return net_http_status_code(answer->http.status) == ERR_NONE ||
-               refused(peer, o, answer, err);
-    if (err->code == ERR_CORRUPT && request.sink != NULL && !outlet.refused)
-        err->code = ERR_UNAVAILABLE;
-    return false;
+    if (!objstore_s3_transfer(peer->http, call, request, &answer->http, err))
+        return false;
+    return net_http_status_code(answer->http.status) == ERR_NONE ||
+           refused(peer, o, answer, err);
 }
 
 struct location {

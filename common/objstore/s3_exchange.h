@@ -3,11 +3,9 @@
 #ifndef COMMON_OBJSTORE_S3_EXCHANGE_H
 #define COMMON_OBJSTORE_S3_EXCHANGE_H
 
-#include "common/net/http_client.h"
-#include "common/objstore/bucket.h"
 #include "common/objstore/s3.h"
+#include "common/objstore/s3_answer.h"
 #include "common/objstore/s3_sign.h"
-#include "common/objstore/s3_xml.h"
 
 /* Where requests go, who signs and who sends them. Any thread. */
 struct objstore_s3_peer;
@@ -34,26 +32,15 @@ struct objstore_s3_target {
     struct objstore_s3_headers common; /* the same; of many requests */
 };
 
-/* The answer; large: keep it off small stacks. */
-struct objstore_s3_answer {
-    struct net_http_response http;
-    struct objstore_s3_error error; /* of a status other than 2xx */
-};
-
 /* Sign and perform once. request brings method, body and sink; the rest is filled in.
- * Errors: those of net_http_perform, but for a body that was cut, which is
- * ERR_UNAVAILABLE; what a status other than 2xx and its body stand for. A missing
- * bucket is ERR_INVALID, not ERR_NOT_FOUND; a refused condition is ERR_CONFLICT. What
- * another try can heal is ERR_UNAVAILABLE: the clock of the server (learnt), the region
- * of the bucket (learnt, unless one is configured), keys that have ended (fetched anew
- * by the next request). */
+ * Errors: those of objstore_s3_transfer and objstore_s3_refused. What another try can
+ * heal is ERR_UNAVAILABLE: the clock of the server (learnt), the region of the bucket
+ * (learnt, unless one is configured), keys that have ended (fetched anew by the next
+ * request). */
 NODISCARD bool objstore_s3_perform(struct objstore_s3_peer *peer,
                                    const struct objstore_call *call,
                                    const struct objstore_s3_target *target,
                                    struct net_http_request request,
                                    struct objstore_s3_answer *answer, struct err *err);
-
-/* "Fri, 24 May 2013 00:00:00 GMT" in milliseconds since the epoch. */
-NODISCARD bool objstore_s3_parse_date(struct bytes text, int64_t *ms);
 
 #endif

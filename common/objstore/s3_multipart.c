@@ -27,6 +27,7 @@ enum {
     SENDERS = 4,        /* as in Thanos */
     MAX_ID = 1024,      /* opaque; known ones have up to 200 bytes */
     MAX_ANSWER = 1 << 20,
+    ETAG_SIZE = 80,
     MAX_LEFTOVERS = 16, /* uploads that one put takes away; the next one takes more */
 };
 
@@ -34,7 +35,7 @@ enum {
 #define ABORT_TIMEOUT_NS (10 * CLOCK_NS_PER_S)
 
 struct part {
-    char etag[OBJSTORE_S3_ETAG_SIZE];
+    char etag[ETAG_SIZE];
     uint32_t crc;
 };
 
@@ -234,7 +235,7 @@ send_part(struct upload *u, size_t i, struct err *err)
                                  .target = {.key = u->put->key,
                                             .query = buf_bytes(&query),
                                             .common = u->s3->key_headers},
-                                 .fd = u->put->fd,
+                                 .put = u->put,
                                  .offset = offset,
                                  .size = NUM_MIN(u->part_bytes, u->put->size - offset),
                                  .uses_md5 = u->uses_md5,
@@ -246,10 +247,14 @@ send_part(struct upload *u, size_t i, struct err *err)
                             : err_set(err, ERR_UNSUPPORTED,
                                       "the server says no checksum of what it stored");
     }
-    objstore_s3_etag(&answer->http, u->parts[i].etag);
+    if (!ok)
+        return false;
+    struct bytes etag = objstore_s3_etag(&answer->http);
+    if (etag.len == 0 || etag.len >= ETAG_SIZE)
+        return err_set(err, ERR_CORRUPT, "part %zu was stored without an ETag", i + 1);
+    snprintf(u->parts[i].etag, ETAG_SIZE, "%.*s", BYTES_FMT(etag));
     u->parts[i].crc = s.crc;
-    return ok && (*u->parts[i].etag != 0 ||
-                  err_set(err, ERR_CORRUPT, "part %zu was stored without an ETag", i + 1));
+    return true;
 }
 
 /* A sender: takes the next part until there is none, or one has failed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the S3 driver share: s3.c (reads, deletes, and the table of
- * operations), s3_list.c, s3_put.c (whole objects), s3_multipart.c (objects in parts)
+ * operations), s3_put.c (whole objects), s3_multipart.c (objects in parts)
  * and s3_send.c (one PUT). */
 #ifndef COMMON_OBJSTORE_S3_PRIV_H
 #define COMMON_OBJSTORE_S3_PRIV_H
@@ -18,7 +18,6 @@ struct objstore_s3 {
     bool list_v1;
     bool is_encrypted; /* TLS protects what is sent */
     bool disable_multipart;
-    bool has_md5_etags;
     uint64_t part_size;
     struct objstore_s3_headers put_headers;
     struct objstore_s3_headers key_headers;
@@ -26,20 +25,11 @@ struct objstore_s3 {
     atomic_bool uses_md5; /* for uploads that begin now */
 };
 
-NODISCARD bool objstore_s3_list(const struct objstore_s3 *s3,
-                                const struct objstore_call *call, struct bytes prefix,
-                                objstore_list_fn *fn, void *arg, struct err *err);
-
 /* One try; answer keeps the headers. */
 NODISCARD bool objstore_s3_head(const struct objstore_s3 *s3,
                                 const struct objstore_call *call, struct bytes key,
                                 struct objstore_attrs *attrs,
                                 struct objstore_s3_answer *answer, struct err *err);
-
-/* The ETag of an answer without its quotes; "" if there is none or it is too long. */
-enum { OBJSTORE_S3_ETAG_SIZE = 80 };
-void objstore_s3_etag(const struct net_http_response *response,
-                      char etag[OBJSTORE_S3_ETAG_SIZE]);
 
 NODISCARD bool objstore_s3_put(struct objstore_s3 *s3, const struct objstore_call *call,
                                const struct objstore_put *put,
@@ -68,14 +58,13 @@ struct objstore_s3_parts {
 NODISCARD bool objstore_s3_put_parts(struct objstore_s3_parts *parts,
                                      struct objstore_attrs *stored, struct err *err);
 
-/* One PUT of some content: a part of a file, or bytes. */
+/* One PUT of some of what is to be stored. */
 struct objstore_s3_send {
     const struct objstore_s3 *s3;
     const struct objstore_call *call;
     struct objstore_s3_target target; /* key, query, and headers but for the content's */
-    int fd;                           /* -1: data */
-    struct bytes data;
-    uint64_t offset; /* in the file */
+    const struct objstore_put *put;
+    uint64_t offset; /* where it begins; 0 unless put is of a file */
     uint64_t size;
     bool uses_md5;
     /* What became of it. */

@@ -137,8 +137,7 @@ put_whole(struct objstore_s3 *s3, const struct objstore_call *call,
                                .target = {.key = put->key,
                                           .own = {&IF_ABSENT, put->create},
                                           .common = s3->put_headers},
-                               .fd = put->fd,
-                               .data = put->data,
+                               .put = put,
                                .size = put->size,
                                .answer = answer}};
     if (put->size > MAX_PUT_BYTES)

@@ -11,10 +11,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "common/base/check.h"
-#include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/crc32c.h"
@@ -28,6 +26,7 @@ enum {
     MD5_HEX_SIZE = 2 * DIGEST_MD5_SIZE + 1,
     HASH_HEX_SIZE = 2 * DIGEST_SHA256_SIZE + 1,
     MAX_HEADERS = 8,
+    MAX_SHOWN = 64, /* of what a server says, in errors */
 };
 
 struct request {
@@ -61,7 +60,7 @@ static bool
 read_content(void *arg, uint64_t offset, uint8_t *into, size_t len, struct err *err)
 {
     const struct objstore_s3_send *s = arg;
-    return file_pread(s->fd, "the file to store", into, len, s->offset + offset, err);
+    return objstore_put_read(s->put, s->offset + offset, into, len, err);
 }
 
 struct digests {
@@ -69,15 +68,16 @@ struct digests {
     uint8_t sha256[DIGEST_SHA256_SIZE];
 };
 
-/* One pass over the part of a file. */
+/* One pass over the content. */
 static bool
-digest_file(struct objstore_s3_send *s, struct digests *out, struct err *err)
+digest_content(struct objstore_s3_send *s, struct digests *out, struct err *err)
 {
     CLEANUP(digest_stream_free)
     struct digest_stream *md5 = digest_stream_new(DIGEST_MD5);
     CLEANUP(digest_stream_free)
     struct digest_stream *sha256 = digest_stream_new(DIGEST_SHA256);
-    CLEANUP(xfree) uint8_t *piece = xcalloc(1, HASH_PIECE);
+    CLEANUP(xfree)
+    uint8_t *piece = xcalloc(1, NUM_MIN(s->size, (uint64_t)HASH_PIECE) + 1);
     for (uint64_t done = 0; done < s->size;) {
         size_t n = NUM_MIN(s->size - done, (uint64_t)HASH_PIECE);
         if (!objstore_call_check(s->call, err) ||
@@ -90,16 +90,6 @@ digest_file(struct objstore_s3_send *s, struct digests *out, struct err *err)
     }
     digest_stream_finish(&md5, out->md5);
     digest_stream_finish(&sha256, out->sha256);
-    return true;
-}
-
-static bool
-digest_content(struct objstore_s3_send *s, struct digests *out, struct err *err)
-{
-    if (s->fd >= 0)
-        return digest_file(s, out, err);
-    digest_md5(s->data, out->md5);
-    digest_sha256(s->data, out->sha256);
     return true;
 }
 
@@ -146,36 +136,11 @@ static bool
 perform_plain(struct objstore_s3_send *s, struct request *r, struct err *err)
 {
     struct file_body body = {.send = s};
-    struct net_http_request http = {.body = s->data};
-    if (s->fd >= 0)
+    struct net_http_request http = {.body = s->put->data};
+    if (s->put->fd >= 0)
         http = (struct net_http_request){
             .source = read_file, .source_arg = &body, .body_size = s->size};
     return perform(s, r, http, err);
-}
-
-/* Whether an ETag of this answer is the MD5 of the content. */
-static bool
-is_md5_etag(const struct objstore_s3_send *s, const char *etag)
-{
-    const struct net_http_response *http = &s->answer->http;
-    struct bytes encryption =
-        net_http_response_header(http, "x-amz-server-side-encryption");
-    bool is_plain = encryption.len == 0 || bytes_eq(encryption, BYTES("AES256"));
-    return s->s3->has_md5_etags && is_plain && strlen(etag) == MD5_HEX_SIZE - 1 &&
-           etag[strspn(etag, "0123456789abcdefABCDEF")] == 0;
-}
-
-static bool
-compare_etag(struct objstore_s3_send *s, const char *md5_hex, struct err *err)
-{
-    char etag[OBJSTORE_S3_ETAG_SIZE];
-    objstore_s3_etag(&s->answer->http, etag);
-    if (!is_md5_etag(s, etag))
-        return true;
-    s->is_compared = strcasecmp(etag, md5_hex) == 0;
-    return s->is_compared ||
-           err_set(err, ERR_CORRUPT, "the server has stored MD5 %s instead of %s", etag,
-                   md5_hex);
 }
 
 static bool
@@ -192,7 +157,8 @@ send_by_md5(struct objstore_s3_send *s, struct err *err)
     digest_base64(bytes_of(digests.md5, sizeof digests.md5), text);
     add_header(&r, "content-md5", text);
     set_payload_hash(&r, s, &digests);
-    return perform_plain(s, &r, err) && compare_etag(s, hex, err);
+    return perform_plain(s, &r, err) &&
+           objstore_s3_compare_etag(&s->answer->http, hex, &s->is_compared, err);
 }
 
 /* Servers that do not know checksums name them in many ways; who does not know the
@@ -222,7 +188,7 @@ compare_crc(struct objstore_s3_send *s, struct err *err)
     s->is_compared = bytes_eq(said, bytes_of_str(sent));
     return s->is_compared || said.len == 0 ||
            err_set(err, ERR_CORRUPT, "the server has stored CRC-32C %.*s instead of %s",
-                   (int)NUM_MIN(said.len, (size_t)OBJSTORE_S3_ETAG_SIZE),
+                   (int)NUM_MIN(said.len, (size_t)MAX_SHOWN),
                    (const char *)said.at, sent);
 }
 
@@ -231,9 +197,9 @@ send_data_by_crc(struct objstore_s3_send *s, struct request *r, struct err *err)
 {
     char text[OBJSTORE_S3_CRC_TEXT_SIZE];
     struct digests digests;
-    digest_sha256(s->data, digests.sha256);
+    digest_sha256(s->put->data, digests.sha256);
     set_payload_hash(r, s, &digests);
-    s->crc = crc32c(s->data);
+    s->crc = crc32c(s->put->data);
     objstore_s3_crc_text(s->crc, text);
     add_header(r, "x-amz-checksum-crc32c", text);
     return perform_plain(s, r, err);
@@ -265,7 +231,7 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
 {
     struct request r = {0};
     begin_headers(&r, s);
-    bool ok = s->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
+    bool ok = s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
     s->is_refused = !ok && s->answer->http.status >= 400 &&
                     refuses_checksums(s->answer);
     return ok && compare_crc(s, err);

@@ -24,7 +24,7 @@ struct entry {
 struct objstore_s3_page {
     struct objstore_xml xml; /* first: handlers get it and mean the page */
     bool in_contents;
-    bool is_v1;
+    enum objstore_s3_paging paging;
     bool is_encoded;
     bool is_truncated;
     bool has_truncated;    /* the page says whether it is the last one */
@@ -125,7 +125,7 @@ end_field_of_page(struct objstore_s3_page *page, const char *name, struct bytes 
         page->has_truncated = page->is_truncated || bytes_eq(text, BYTES("false"));
     } else if (is(name, "EncodingType")) {
         page->is_encoded = bytes_eq(text, BYTES("url"));
-    } else if (is(name, "NextContinuationToken") && !page->is_v1) {
+    } else if (is(name, "NextContinuationToken") && page->paging == OBJSTORE_S3_BY_TOKEN) {
         buf_clear(&page->token);
         buf_put(&page->token, text);
     }
@@ -144,10 +144,10 @@ page_end(struct objstore_xml *xml, const char *name, struct bytes text)
 }
 
 struct objstore_s3_page *
-objstore_s3_page_new(bool is_v1)
+objstore_s3_page_new(enum objstore_s3_paging paging)
 {
     struct objstore_s3_page *page = xcalloc(1, sizeof *page);
-    page->is_v1 = is_v1;
+    page->paging = paging;
     objstore_xml_init(&page->xml, page_start, page_end);
     return page;
 }
@@ -165,9 +165,9 @@ objstore_s3_page_free(struct objstore_s3_page **page)
 }
 
 bool
-objstore_s3_page_feed(struct objstore_s3_page *page, struct bytes piece,
-                      struct err *err)
+objstore_s3_page_sink(void *arg, struct bytes piece, struct err *err)
 {
+    struct objstore_s3_page *page = arg;
     return objstore_xml_feed(&page->xml, piece, false, err);
 }
 
@@ -215,8 +215,7 @@ decode_keys(struct objstore_s3_page *page, struct err *err)
     return true;
 }
 
-/* Of version 1 the last key is the marker: servers name a next one with delimiters
- * only. */
+/* The last key is the marker: servers name a next one with delimiters only. */
 static bool
 find_next(struct objstore_s3_page *page, struct err *err)
 {
@@ -224,7 +223,7 @@ find_next(struct objstore_s3_page *page, struct err *err)
         return err_set(err, ERR_CORRUPT, "bad listing: it does not say if it is cut");
     if (!page->is_truncated) {
         buf_clear(&page->token);
-    } else if (page->is_v1 && page->count > 0) {
+    } else if (page->paging == OBJSTORE_S3_BY_MARKER && page->count > 0) {
         const struct entry *last = &page->entries[page->count - 1];
         buf_clear(&page->token);
         buf_put(&page->token, bytes_of(page->keys.at + last->key_at, last->key_len));

@@ -8,20 +8,25 @@
 
 #include "common/objstore/bucket.h"
 
-/* A page of ListObjectsV2, or of its first version, fed piece by piece and complete before the first object of
- * it is looked at: a page whose end never came delivers nothing. */
+/* How a listing goes on behind a page. */
+enum objstore_s3_paging {
+    OBJSTORE_S3_BY_TOKEN,  /* ListObjectsV2: with a token that the page names */
+    OBJSTORE_S3_BY_MARKER, /* ListObjects: behind the last key of the page */
+};
+
+/* A page of a listing, fed piece by piece and complete before the first object of it is
+ * looked at: a page whose end never came delivers nothing. */
 struct objstore_s3_page;
 
-struct objstore_s3_page *objstore_s3_page_new(bool is_v1);
+struct objstore_s3_page *objstore_s3_page_new(enum objstore_s3_paging paging);
 
 /* CLEANUP handler; accepts NULL inside. */
 void objstore_s3_page_free(struct objstore_s3_page **page);
 
-/* Parse the next piece of the body.
+/* Parse the next piece of the body (net_http_sink_fn); arg is the page.
  * Errors ERR_CORRUPT: not XML, not a listing, beyond a bound. The page is then spent.
  */
-NODISCARD bool objstore_s3_page_feed(struct objstore_s3_page *page, struct bytes piece,
-                                     struct err *err);
+NODISCARD bool objstore_s3_page_sink(void *page, struct bytes piece, struct err *err);
 
 /* The body has ended. Errors ERR_CORRUPT: it is not complete, or a key is badly
  * encoded. Decodes the keys if the server says that it encoded them. */
@@ -33,8 +38,7 @@ size_t objstore_s3_page_count(const struct objstore_s3_page *page);
 struct objstore_object objstore_s3_page_object(const struct objstore_s3_page *page,
                                                size_t i);
 
-/* After finish: the token of the next page (of version 1: its marker), empty after the
- * last page. */
+/* After finish: the token or marker of the next page, empty after the last page. */
 struct bytes objstore_s3_page_next(const struct objstore_s3_page *page);
 
 /* Element of a small document whose text is wanted. Control characters become blanks.

@@ -84,7 +84,7 @@ CONFIGS = [
 UNSUPPORTED = [
     ("type: FLOPPY\nconfig: {}\n", "FLOPPY"),
     ("type: GCS\nconfig: {bucket: b}\n", "GCS"),
-    (KEYED + "  signature_version2: true\n", "signature_version2"),
+    (KEYED + "  signature_version2: true\n  session_token: T\n", "signature_version2"),
 ]
 
 # Files that cannot be an argument.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The S3 driver against a real MinIO, over HTTP and TLS, by path and by virtual host; the
-# directory driver has to keep the same promises.
+# The S3 drivers against a real MinIO, over HTTP and TLS, by path and by virtual host, with
+# both signatures; the directory driver has to keep the same promises.
 #
 # usage: minio_bucket.sh BUCKET_PROBE
 # BLOCKHOUSE_MINIO is the server's program; by default the one that peers.sh has built.
@@ -58,14 +58,35 @@ expect_failure "a wrong region" "us-east-1" "$STACK_DIR/region.yml"
     echo "  bucket_lookup_type: virtual-hosted"
 } >"$STACK_DIR/virtual.yml"
 probe_bucket "HTTP, by virtual host" "$STACK_DIR/virtual.yml"
+
+# with_v2 CONFIG: the same with the old signature; prints where it is.
+with_v2() {
+    { cat "$1"; echo "  signature_version2: true"; } >"${1%.yml}-v2.yml"
+    echo "${1%.yml}-v2.yml"
+}
+v2=
+if ! "$probe" "$(with_v2 "$http")" 4 2>&1 | grep -q "this build has no libs3"; then
+    v2=yes
+    probe_bucket "Version 2, by path" "$STACK_DIR/bucket-v2.yml" 2500
+    probe_bucket "Version 2, by virtual host" "$(with_v2 "$STACK_DIR/virtual.yml")"
+    sed 's/^config:/prefix: team_a\/b.c\n&/' "$STACK_DIR/bucket-v2.yml" \
+        >"$STACK_DIR/prefix-v2.yml"
+    probe_bucket "Version 2, below a prefix" "$STACK_DIR/prefix-v2.yml"
+    expect_failure "Version 2, an odd prefix" unsupported "$(with_v2 "$STACK_DIR/prefix.yml")"
+    expect_failure "Version 2, a wrong secret" SignatureDoesNotMatch \
+        "$(with_v2 "$STACK_DIR/wrong.yml")"
+    expect_failure "Version 2, a missing bucket" NoSuchBucket \
+        "$(with_v2 "$STACK_DIR/none.yml")"
+fi
 stack_stop minio
 
 mkdir "$STACK_DIR/certs"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+    -addext subjectAltName=DNS:localhost \
     -keyout "$STACK_DIR/certs/private.key" -out "$STACK_DIR/certs/public.crt" 2>/dev/null
-address=127.0.0.1:$(free_port)
-stack_run minio "$minio" server --quiet --address "$address" \
+port=$(free_port)
+address=localhost:$port
+stack_run minio "$minio" server --quiet --address "127.0.0.1:$port" \
     --console-address "127.0.0.1:$(free_port)" \
     --certs-dir "$STACK_DIR/certs" "$STACK_DIR/minio"
 wait_until 30 "MinIO with TLS" minio curl -fs -m 5 -o /dev/null \
@@ -83,4 +104,15 @@ probe_bucket "TLS, known authority" "$STACK_DIR/ca.yml"
     echo "  http_config: {insecure_skip_verify: true}"
 } >"$STACK_DIR/skip.yml"
 probe_bucket "TLS, any authority" "$STACK_DIR/skip.yml"
+# The certificate is for the name, not for the address.
+sed "s/endpoint: .*/endpoint: 127.0.0.1:$port/" "$STACK_DIR/ca.yml" \
+    >"$STACK_DIR/name.yml"
+expect_failure "TLS, another host's certificate" denied "$STACK_DIR/name.yml"
+if [ -n "$v2" ]; then
+    expect_failure "Version 2, TLS, unknown authority" denied "$(with_v2 "$STACK_DIR/tls.yml")"
+    expect_failure "Version 2, TLS, another host's certificate" denied \
+        "$(with_v2 "$STACK_DIR/name.yml")"
+    probe_bucket "Version 2, TLS, known authority" "$(with_v2 "$STACK_DIR/ca.yml")"
+    probe_bucket "Version 2, TLS, any authority" "$(with_v2 "$STACK_DIR/skip.yml")"
+fi
 echo "passed"

@@ -34,10 +34,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(strlen(error.message) < sizeof error.message);
 
     CLEANUP(objstore_s3_page_free)
-    struct objstore_s3_page *page = objstore_s3_page_new(false);
+    struct objstore_s3_page *page = objstore_s3_page_new(
+        data[0] % 2 != 0 ? OBJSTORE_S3_BY_MARKER : OBJSTORE_S3_BY_TOKEN);
     while (rest.len > 0) {
         size_t n = rest.len < piece ? rest.len : piece;
-        if (!objstore_s3_page_feed(page, bytes_of(rest.at, n), &err))
+        if (!objstore_s3_page_sink(page, bytes_of(rest.at, n), &err))
             return 0;
         bytes_skip(&rest, n);
     }

@@ -46,7 +46,12 @@ def judge(path, kind, header, rows):
 
 
 def owners(rows):
-    return {header: users for _, own in rows.values() for header, users in own.items()}
+    """{third-party prefix: files that may include it}, over all folders"""
+    users = {}
+    for _, own in rows.values():
+        for header, paths in own.items():
+            users.setdefault(header, []).extend(paths)
+    return users
 
 
 def findings():

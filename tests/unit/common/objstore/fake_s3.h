@@ -30,9 +30,10 @@ struct fake_request {
     char date[32];
     char hash[80];
     char token[32];
+    char md5[32];
     char range[64];
-    char query[5]
-              [40]; /* list-type, encoding-type, max-keys, prefix, continuation-token */
+    /* list-type, encoding-type, max-keys, prefix, continuation-token, marker */
+    char query[6][40];
     size_t body_len;
 };
 
@@ -62,8 +63,8 @@ fake_copy(char *into, size_t size, const char *value)
 static inline void
 fake_record(struct fake_request *r, struct net_http_exchange *x)
 {
-    static const char *const args[] = {"list-type", "encoding-type", "max-keys",
-                                       "prefix", "continuation-token"};
+    static const char *const args[] = {"list-type", "encoding-type",      "max-keys",
+                                       "prefix",    "continuation-token", "marker"};
     fake_copy(r->host, sizeof r->host, net_http_exchange_header(x, "Host"));
     fake_copy(r->authorization, sizeof r->authorization,
               net_http_exchange_header(x, "Authorization"));
@@ -72,6 +73,7 @@ fake_record(struct fake_request *r, struct net_http_exchange *x)
               net_http_exchange_header(x, "x-amz-content-sha256"));
     fake_copy(r->token, sizeof r->token,
               net_http_exchange_header(x, "x-amz-security-token"));
+    fake_copy(r->md5, sizeof r->md5, net_http_exchange_header(x, "Content-MD5"));
     fake_copy(r->range, sizeof r->range, net_http_exchange_header(x, "Range"));
     for (size_t i = 0; i < ARRAY_LEN(args); i++)
         fake_copy(r->query[i], sizeof r->query[i], net_http_exchange_arg(x, args[i]));

@@ -36,10 +36,10 @@ parse(const char *text, size_t piece, struct objstore_s3_page **out, struct err 
 {
     struct bytes rest = bytes_of_str(text);
     CLEANUP(objstore_s3_page_free)
-    struct objstore_s3_page *page = objstore_s3_page_new(false);
+    struct objstore_s3_page *page = objstore_s3_page_new(OBJSTORE_S3_BY_TOKEN);
     while (rest.len > 0) {
         size_t n = rest.len < piece ? rest.len : piece;
-        if (!objstore_s3_page_feed(page, bytes_of(rest.at, n), err))
+        if (!objstore_s3_page_sink(page, bytes_of(rest.at, n), err))
             return err->code;
         bytes_skip(&rest, n);
     }
