@@ -3,9 +3,13 @@
 #include "common/codec/json.h"
 
 #include <jansson.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 
 /* jansson has macros of these names. */
 #undef json_is_object
@@ -14,6 +18,22 @@
 /* Documents here are a few levels deep. jansson's own limit of 2048 would take more of
  * its recursive parser's stack than a small thread has. */
 enum { MAX_DEPTH = 64 };
+
+static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
+
+static void
+cleanse_and_free(void *at)
+{
+    if (at != NULL)
+        digest_cleanse(at, malloc_usable_size(at));
+    free(at);
+}
+
+static void
+choose_memory(void)
+{
+    json_set_alloc_funcs(malloc, cleanse_and_free);
+}
 
 static json_t *
 inner(const struct json *j)
@@ -55,6 +75,7 @@ bool
 json_parse(struct bytes text, size_t limit, struct json **out, struct err *err)
 {
     json_error_t error;
+    pthread_once(&memory_once, choose_memory);
     if (text.len > limit)
         return err_set(err, ERR_INVALID, "JSON of %zu bytes, limit %zu", text.len,
                        limit);

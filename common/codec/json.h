@@ -4,7 +4,8 @@
  * A tree is owned by its root: struct json * from parse or new is released with
  * json_free; what getters return is borrowed from it. Duplicate keys, trailing text,
  * bad UTF-8 and numbers out of range are refused; unknown keys are kept, so that
- * parse, change, print loses nothing. One thread at a time per tree. */
+ * parse, change, print loses nothing. Answers hold keys at times: memory is overwritten
+ * before it is given back. One thread at a time per tree. */
 #ifndef COMMON_CODEC_JSON_H
 #define COMMON_CODEC_JSON_H
 

@@ -23,8 +23,7 @@ open_filesystem(struct objstore_bucket **out, const struct yaml *config,
         !yaml_get_text(config, "directory", &directory, err))
         return false;
     if (*directory == 0)
-        return err_set(err, ERR_INVALID,
-                       "the FILESYSTEM config: directory is missing");
+        return err_set(err, ERR_INVALID, "the FILESYSTEM config: directory is missing");
     return objstore_dir_open(out, directory, err);
 }
 

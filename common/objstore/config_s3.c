@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each key that Thanos knows is read here and has its effect, or is refused with what to
- * write instead. None is parsed and ignored. */
+/* Each key that Thanos knows is read here and has its effect, or is refused with what
+ * to write instead. None is parsed and ignored. */
 #include "common/objstore/config_s3.h"
 
 #include <ctype.h>
@@ -44,7 +44,8 @@ reading_fini(struct reading *r)
 }
 
 /* "line 3: key: " in front of what is wrong with a member that is there. */
-#define REFUSE(y, key, err, ...) refuse((y), (key), err_set((err), ERR_INVALID, __VA_ARGS__), (err))
+#define REFUSE(y, key, err, ...) \
+    refuse((y), (key), err_set((err), ERR_INVALID, __VA_ARGS__), (err))
 
 static bool
 refuse(const struct yaml *y, const char *key, bool failed, struct err *err)
@@ -159,9 +160,9 @@ read_file_name(const struct yaml *tls, const char *key, const char **out,
 static bool
 read_tls(const struct yaml *tls, struct net_http_client_options *http, struct err *err)
 {
-    static const char *const KEYS[] = {"ca_file",     "cert_file",
-                                       "key_file",    "server_name",
-                                       "insecure_skip_verify", NULL};
+    static const char *const KEYS[] = {
+        "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify",
+        NULL};
     const char *server_name = "";
     if (tls == NULL)
         return true;
@@ -192,11 +193,17 @@ set_idle(struct net_http_client_options *http, int64_t all, int64_t per_host)
 static bool
 read_http(const struct yaml *y, struct reading *r, struct err *err)
 {
-    static const char *const KEYS[] = {
-        "idle_conn_timeout",       "response_header_timeout", "tls_handshake_timeout",
-        "expect_continue_timeout", "insecure_skip_verify",    "max_idle_conns",
-        "max_idle_conns_per_host", "max_conns_per_host",      "disable_compression",
-        "tls_config",              NULL};
+    static const char *const KEYS[] = {"idle_conn_timeout",
+                                       "response_header_timeout",
+                                       "tls_handshake_timeout",
+                                       "expect_continue_timeout",
+                                       "insecure_skip_verify",
+                                       "max_idle_conns",
+                                       "max_idle_conns_per_host",
+                                       "max_conns_per_host",
+                                       "disable_compression",
+                                       "tls_config",
+                                       NULL};
     struct net_http_client_options *http = &r->options.http;
     int64_t idle = 100, idle_per_host = 100, connections = 0;
     bool ignored = false;
@@ -210,8 +217,8 @@ read_http(const struct yaml *y, struct reading *r, struct err *err)
                         err) ||
          !read_duration(y, "tls_handshake_timeout", 0, &http->tls_handshake_timeout_ns,
                         err) ||
-         !read_duration(y, "expect_continue_timeout", 0,
-                        &r->options.expect_continue_ns, err) ||
+         !read_duration(y, "expect_continue_timeout", 0, &r->options.expect_continue_ns,
+                        err) ||
          !read_count(y, "max_idle_conns", &idle, err) ||
          !read_count(y, "max_idle_conns_per_host", &idle_per_host, err) ||
          !read_count(y, "max_conns_per_host", &connections, err) ||
@@ -276,10 +283,10 @@ static const char *
 header_fault(const char *name)
 {
     static const char *const OURS[] = {
-        "content-encoding",    "content-length",   "content-md5",
-        "x-amz-checksum",      "x-amz-content",    "x-amz-copy",
-        "x-amz-date",          "x-amz-decoded",    "x-amz-sdk-checksum",
-        "x-amz-security-token", "x-amz-trailer",   "x-amz-write-offset",
+        "content-encoding",     "content-length", "content-md5",
+        "x-amz-checksum",       "x-amz-content",  "x-amz-copy",
+        "x-amz-date",           "x-amz-decoded",  "x-amz-sdk-checksum",
+        "x-amz-security-token", "x-amz-trailer",  "x-amz-write-offset",
     };
     if (strncmp(name, "x-amz-server-side", strlen("x-amz-server-side")) == 0)
         return "encryption is asked for in sse_config";
@@ -381,7 +388,8 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
     if (!yaml_get_text(sse, "encryption_key", &path, err))
         return false;
     if (*path == 0)
-        return REFUSE(sse, "type", err, "SSE-C needs encryption_key, the path of a key");
+        return REFUSE(sse, "type", err,
+                      "SSE-C needs encryption_key, the path of a key");
     if (r->options.endpoint.insecure)
         return REFUSE(sse, "type", err,
                       "SSE-C sends the key along, so it needs TLS: leave insecure out");
@@ -396,8 +404,8 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
     size_t len = key.len;
     digest_cleanse(key.at, key.len);
     if (!fits)
-        return REFUSE(sse, "encryption_key", err, "%s has %zu bytes, a key has %d", path,
-                      len, SSE_C_KEY_BYTES);
+        return REFUSE(sse, "encryption_key", err, "%s has %zu bytes, a key has %d",
+                      path, len, SSE_C_KEY_BYTES);
     const struct objstore_s3_header headers[MAX_KEY_HEADERS] = {
         {"x-amz-server-side-encryption-customer-algorithm", "AES256"},
         {"x-amz-server-side-encryption-customer-key", r->key_text},
@@ -446,7 +454,8 @@ read_encryption(const struct yaml *sse, struct reading *r, struct err *err)
     if (strcmp(type, "SSE-C") == 0)
         return check_unused(sse, type, NOT_C, err) && read_customer_key(sse, r, err);
     if (*type != 0 && strcmp(type, "SSE-S3") != 0)
-        return REFUSE(sse, "type", err, "\"%s\" is none of SSE-S3, SSE-KMS, SSE-C", type);
+        return REFUSE(sse, "type", err, "\"%s\" is none of SSE-S3, SSE-KMS, SSE-C",
+                      type);
     if (*type != 0)
         add_put_header(r, "x-amz-server-side-encryption", "AES256");
     return check_unused(sse, type, KEYS + 1, err);
@@ -456,22 +465,36 @@ static bool
 read_trace(const struct yaml *trace, struct reading *r, struct err *err)
 {
     static const char *const KEYS[] = {"enable", NULL};
-    return trace == NULL || (yaml_check_keys(trace, KEYS, "trace", err) &&
-                             yaml_get_bool(trace, "enable", &r->options.http.trace, err));
+    return trace == NULL ||
+           (yaml_check_keys(trace, KEYS, "trace", err) &&
+            yaml_get_bool(trace, "enable", &r->options.http.trace, err));
 }
 
 static bool
 read_config(const struct yaml *config, struct reading *r, struct err *err)
 {
-    static const char *const KEYS[] = {
-        "bucket",          "endpoint",           "region",
-        "disable_dualstack", "aws_sdk_auth",     "access_key",
-        "secret_key",      "session_token",      "insecure",
-        "signature_version2", "put_user_metadata", "http_config",
-        "trace",           "list_objects_version", "bucket_lookup_type",
-        "send_content_md5", "disable_multipart", "part_size",
-        "sse_config",      "sts_endpoint",       "max_retries",
-        NULL};
+    static const char *const KEYS[] = {"bucket",
+                                       "endpoint",
+                                       "region",
+                                       "disable_dualstack",
+                                       "aws_sdk_auth",
+                                       "access_key",
+                                       "secret_key",
+                                       "session_token",
+                                       "insecure",
+                                       "signature_version2",
+                                       "put_user_metadata",
+                                       "http_config",
+                                       "trace",
+                                       "list_objects_version",
+                                       "bucket_lookup_type",
+                                       "send_content_md5",
+                                       "disable_multipart",
+                                       "part_size",
+                                       "sse_config",
+                                       "sts_endpoint",
+                                       "max_retries",
+                                       NULL};
     return yaml_check_keys(config, KEYS, "the S3 config", err) &&
            read_endpoint(config, r, err) && read_credentials(config, r, err) &&
            read_http(yaml_get(config, "http_config"), r, err) &&
@@ -501,10 +524,9 @@ check_v2(const struct yaml *config, const struct reading *r, struct err *err)
     if (o->integrity == OBJSTORE_S3_INTEGRITY_CHECKSUM)
         return REFUSE(config, "send_content_md5", err, "%s", WHY);
     if (o->put_header_count > 0)
-        return REFUSE(config,
-                      is_given(config, "sse_config") ? "sse_config"
-                                                     : "put_user_metadata",
-                      err, "%s", WHY);
+        return REFUSE(
+            config, is_given(config, "sse_config") ? "sse_config" : "put_user_metadata",
+            err, "%s", WHY);
     return !is_given(config, "list_objects_version") || o->list_v1 ||
            REFUSE(config, "list_objects_version", err, "%s", WHY);
 }

@@ -100,12 +100,12 @@ s3_get_range(struct objstore_bucket *b, const struct objstore_call *call,
         .key = key, .own = {&header, 1}, .common = s3->key_headers};
     snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset,
              offset + len - 1);
-    return objstore_s3_perform(s3->peer, call, &target,
-                               (struct net_http_request){
-                                   .method = "GET",
-                                   .sink = objstore_s3_ranged_sink,
-                                   .sink_arg = &ranged},
-                               answer, err) &&
+    return objstore_s3_perform(
+               s3->peer, call, &target,
+               (struct net_http_request){.method = "GET",
+                                         .sink = objstore_s3_ranged_sink,
+                                         .sink_arg = &ranged},
+               answer, err) &&
            objstore_s3_ranged_end(&ranged, err);
 }
 
@@ -147,8 +147,8 @@ copy_headers(const struct objstore_s3_header *from, size_t count)
 {
     struct objstore_s3_header *to = xcalloc(count + 1, sizeof *to);
     for (size_t i = 0; i < count; i++)
-        to[i] = (struct objstore_s3_header){xstrdup(from[i].name),
-                                            xstrdup(from[i].value)};
+        to[i] =
+            (struct objstore_s3_header){xstrdup(from[i].name), xstrdup(from[i].value)};
     return (struct objstore_s3_headers){to, count};
 }
 

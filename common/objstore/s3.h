@@ -19,7 +19,10 @@ enum objstore_s3_integrity {
 };
 
 /* Of a part: what is used unless told, and the limits of the protocol. */
-enum { OBJSTORE_S3_DEFAULT_PART_BYTES = 64 << 20, OBJSTORE_S3_MIN_PART_BYTES = 5 << 20 };
+enum {
+    OBJSTORE_S3_DEFAULT_PART_BYTES = 64 << 20,
+    OBJSTORE_S3_MIN_PART_BYTES = 5 << 20
+};
 #define OBJSTORE_S3_MAX_PART_BYTES (INT64_C(5) << 30)
 
 /* All texts are copied. */

@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/codec/digest.h"
+#include "common/net/http_date.h"
 #include "common/objstore/bucket_priv.h"
 
 /* S3 refuses requests whose time differs by more than this from its own. */
@@ -25,8 +25,8 @@ enum {
 
 bool
 objstore_s3_transfer(struct net_http_client *http, const struct objstore_call *call,
-                 struct net_http_request request, struct net_http_response *response,
-                 struct err *err)
+                     struct net_http_request request,
+                     struct net_http_response *response, struct err *err)
 {
     struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
     request.deadline_ns = call->deadline_ns;
@@ -72,29 +72,13 @@ code_of(int status, const char *s3_code)
     return status == 412 ? ERR_CONFLICT : net_http_status_code(status);
 }
 
-/* "Fri, 24 May 2013 00:00:00 GMT" in milliseconds since the epoch. */
-static bool
-parse_date(struct bytes text, int64_t *ms)
-{
-    char copy[64];
-    struct tm utc = {0};
-    if (text.len >= sizeof copy)
-        return false;
-    snprintf(copy, sizeof copy, "%.*s", BYTES_FMT(text));
-    const char *end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    if (end == NULL || *end != 0)
-        return false;
-    *ms = (int64_t)timegm(&utc) * 1000;
-    return true;
-}
-
 /* Whether the answer shows another time than the one that was signed; its clock then
  * counts from now on. */
 static bool
 learn_clock(_Atomic int64_t *skew_ns, const struct net_http_response *response)
 {
     int64_t date_ms;
-    if (!parse_date(net_http_response_header(response, "date"), &date_ms))
+    if (!net_http_date(net_http_response_header(response, "date"), &date_ms))
         return false;
     /* No clock is right outside of 1970 to 2262, and no nanoseconds count further. */
     if (date_ms < 0 || date_ms > INT64_MAX / CLOCK_NS_PER_MS)
@@ -118,7 +102,7 @@ retry_after_ns(const struct net_http_response *response, int64_t skew_ns)
     struct bytes text = net_http_response_header(response, "retry-after");
     if (objstore_parse_u64(text, &seconds))
         return (int64_t)NUM_MIN(seconds, (uint64_t)MAX_RETRY_AFTER_S) * CLOCK_NS_PER_S;
-    if (!parse_date(text, &date_ms))
+    if (!net_http_date(text, &date_ms))
         return 0;
     int64_t left_ms = date_ms - (clock_wall_ns() + skew_ns) / CLOCK_NS_PER_MS;
     return NUM_MIN(NUM_MAX(left_ms, INT64_C(0)), MAX_RETRY_AFTER_S * INT64_C(1000)) *
@@ -203,8 +187,8 @@ objstore_s3_attrs(const struct net_http_response *response,
         snprintf(read.etag, sizeof read.etag, "%.*s", BYTES_FMT(etag));
     if (!objstore_parse_u64(net_http_response_header(response, "content-length"),
                             &read.size) ||
-        !parse_date(net_http_response_header(response, "last-modified"),
-                    &read.mtime_ms))
+        !net_http_date(net_http_response_header(response, "last-modified"),
+                       &read.mtime_ms))
         return err_set(err, ERR_CORRUPT,
                        "the answer lacks Content-Length or Last-Modified");
     *attrs = read;

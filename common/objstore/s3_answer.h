@@ -18,9 +18,10 @@ struct objstore_s3_answer {
  * Errors: those of net_http_perform, but for a body that was cut, which is
  * ERR_UNAVAILABLE. */
 NODISCARD bool objstore_s3_transfer(struct net_http_client *http,
-                                const struct objstore_call *call,
-                                struct net_http_request request,
-                                struct net_http_response *response, struct err *err);
+                                    const struct objstore_call *call,
+                                    struct net_http_request request,
+                                    struct net_http_response *response,
+                                    struct err *err);
 
 /* The answer is a refusal, of a status other than 2xx: fill answer->error, and err with
  * what it stands for and with the wait that the server asks for. A missing bucket is
@@ -40,9 +41,9 @@ NODISCARD bool objstore_s3_attrs(const struct net_http_response *response,
 /* The ETag without its quotes; the empty slice if there is none. */
 struct bytes objstore_s3_etag(const struct net_http_response *response);
 
-/* Compare the ETag with the MD5 of what was sent, in hexadecimal. *same: they are equal.
- * Errors ERR_CORRUPT: the ETag is an MD5, as it is without encryption or with AES256,
- * and another one. */
+/* Compare the ETag with the MD5 of what was sent, in hexadecimal. *same: they are
+ * equal. Errors ERR_CORRUPT: the ETag is an MD5, as it is without encryption or with
+ * AES256, and another one. */
 NODISCARD bool objstore_s3_compare_etag(const struct net_http_response *response,
                                         const char *md5, bool *same, struct err *err);
 

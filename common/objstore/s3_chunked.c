@@ -32,8 +32,8 @@ make_text(struct objstore_s3_chunked *c)
     } else {
         char crc[OBJSTORE_S3_CRC_TEXT_SIZE];
         objstore_s3_crc_text(c->crc, crc);
-        len = snprintf(c->text, sizeof c->text, "%s0\r\n" TRAILER "%s\r\n\r\n", end,
-                       crc);
+        len =
+            snprintf(c->text, sizeof c->text, "%s0\r\n" TRAILER "%s\r\n\r\n", end, crc);
         c->is_complete = true;
     }
     CHECK(len > 0 && (size_t)len < sizeof c->text);

@@ -273,8 +273,8 @@ learn_region(struct objstore_s3_peer *p, const struct outgoing *o,
                        "the bucket is in region %s, not in %s as configured", region,
                        o->place.region);
     set_region(p, region);
-    LOG_INFO("the bucket is in another region",
-             LOG_STR("bucket", p->endpoint.bucket), LOG_STR("region", region));
+    LOG_INFO("the bucket is in another region", LOG_STR("bucket", p->endpoint.bucket),
+             LOG_STR("region", region));
     return err_set(err, ERR_UNAVAILABLE, "the bucket is in region %s, not in %s",
                    region, o->place.region);
 }
@@ -294,9 +294,12 @@ names_another_region(const struct outgoing *o, const struct objstore_s3_answer *
 static bool
 doubts_keys(const struct objstore_s3_answer *a)
 {
-    static const char *const CODES[] = {"",           "ExpiredToken",
-                                        "InvalidToken", "InvalidTokenId",
-                                        "TokenRefreshRequired", "InvalidAccessKeyId",
+    static const char *const CODES[] = {"",
+                                        "ExpiredToken",
+                                        "InvalidToken",
+                                        "InvalidTokenId",
+                                        "TokenRefreshRequired",
+                                        "InvalidAccessKeyId",
                                         "SignatureDoesNotMatch"};
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
         if (strcmp(a->error.code, CODES[i]) == 0)
@@ -383,8 +386,8 @@ ask_region(struct objstore_s3_peer *p, const struct objstore_call *call,
     /* What the first region was called in the beginning. */
     if (strcmp(region, "EU") == 0)
         snprintf(region, sizeof region, "eu-west-1");
-    set_region(p, objstore_s3_is_region(bytes_of_str(region)) ? region
-                                                              : DEFAULT_REGION);
+    set_region(p,
+               objstore_s3_is_region(bytes_of_str(region)) ? region : DEFAULT_REGION);
     return true;
 }
 

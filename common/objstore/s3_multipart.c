@@ -23,9 +23,9 @@
 #include "common/objstore/s3_priv.h"
 
 enum {
-    MAX_PARTS = 10000,  /* the protocol's limit */
-    SENDERS = 4,        /* as in Thanos */
-    MAX_ID = 1024,      /* opaque; known ones have up to 200 bytes */
+    MAX_PARTS = 10000, /* the protocol's limit */
+    SENDERS = 4,       /* as in Thanos */
+    MAX_ID = 1024,     /* opaque; known ones have up to 200 bytes */
     MAX_ANSWER = 1 << 20,
     ETAG_SIZE = 80,
     MAX_LEFTOVERS = 16, /* uploads that one put takes away; the next one takes more */
@@ -424,7 +424,8 @@ objstore_s3_put_parts(struct objstore_s3_parts *parts, struct objstore_attrs *st
                        .call = parts->call,
                        .put = parts->put,
                        .uses_md5 = parts->uses_md5,
-                       .part_bytes = NUM_MAX(parts->s3->part_size, size / MAX_PARTS + 1)};
+                       .part_bytes =
+                           NUM_MAX(parts->s3->part_size, size / MAX_PARTS + 1)};
     u.count = (size_t)((size + u.part_bytes - 1) / u.part_bytes);
     CHECK(u.count >= 1 && u.count <= MAX_PARTS);
     u.parts = xcalloc(u.count, sizeof *u.parts);

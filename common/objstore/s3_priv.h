@@ -62,7 +62,8 @@ NODISCARD bool objstore_s3_put_parts(struct objstore_s3_parts *parts,
 struct objstore_s3_send {
     const struct objstore_s3 *s3;
     const struct objstore_call *call;
-    struct objstore_s3_target target; /* key, query, and headers but for the content's */
+    struct objstore_s3_target
+        target; /* key, query, and headers but for the content's */
     const struct objstore_put *put;
     uint64_t offset; /* where it begins; 0 unless put is of a file */
     uint64_t size;

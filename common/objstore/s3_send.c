@@ -80,8 +80,7 @@ digest_content(struct objstore_s3_send *s, struct digests *out, struct err *err)
     uint8_t *piece = xcalloc(1, NUM_MIN(s->size, (uint64_t)HASH_PIECE) + 1);
     for (uint64_t done = 0; done < s->size;) {
         size_t n = NUM_MIN(s->size - done, (uint64_t)HASH_PIECE);
-        if (!objstore_call_check(s->call, err) ||
-            !read_content(s, done, piece, n, err))
+        if (!objstore_call_check(s->call, err) || !read_content(s, done, piece, n, err))
             return false;
         digest_stream_add(md5, bytes_of(piece, n));
         if (!s->s3->is_encrypted)
@@ -167,8 +166,9 @@ static bool
 refuses_checksums(const struct objstore_s3_answer *answer)
 {
     static const char *const CODES[] = {
-        "InvalidArgument",           "InvalidRequest",       "MissingContentLength",
-        "NotImplemented",            "SignatureDoesNotMatch", "UnsupportedTrailer",
+        "InvalidArgument",           "InvalidRequest",
+        "MissingContentLength",      "NotImplemented",
+        "SignatureDoesNotMatch",     "UnsupportedTrailer",
         "XAmzContentSHA256Mismatch",
     };
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
@@ -188,8 +188,8 @@ compare_crc(struct objstore_s3_send *s, struct err *err)
     s->is_compared = bytes_eq(said, bytes_of_str(sent));
     return s->is_compared || said.len == 0 ||
            err_set(err, ERR_CORRUPT, "the server has stored CRC-32C %.*s instead of %s",
-                   (int)NUM_MIN(said.len, (size_t)MAX_SHOWN),
-                   (const char *)said.at, sent);
+                   (int)NUM_MIN(said.len, (size_t)MAX_SHOWN), (const char *)said.at,
+                   sent);
 }
 
 static bool
@@ -216,12 +216,12 @@ send_file_by_crc(struct objstore_s3_send *s, struct request *r, struct err *err)
     add_header(r, "x-amz-decoded-content-length", size);
     add_header(r, "x-amz-trailer", "x-amz-checksum-crc32c");
     objstore_s3_chunked_init(&body, read_content, s, s->size);
-    bool ok = perform(s, r,
-                      (struct net_http_request){
-                          .source = read_chunked,
-                          .source_arg = &body,
-                          .body_size = objstore_s3_chunked_size(s->size)},
-                      err);
+    bool ok = perform(
+        s, r,
+        (struct net_http_request){.source = read_chunked,
+                                  .source_arg = &body,
+                                  .body_size = objstore_s3_chunked_size(s->size)},
+        err);
     s->crc = objstore_s3_chunked_crc(&body);
     return ok;
 }
@@ -231,9 +231,10 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
 {
     struct request r = {0};
     begin_headers(&r, s);
-    bool ok = s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
-    s->is_refused = !ok && s->answer->http.status >= 400 &&
-                    refuses_checksums(s->answer);
+    bool ok =
+        s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
+    s->is_refused =
+        !ok && s->answer->http.status >= 400 && refuses_checksums(s->answer);
     return ok && compare_crc(s, err);
 }
 

@@ -125,7 +125,8 @@ end_field_of_page(struct objstore_s3_page *page, const char *name, struct bytes 
         page->has_truncated = page->is_truncated || bytes_eq(text, BYTES("false"));
     } else if (is(name, "EncodingType")) {
         page->is_encoded = bytes_eq(text, BYTES("url"));
-    } else if (is(name, "NextContinuationToken") && page->paging == OBJSTORE_S3_BY_TOKEN) {
+    } else if (is(name, "NextContinuationToken") &&
+               page->paging == OBJSTORE_S3_BY_TOKEN) {
         buf_clear(&page->token);
         buf_put(&page->token, text);
     }
