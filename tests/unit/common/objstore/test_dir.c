@@ -497,7 +497,7 @@ replace_in_each_round(void *arg)
 
 /* Whether it is what one writer has put, and all of that. */
 static bool
-is_whole(const struct buf *data)
+is_whole(struct buf *data)
 {
     if (data->len == 0)
         return false;
