@@ -241,8 +241,7 @@ leaves_nothing_of_a_file_that_is_too_large(void **state)
     attempt_free(a);
 }
 
-/* What a killed put leaves in the folder a. Of the object own are those whose name
- * begins with the digits of its put. */
+/* A put whose temporary file stays, as if it had been killed. */
 static bool
 die_while_writing(void *arg)
 {
