@@ -140,6 +140,8 @@ main(int argc, char **argv)
         app_lifecycle_report("blockhouse-sidecar", &err);
         return APP_EXIT_USAGE;
     }
+    if (s.options.debug_dumpable)
+        app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
     bool started = start_http(&s, &err) && open_bucket(&s, &err) &&
                    start_heartbeat(&s, &err) && start_shipper(&s, &err);

@@ -169,6 +169,8 @@ main(int argc, char **argv)
         app_lifecycle_report("blockhouse-store", &err);
         return APP_EXIT_USAGE;
     }
+    if (s.options.debug_dumpable)
+        app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
     make_memory(&s);
     bool started = open_bucket(&s, &err) && start_read(&s, &err) &&

@@ -51,11 +51,20 @@ static const struct app_flag flags[] = {
      .argument = "<size>",                                \
      .help = (help_),                                     \
      .ours = (origin)},
+#define BOOL(field, name_, initial_, origin, help_) \
+    {.name = (name_),                               \
+     .kind = APP_FLAG_BOOL,                         \
+     .at = offsetof(struct store_options, field),   \
+     .initial = (initial_),                         \
+     .argument = "",                                \
+     .help = (help_),                               \
+     .ours = (origin)},
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
 #undef INT
 #undef SIZE
+#undef BOOL
 };
 
 static const struct app_flags table = {

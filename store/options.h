@@ -15,11 +15,13 @@ struct store_options {
 #define DURATION(field, name, initial, min_ns, origin, help) int64_t field##_ns;
 #define INT(field, name, initial, min_, max_, origin, help) int64_t field;
 #define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
+#define BOOL(field, name, initial, origin, help) bool field;
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
 #undef INT
 #undef SIZE
+#undef BOOL
     /* derived from texts above */
     enum log_level level;
     enum log_format format;

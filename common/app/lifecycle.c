@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +44,15 @@ app_lifecycle_begin(void)
     sigset_t set = awaited();
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+}
+
+void
+app_lifecycle_allow_debugging(void)
+{
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
 }
 
 void

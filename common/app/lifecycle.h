@@ -10,9 +10,14 @@
 /* Exit statuses. */
 enum { APP_EXIT_OK = 0, APP_EXIT_FAILED = 1, APP_EXIT_USAGE = 2 };
 
-/* Before any thread starts: block SIGINT, SIGTERM, SIGHUP in all threads, ignore
- * SIGPIPE, bound the number of malloc arenas. */
+/* Before any thread starts and any secret is read: block SIGINT, SIGTERM, SIGHUP in all
+ * threads, ignore SIGPIPE and SIGXFSZ (both are errors of a write), bound the number of
+ * malloc arenas. The memory, and with it the credentials, is nobody's to see but
+ * root's: there are no core dumps, and no other process may trace this one. */
 void app_lifecycle_begin(void);
+
+/* Core dumps and debuggers are allowed from now on. */
+void app_lifecycle_allow_debugging(void);
 
 /* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. */
 void app_lifecycle_wait(void);

@@ -35,7 +35,7 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    int sys; /* errno of the failed call, 0 if none */
+    int sys;                /* errno of the failed call, 0 if none */
     int64_t retry_after_ns; /* what the other side asked for; 0: nothing */
     char text[512];
 };

@@ -7,7 +7,12 @@
  *
  * A delete removes parents that it leaves empty. It may take away the folder that a put
  * has just made or found; that put then cannot create its temporary file and begins
- * anew. Once the file is there the folder is not empty and stays. */
+ * anew. Once the file is there the folder is not empty and stays.
+ *
+ * A put that is killed leaves its temporary file. The next one of the same object by a
+ * sole writer removes it, and everyone who comes across it after a day: a bucket that
+ * only takes uploads is never listed.
+ */
 #include "common/objstore/dir.h"
 
 #include <errno.h>
@@ -15,10 +20,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
@@ -33,7 +36,7 @@ enum {
 
 struct dir {
     struct objstore_bucket base;
-    char *root; /* without a slash at its end, but for "/" */
+    struct objstore_dir_root root;
     char *name;
 };
 
@@ -43,34 +46,38 @@ dir_of(struct objstore_bucket *b)
     return (struct dir *)b;
 }
 
-/* Release with free. */
-static char *
-path_of(const struct dir *d, struct bytes key)
+/* Where an object stands, or a folder: a name in a folder. */
+struct place {
+    char *key;
+    const char *name; /* in key */
+    char *path;       /* of the folder; "" is the root */
+    int folder;       /* descriptor, -1 until it is open */
+};
+
+static struct place
+place_of(struct bytes key)
 {
-    return xasprintf("%s/%.*s", d->root, BYTES_FMT(key));
+    struct place p = {.key = xasprintf("%.*s", BYTES_FMT(key)), .folder = -1};
+    const char *slash = strrchr(p.key, '/');
+    p.name = slash != NULL ? slash + 1 : p.key;
+    p.path = xasprintf("%.*s", slash != NULL ? (int)(slash - p.key) : 0, p.key);
+    return p;
 }
 
-/* Cut the last part of path off; false at the bucket's root. */
-static bool
-to_parent(const struct dir *d, char *path)
+static void
+place_fini(struct place *p)
+{
+    file_close(&p->folder);
+    free(p->key);
+    free(p->path);
+}
+
+/* Cut the last part of a folder's path off; the root is above all. */
+static void
+to_parent(char *path)
 {
     char *slash = strrchr(path, '/');
-    CHECK(slash != NULL);
-    *slash = 0;
-    return (size_t)(slash - path) > strlen(d->root);
-}
-
-#define TMP_PREFIX ".blockhouse-"
-#define TMP_SUFFIX ".tmp"
-
-bool
-objstore_dir_is_tmp(const char *name)
-{
-    const char *digits = name + strlen(TMP_PREFIX);
-    return strlen(name) == OBJSTORE_DIR_TMP_SIZE - 1 &&
-           strncmp(name, TMP_PREFIX, strlen(TMP_PREFIX)) == 0 &&
-           strspn(digits, "0123456789abcdef") == 16 &&
-           strcmp(digits + 16, TMP_SUFFIX) == 0;
+    *(slash != NULL ? slash : path) = 0;
 }
 
 struct objstore_attrs
@@ -82,26 +89,10 @@ objstore_dir_attrs(const struct stat *st)
     };
 }
 
-bool
-objstore_dir_check_root(const char *root, struct err *err)
-{
-    struct stat st;
-    if (stat(root, &st) != 0)
-        return err_set(err, ERR_IO, "the bucket's directory %s is gone", root);
-    return true;
-}
-
 static bool
-no_object(const struct dir *d, struct err *err)
+no_object(struct err *err)
 {
-    return objstore_dir_check_root(d->root, err) &&
-           err_set(err, ERR_NOT_FOUND, "no such object");
-}
-
-static bool
-is_missing(int errnum)
-{
-    return errnum == ENOENT || errnum == ENOTDIR;
+    return err_set(err, ERR_NOT_FOUND, "no such object");
 }
 
 /* Open the object's file and learn what it is. A directory is no object. */
@@ -109,23 +100,27 @@ static bool
 open_object(const struct dir *d, struct bytes key, int *fd, struct stat *st,
             struct err *err)
 {
-    CLEANUP(xfree) char *path = path_of(d, key);
+    CLEANUP(xfree) char *path = xasprintf("%.*s", BYTES_FMT(key));
+    if (!objstore_dir_root_check(&d->root, err))
+        return false;
     /* A FIFO must not block the open. */
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0 && is_missing(errno))
-        return no_object(d, err);
-    if (*fd < 0)
-        return err_sys(err, errno, "open %s", path);
-    if (fstat(*fd, st) != 0)
-        return err_sys(err, errno, "stat %s", path);
-    return S_ISREG(st->st_mode) || no_object(d, err);
+    *fd = objstore_dir_open_at(&d->root, path, O_RDONLY | O_NONBLOCK);
+    if (*fd < 0 && objstore_dir_is_missing(errno))
+        return no_object(err);
+    if (*fd < 0 || fstat(*fd, st) != 0)
+        return objstore_dir_fail(&d->root, errno, "open", path, err);
+    return S_ISREG(st->st_mode) || no_object(err);
 }
 
 static bool
 dir_list(struct objstore_bucket *b, const struct objstore_call *call,
          struct bytes prefix, objstore_list_fn *fn, void *arg, struct err *err)
 {
-    return objstore_dir_walk(dir_of(b)->root, call, prefix, fn, arg, err);
+    const struct objstore_dir_root *root = &dir_of(b)->root;
+    /* Again at the end: a directory that is being removed lists less and less. */
+    return objstore_dir_root_check(root, err) &&
+           objstore_dir_walk(root, call, prefix, fn, arg, err) &&
+           objstore_dir_root_check(root, err);
 }
 
 static bool
@@ -169,62 +164,43 @@ dir_get_range(struct objstore_bucket *b, const struct objstore_call *call,
     return true;
 }
 
-/* A temporary file; fini removes it unless it was renamed. */
+/* A temporary file in the folder of its object; fini removes it unless it was renamed.
+ */
 struct tmp {
+    const struct place *place;
     int fd;
-    char *path;
+    char name[OBJSTORE_DIR_TMP_SIZE]; /* "": there is none */
 };
 
 static void
 tmp_fini(struct tmp *t)
 {
     file_close(&t->fd);
-    if (t->path != NULL)
-        unlink(t->path);
-    free(t->path);
-}
-
-/* Make the missing folders above path. False with errno. */
-static bool
-make_parents(const struct dir *d, char *path)
-{
-    for (char *at = path + strlen(d->root) + 1; (at = strchr(at, '/')) != NULL; at++) {
-        *at = 0;
-        int status = mkdir(path, 0755);
-        *at = '/';
-        if (status != 0 && errno != EEXIST)
-            return false;
-    }
-    return true;
-}
-
-static char *
-random_sibling(const char *path)
-{
-    uint64_t random;
-    CHECK(getrandom(&random, sizeof random, 0) == sizeof random);
-    int folder = (int)(strrchr(path, '/') - path);
-    return xasprintf("%.*s/" TMP_PREFIX "%016" PRIx64 TMP_SUFFIX, folder, path, random);
+    if (t->name[0] != 0)
+        unlinkat(t->place->folder, t->name, 0);
 }
 
 static bool
-tmp_create(struct tmp *t, const struct dir *d, char *path, struct err *err)
+tmp_create(struct tmp *t, const struct dir *d, struct place *p, struct err *err)
 {
+    char name[OBJSTORE_DIR_TMP_SIZE];
     for (int tries = 0; tries < CREATE_TRIES; tries++) {
-        CLEANUP(xfree) char *candidate = random_sibling(path);
-        if (make_parents(d, path))
-            t->fd = open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        file_close(&p->folder);
+        p->folder = objstore_dir_make_folder(&d->root, p->path);
+        objstore_dir_tmp_name(name, p->name);
+        if (p->folder >= 0)
+            t->fd =
+                openat(p->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (t->fd >= 0) {
-            t->path = TAKE(candidate);
+            memcpy(t->name, name, sizeof name);
             return true;
         }
         if (errno == ENOTDIR)
             return err_set(err, ERR_CONFLICT, "a part of the key is an object already");
         if (errno != ENOENT && errno != EEXIST)
-            return err_sys(err, errno, "create a file for %s", path);
+            return objstore_dir_fail(&d->root, errno, "create a file for", p->key, err);
     }
-    return objstore_dir_check_root(d->root, err) &&
-           err_set(err, ERR_CONFLICT, "the folder of %s was removed %d times", path,
+    return err_set(err, ERR_CONFLICT, "the folder of %s was removed %d times", p->key,
                    CREATE_TRIES);
 }
 
@@ -237,35 +213,53 @@ copy_file(const struct tmp *t, const struct objstore_call *call,
         size_t n = NUM_MIN(put->size - done, (uint64_t)PIECE);
         if (!objstore_call_check(call, err) ||
             !file_pread(put->fd, "the file to store", piece, n, done, err) ||
-            !file_write_all(t->fd, t->path, bytes_of(piece, n), err))
+            !file_write_all(t->fd, t->place->key, bytes_of(piece, n), err))
             return false;
         done += n;
     }
     return true;
 }
 
+/* Write the temporary file and make it durable under its own name. */
+static bool
+tmp_fill(struct tmp *t, const struct objstore_call *call,
+         const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
+{
+    const char *key = t->place->key;
+    struct stat st;
+    bool written = put->fd < 0 ? file_write_all(t->fd, key, put->data, err)
+                               : copy_file(t, call, put, err);
+    if (!written)
+        return false;
+    if (fsync(t->fd) != 0)
+        return err_sys(err, errno, "fsync %s", key);
+    if (fstat(t->fd, &st) != 0)
+        return err_sys(err, errno, "stat %s", key);
+    int fd = t->fd;
+    t->fd = -1;
+    if (close(fd) != 0)
+        return err_sys(err, errno, "close %s", key);
+    *stored = objstore_dir_attrs(&st);
+    return true;
+}
+
 /* Give the temporary file its name; with create only if nothing has that name. */
 static int
-give_name(struct tmp *t, const char *path, bool create)
+give_name(struct tmp *t, bool create)
 {
+    const struct place *p = t->place;
     if (create)
-        return link(t->path, path);
-    int status = rename(t->path, path);
+        return linkat(p->folder, t->name, p->folder, p->name, 0);
+    int status = renameat(p->folder, t->name, p->folder, p->name);
     if (status == 0)
-        free(TAKE(t->path));
+        t->name[0] = 0;
     return status;
 }
 
 static bool
-tmp_commit(struct tmp *t, const char *path, bool create, struct err *err)
+tmp_commit(struct tmp *t, bool create, struct err *err)
 {
-    if (fsync(t->fd) != 0)
-        return err_sys(err, errno, "fsync %s", t->path);
-    int fd = t->fd;
-    t->fd = -1;
-    if (close(fd) != 0)
-        return err_sys(err, errno, "close %s", t->path);
-    if (give_name(t, path, create) == 0)
+    if (give_name(t, create) == 0)
         return true;
     if (errno == EISDIR)
         return err_set(err, ERR_CONFLICT, "there are objects below this key already");
@@ -273,22 +267,28 @@ tmp_commit(struct tmp *t, const char *path, bool create, struct err *err)
         return err_set(err, ERR_CONFLICT, "it is there already");
     if (create && (errno == EPERM || errno == EOPNOTSUPP))
         return err_set(err, ERR_UNSUPPORTED, "the file system of %s has no hard links",
-                       path);
-    return err_sys(err, errno, "rename %s to %s", t->path, path);
+                       t->place->key);
+    return err_sys(err, errno, "rename to %s", t->place->key);
 }
 
-/* fsync the folders above path up to the root; path is cut on the way. One that is gone
- * held an object that was deleted in the meantime. */
+/* A folder that is gone held an object that was deleted in the meantime. */
 static bool
-sync_parents(const struct dir *d, char *path, struct err *err)
+sync_folder(const struct dir *d, const char *path, struct err *err)
 {
-    bool below_root;
-    do {
-        below_root = to_parent(d, path);
-        if (!file_sync_dir(path, err) && err->sys != ENOENT)
+    CLEANUP(file_close)
+    int fd = objstore_dir_open_at(&d->root, path, O_RDONLY | O_DIRECTORY);
+    return (fd >= 0 ? fsync(fd) == 0 : objstore_dir_is_missing(errno)) ||
+           objstore_dir_fail(&d->root, errno, "fsync", path, err);
+}
+
+/* fsync the folder and those above it up to the root; path is cut on the way. */
+static bool
+sync_upwards(const struct dir *d, char *path, struct err *err)
+{
+    for (; *path != 0; to_parent(path))
+        if (!sync_folder(d, path, err))
             return false;
-    } while (below_root);
-    return true;
+    return sync_folder(d, path, err);
 }
 
 static bool
@@ -296,31 +296,27 @@ dir_put(struct objstore_bucket *b, const struct objstore_call *call,
         const struct objstore_put *put, struct objstore_attrs *stored, struct err *err)
 {
     const struct dir *d = dir_of(b);
-    struct stat st;
-    CLEANUP(xfree) char *path = path_of(d, put->key);
-    CLEANUP(tmp_fini) struct tmp t = {.fd = -1};
-    if (objstore_dir_is_tmp(strrchr(path, '/') + 1))
+    CLEANUP(place_fini) struct place p = place_of(put->key);
+    CLEANUP(tmp_fini) struct tmp t = {.place = &p, .fd = -1};
+    if (objstore_dir_is_tmp(p.name))
         return err_set(err, ERR_INVALID, "the name is reserved for temporary files");
-    if (!tmp_create(&t, d, path, err))
+    if (!objstore_dir_root_check(&d->root, err))
         return false;
-    bool written = put->fd < 0 ? file_write_all(t.fd, t.path, put->data, err)
-                               : copy_file(&t, call, put, err);
-    if (!written)
-        return false;
-    if (fstat(t.fd, &st) != 0)
-        return err_sys(err, errno, "stat %s", t.path);
-    *stored = objstore_dir_attrs(&st);
-    return tmp_commit(&t, path, put->create, err) && sync_parents(d, path, err);
+    objstore_dir_tidy(&d->root, p.path, put->sole_writer ? p.name : NULL);
+    return tmp_create(&t, d, &p, err) && tmp_fill(&t, call, put, stored, err) &&
+           tmp_commit(&t, put->create, err) && sync_upwards(d, p.path, err) &&
+           objstore_dir_root_check(&d->root, err);
 }
 
-/* Remove the folders above path that are empty. Whatever stops it (an entry, another
- * delete, a mount point) is no error: the object is gone. path is cut to the first
- * folder that stays. */
-static void
-prune_parents(const struct dir *d, char *path)
+/* Remove the folder if it is empty; true when it is gone. Whatever stops that (an
+ * entry, a mount point) is no error. */
+static bool
+remove_folder(const struct dir *d, const char *path)
 {
-    while (to_parent(d, path) && (rmdir(path) == 0 || errno == ENOENT))
-        ;
+    CLEANUP(place_fini) struct place p = place_of(bytes_of_str(path));
+    p.folder = objstore_dir_open_at(&d->root, p.path, O_PATH | O_DIRECTORY);
+    return (p.folder >= 0 && unlinkat(p.folder, p.name, AT_REMOVEDIR) == 0) ||
+           errno == ENOENT;
 }
 
 static bool
@@ -329,12 +325,16 @@ dir_remove(struct objstore_bucket *b, const struct objstore_call *call,
 {
     (void)call;
     const struct dir *d = dir_of(b);
-    CLEANUP(xfree) char *path = path_of(d, key);
-    if (unlink(path) != 0 && !is_missing(errno) && errno != EISDIR)
-        return err_sys(err, errno, "unlink %s", path);
-    prune_parents(d, path);
-    return file_sync_dir(path, err) ||
-           (err->sys == ENOENT && objstore_dir_check_root(d->root, err));
+    CLEANUP(place_fini) struct place p = place_of(key);
+    if (!objstore_dir_root_check(&d->root, err))
+        return false;
+    p.folder = objstore_dir_open_at(&d->root, p.path, O_PATH | O_DIRECTORY);
+    bool gone = p.folder >= 0 && unlinkat(p.folder, p.name, 0) == 0;
+    if (!gone && !objstore_dir_is_missing(errno) && errno != EISDIR)
+        return objstore_dir_fail(&d->root, errno, "unlink", p.key, err);
+    while (*p.path != 0 && remove_folder(d, p.path))
+        to_parent(p.path);
+    return sync_folder(d, p.path, err);
 }
 
 static unsigned
@@ -354,7 +354,7 @@ static void
 dir_free(struct objstore_bucket *b)
 {
     struct dir *d = dir_of(b);
-    free(d->root);
+    objstore_dir_root_close(&d->root);
     free(d->name);
     free(d);
 }
@@ -373,21 +373,12 @@ static const struct objstore_bucket_ops DIR_OPS = {
 bool
 objstore_dir_open(struct objstore_bucket **out, const char *directory, struct err *err)
 {
-    struct stat st;
-    if (*directory == 0)
-        return err_set(err, ERR_INVALID, "the bucket's directory has no name");
-    if (stat(directory, &st) != 0 && !file_mkdirs(directory, err))
+    struct objstore_dir_root root;
+    if (!objstore_dir_root_open(&root, directory, err))
         return false;
-    if (stat(directory, &st) != 0)
-        return err_sys(err, errno, "stat %s", directory);
-    if (!S_ISDIR(st.st_mode))
-        return err_set(err, ERR_INVALID, "%s is not a directory", directory);
-
     struct dir *d = xcalloc(1, sizeof *d);
     d->base.ops = &DIR_OPS;
-    d->root = xstrdup(directory);
-    for (size_t n = strlen(d->root); n > 1 && d->root[n - 1] == '/'; n--)
-        d->root[n - 1] = 0;
+    d->root = root;
     d->name = xasprintf("fs: %s", directory);
     *out = &d->base;
     return true;

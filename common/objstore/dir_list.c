@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/check.h"
-#include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
 
@@ -23,7 +23,6 @@ enum {
     BATCH = 16384,
     /* A key of OBJSTORE_KEY_MAX bytes has no more folders, and the root. */
     MAX_DEPTH = OBJSTORE_KEY_MAX / 2 + 1,
-    ABANDONED_MS = 24 * 60 * 60 * 1000,
 };
 
 struct level {
@@ -36,10 +35,9 @@ struct level {
 };
 
 struct walk {
-    const char *root;
+    const struct objstore_dir_root *root;
     const struct objstore_call *call;
-    struct buf path; /* root, "/", key; of the current folder or object */
-    size_t root_len; /* with its "/" */
+    struct buf path; /* of the current folder, with "/" at its end, or object */
     struct level *levels;
     size_t depth;
 };
@@ -108,8 +106,7 @@ names_trim(struct level *l, size_t n)
 
 enum entry_kind { ENTRY_OTHER, ENTRY_FILE, ENTRY_FOLDER };
 
-/* Links to files are objects; links to folders are not followed: they can form rings.
- */
+/* What is neither is no part of a bucket, and links are not: no call follows them. */
 static enum entry_kind
 kind_of(DIR *folder, const struct dirent *e)
 {
@@ -118,12 +115,11 @@ kind_of(DIR *folder, const struct dirent *e)
         return ENTRY_FILE;
     if (e->d_type == DT_DIR)
         return ENTRY_FOLDER;
-    if (fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (e->d_type != DT_UNKNOWN ||
+        fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return ENTRY_OTHER;
     if (S_ISDIR(st.st_mode))
         return ENTRY_FOLDER;
-    if (S_ISLNK(st.st_mode) && fstatat(dirfd(folder), e->d_name, &st, 0) != 0)
-        return ENTRY_OTHER;
     return S_ISREG(st.st_mode) ? ENTRY_FILE : ENTRY_OTHER;
 }
 
@@ -132,22 +128,9 @@ kind_of(DIR *folder, const struct dirent *e)
 static bool
 is_listed(const struct walk *w, const char *name)
 {
-    size_t key_len = w->path.len - w->root_len;
     return objstore_key_is_valid(bytes_of_str(name)) &&
-           key_len + strlen(name) <= OBJSTORE_KEY_MAX &&
-           !(key_len == 0 && strcmp(name, "lost+found") == 0);
-}
-
-/* Remove a temporary file that nobody has written to for a day: its put was killed. A
- * reader without the right to do so leaves it. */
-static void
-remove_abandoned(DIR *folder, const char *name)
-{
-    struct stat st;
-    int64_t newest_ms = clock_wall_ns() / CLOCK_NS_PER_MS - ABANDONED_MS;
-    if (fstatat(dirfd(folder), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(st.st_mode) && objstore_dir_attrs(&st).mtime_ms < newest_ms)
-        unlinkat(dirfd(folder), name, 0);
+           w->path.len + strlen(name) <= OBJSTORE_KEY_MAX &&
+           !(w->path.len == 0 && strcmp(name, "lost+found") == 0);
 }
 
 /* Add the entry to the batch if it stands behind last and before what was cut off. */
@@ -156,7 +139,7 @@ consider(struct walk *w, DIR *folder, const struct dirent *e, const char *last)
 {
     struct level *l = &w->levels[w->depth - 1];
     if (objstore_dir_is_tmp(e->d_name)) {
-        remove_abandoned(folder, e->d_name);
+        objstore_dir_remove_abandoned(dirfd(folder), e->d_name);
         return;
     }
     if (!is_listed(w, e->d_name))
@@ -175,16 +158,22 @@ consider(struct walk *w, DIR *folder, const struct dirent *e, const char *last)
         names_trim(l, BATCH);
 }
 
-/* A folder that is gone was emptied by a delete: it has no names. */
+/* A folder that is gone was emptied by a delete, and one that is a link by now is no
+ * folder: both have no names. */
 static bool
 open_folder(struct walk *w, DIR **folder, struct err *err)
 {
-    *folder = opendir(buf_text(&w->path));
-    if (*folder != NULL)
+    const char *path = buf_text(&w->path);
+    CLEANUP(file_close)
+    int fd = objstore_dir_open_at(w->root, path, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0)
+        *folder = fdopendir(fd);
+    if (*folder != NULL) {
+        fd = -1;
         return true;
-    if (errno == ENOENT || errno == ENOTDIR)
-        return objstore_dir_check_root(w->root, err);
-    return err_sys(err, errno, "open directory %s", buf_text(&w->path));
+    }
+    return objstore_dir_is_missing(errno) || (errno == ELOOP && w->depth > 1) ||
+           objstore_dir_fail(w->root, errno, "open directory", path, err);
 }
 
 /* Read the names behind the current batch. */
@@ -203,7 +192,8 @@ load_batch(struct walk *w, struct err *err)
         errno = 0;
         const struct dirent *e = readdir(folder);
         if (e == NULL && errno != 0)
-            return err_sys(err, errno, "read directory %s", buf_text(&w->path));
+            return objstore_dir_fail(w->root, errno, "read directory",
+                                     buf_text(&w->path), err);
         if (e == NULL)
             break;
         consider(w, folder, e, last);
@@ -225,29 +215,27 @@ static bool
 emit(struct walk *w, objstore_list_fn *fn, void *arg, struct err *err)
 {
     struct stat st;
+    const char *path = buf_text(&w->path);
     if (!objstore_call_check(w->call, err))
         return false;
-    const char *path = buf_text(&w->path);
-    if (stat(path, &st) != 0) {
-        /* Deleted since its name was read. */
-        return errno == ENOENT || errno == ENOTDIR ||
-               err_sys(err, errno, "stat %s", path);
-    }
-    struct objstore_object object = {.key = buf_bytes(&w->path),
-                                     .attrs = objstore_dir_attrs(&st)};
-    bytes_skip(&object.key, w->root_len);
-    return fn(arg, &object, err);
+    /* It may have been deleted since its name was read, or replaced. */
+    CLEANUP(file_close) int fd = objstore_dir_open_at(w->root, path, O_PATH);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return objstore_dir_is_missing(errno) || errno == ELOOP ||
+               objstore_dir_fail(w->root, errno, "stat", path, err);
+    const struct objstore_object object = {.key = buf_bytes(&w->path),
+                                           .attrs = objstore_dir_attrs(&st)};
+    return !S_ISREG(st.st_mode) || fn(arg, &object, err);
 }
 
 bool
-objstore_dir_walk(const char *root, const struct objstore_call *call,
-                  struct bytes prefix, objstore_list_fn *fn, void *arg, struct err *err)
+objstore_dir_walk(const struct objstore_dir_root *root,
+                  const struct objstore_call *call, struct bytes prefix,
+                  objstore_list_fn *fn, void *arg, struct err *err)
 {
     CLEANUP(walk_fini) struct walk w = {.root = root, .call = call};
     w.levels = xcalloc(MAX_DEPTH, sizeof *w.levels);
     buf_init(&w.path, NULL);
-    buf_printf(&w.path, "%s/", root);
-    w.root_len = w.path.len;
     buf_put(&w.path, prefix);
     if (!level_push(&w, err))
         return false;

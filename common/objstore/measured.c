@@ -120,7 +120,10 @@ measured_get_range(struct objstore_bucket *b, const struct objstore_call *call,
     metrics_add(running.metrics->fetched_bytes, (double)outlet.passed);
     if (ok)
         metrics_observe(running.metrics->bytes, (double)outlet.passed);
-    return end(&running, ok, ERR_NONE, err);
+    /* A reader that ends the transfer is no failure of the bucket, nor is an empty
+     * object, in which no range begins. */
+    end(&running, ok || outlet.refused, offset == 0 ? ERR_INVALID : ERR_NONE, err);
+    return ok;
 }
 
 static bool

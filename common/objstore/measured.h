@@ -7,9 +7,10 @@
 #include "common/objstore/bucket.h"
 
 /* Wrap *b so that its calls are counted in registry (which must outlive it), all
- * combinations of labels from 0. Once per registry. A head of an object that is not
- * there, and a call that was cancelled, are operations and no failures; retries inside
- * *b are one operation. */
+ * combinations of labels from 0. Once per registry. Operations and no failures are a
+ * head of an object that is not there, a create of one that is, a read of an empty one
+ * from its start, a read that its sink ends, and a call that was cancelled; retries
+ * inside *b are one operation. */
 void objstore_measured_wrap(struct objstore_bucket **b,
                             struct metrics_registry *registry);
 

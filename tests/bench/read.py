@@ -175,7 +175,10 @@ class Bench:
         port = free_port()
         config = f"type: FILESYSTEM\nconfig:\n  directory: {self.bucket}\n"
         command = [self.args.store, "--data-dir", self.folder / "store", "--objstore.config", config,
-                   "--http-address", f"127.0.0.1:{port}", *self.args.store_flag]
+                   "--http-address", f"127.0.0.1:{port}",
+                   # Only root may reset the peak of a process that hides its memory.
+                   *([] if os.geteuid() == 0 else ["--debug.dumpable"]),
+                   *self.args.store_flag]
         return Server("blockhouse-store", command, port, self.folder / "store.log")
 
     def prometheus(self, binary):

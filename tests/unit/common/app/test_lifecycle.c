@@ -6,9 +6,14 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,12 +94,24 @@ write_to_a_closed_pipe(void)
 }
 
 static void
+write_past_the_file_size_limit(void)
+{
+    const struct rlimit none = {0, 0};
+    FILE *file = tmpfile();
+    if (file == NULL || setrlimit(RLIMIT_FSIZE, &none) != 0 ||
+        write(fileno(file), "x", 1) != -1 || errno != EFBIG)
+        _exit(SETUP_FAILED);
+    kill(getpid(), SIGTERM);
+}
+
+static void
 signals_end_the_process_orderly(void **state)
 {
     (void)state;
     assert_int_equal(status_of(be_interrupted), APP_EXIT_OK);
     assert_int_equal(status_of(be_terminated), APP_EXIT_OK);
     assert_int_equal(status_of(write_to_a_closed_pipe), APP_EXIT_OK);
+    assert_int_equal(status_of(write_past_the_file_size_limit), APP_EXIT_OK);
 }
 
 static void
@@ -134,6 +151,92 @@ deadline_ends_a_process_that_hangs(void **state)
     assert_int_equal(status_of(fail_and_hang_past_the_deadline), APP_EXIT_FAILED);
 }
 
+enum { NOBODY = 65534 };
+
+/* What the same user, not root, may learn of a process from outside. */
+struct outside {
+    bool can_read_environment;
+    bool can_trace;
+    bool can_read_status;
+};
+
+static bool
+can_read(pid_t pid, const char *name)
+{
+    char path[64], byte;
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    int fd = open(path, O_RDONLY);
+    bool can = fd >= 0 && read(fd, &byte, 1) == 1;
+    if (fd >= 0)
+        close(fd);
+    return can;
+}
+
+static struct outside
+seen_from_outside(pid_t pid)
+{
+    struct outside seen = {
+        .can_read_environment = can_read(pid, "environ"),
+        .can_trace = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0,
+        .can_read_status = can_read(pid, "status"),
+    };
+    return seen;
+}
+
+/* A daemon that has begun and waits; the test's process is its parent and observer. */
+static pid_t
+begin_daemon(bool with_debugging)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        app_lifecycle_begin();
+        if (with_debugging)
+            app_lifecycle_allow_debugging();
+        (void)!write(ready[1], "x", 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+/* Exits with a bit for each thing that can be done from outside. */
+static int
+status_of_observer(bool with_debugging)
+{
+    int status = 0;
+    pid_t observer = fork();
+    assert_true(observer >= 0);
+    if (observer == 0) {
+        /* Dumpable again: to leave root for another user takes that away. */
+        if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+            _exit(SETUP_FAILED);
+        prctl(PR_SET_DUMPABLE, 1);
+        pid_t pid = begin_daemon(with_debugging);
+        struct outside seen = seen_from_outside(pid);
+        kill(pid, SIGKILL);
+        _exit(seen.can_read_environment | seen.can_trace << 1 |
+              seen.can_read_status << 2);
+    }
+    assert_int_equal(waitpid(observer, &status, 0), observer);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+memory_is_hidden_unless_debugging_is_allowed(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_observer(false), 4);
+    /* Tracing may be forbidden here to everybody. */
+    assert_int_equal(status_of_observer(true) | 2, 7);
+}
+
 static void
 report_tells_usage_from_failure(void **state)
 {
@@ -161,6 +264,7 @@ main(void)
         cmocka_unit_test(hang_up_and_stray_signals_change_nothing),
         cmocka_unit_test(failure_on_any_thread_ends_the_process),
         cmocka_unit_test(deadline_ends_a_process_that_hangs),
+        cmocka_unit_test(memory_is_hidden_unless_debugging_is_allowed),
         cmocka_unit_test(report_tells_usage_from_failure),
         cmocka_unit_test(version_is_not_empty),
     };

@@ -11,12 +11,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/metrics/registry.h"
+#include "tests/support/sandbox.h"
 
 /* The value of a sample without labels in the exposition. */
 static double
@@ -63,6 +65,30 @@ counts_open_descriptors(void **state)
     assert_true(sample(r, "process_max_fds") == (double)limit.rlim_cur);
 }
 
+/* As a daemon runs: not as root, and its files in /proc are root's. */
+static bool
+counts_as_nobody(void *arg)
+{
+    enum { NOBODY = 65534 };
+    CLEANUP(metrics_registry_free) struct metrics_registry *r = metrics_registry_new();
+    (void)arg;
+    metrics_process_register(r);
+    if ((geteuid() == 0 && setuid(NOBODY) != 0) || prctl(PR_SET_DUMPABLE, 0) != 0)
+        return false;
+    double before = sample(r, "process_open_fds");
+    CLEANUP(file_close) int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return before > 0 && sample(r, "process_open_fds") == before + 1 &&
+           sample(r, "process_resident_memory_bytes") > 0 &&
+           sample(r, "go_goroutines") >= 1;
+}
+
+static void
+sees_itself_when_others_must_not(void **state)
+{
+    (void)state;
+    assert_true(sandbox_run(counts_as_nobody, NULL));
+}
+
 static void
 prints_a_pause_for_each_quantile(void **state)
 {
@@ -94,6 +120,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fills_values_from_the_kernel),
         cmocka_unit_test(counts_open_descriptors),
+        cmocka_unit_test(sees_itself_when_others_must_not),
         cmocka_unit_test(prints_a_pause_for_each_quantile),
         cmocka_unit_test(never_lets_the_allocated_total_fall),
     };

@@ -6,12 +6,15 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "common/base/pool.h"
+#include "tests/support/sandbox.h"
 #include "tests/unit/common/objstore/fixture.h"
 
 static void
@@ -164,7 +167,7 @@ lists_what_calls_can_read_only(void **state)
     assert_int_equal(symlink("/nowhere", to), 0);
     path_in(&f, "lost+found", to);
     assert_int_equal(mkdir(to, 0), 0);
-    expect_list(&f, "", "b/.blockhouse-0123456789abcdex.tmp b/link b/real ");
+    expect_list(&f, "", "b/.blockhouse-0123456789abcdex.tmp b/real ");
     expect_object(&f, "b/fifo", "<not_found>");
     fixture_fini(&f);
 }
@@ -414,6 +417,131 @@ survives_puts_deletes_and_lists_at_once(void **state)
     fixture_fini(&f);
 }
 
+enum { WRITERS = 4, ROUNDS = 60, SIZE = 300 * 1000 };
+
+/* Threads that begin each round together. */
+struct writer {
+    struct fixture *f;
+    pthread_barrier_t *start;
+    atomic_int *wins;
+    atomic_bool *failed;
+    char letter;
+};
+
+/* Create an object in each round; it is in a folder that the deletes take away. */
+static void *
+create_in_each_round(void *arg)
+{
+    struct writer *w = arg;
+    char key[32], letter[] = {w->letter, 0};
+    for (int i = 0; i < ROUNDS; i++) {
+        struct err err = {0};
+        snprintf(key, sizeof key, "c/%d/key", i);
+        pthread_barrier_wait(w->start);
+        if (objstore_create(w->f->bucket, &CALL, text(key), text(letter), &err))
+            atomic_fetch_add(&w->wins[i], 1);
+        else if (err.code != ERR_CONFLICT)
+            atomic_store(w->failed, true);
+    }
+    return NULL;
+}
+
+static void
+lets_exactly_one_create_win(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    atomic_int wins[ROUNDS] = {0};
+    atomic_bool failed = false;
+    pthread_barrier_t start;
+    pthread_t threads[WRITERS];
+    struct writer writers[WRITERS];
+    assert_int_equal(pthread_barrier_init(&start, NULL, WRITERS), 0);
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){&f, &start, wins, &failed, (char)('a' + i)};
+        assert_true(thread_start(&threads[i], "creator", create_in_each_round,
+                                 &writers[i], &f.err));
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_false(atomic_load(&failed));
+    for (int i = 0; i < ROUNDS; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "c/%d/key", i);
+        assert_int_equal(atomic_load(&wins[i]), 1);
+        char *got = get(&f, key);
+        assert_int_equal(strlen(got), 1);
+        free(got);
+    }
+    pthread_barrier_destroy(&start);
+    fixture_fini(&f);
+}
+
+static void *
+replace_in_each_round(void *arg)
+{
+    struct writer *w = arg;
+    struct buf data = {0};
+    memset(buf_reserve(&data, SIZE), w->letter, SIZE);
+    data.len = SIZE - (size_t)w->letter; /* each has a size of its own */
+    for (int i = 0; i < ROUNDS; i++) {
+        struct err err;
+        if (!objstore_put(w->f->bucket, &CALL, text("r/key"), buf_bytes(&data), &err))
+            atomic_store(w->failed, true);
+    }
+    buf_fini(&data);
+    atomic_fetch_add(w->wins, 1);
+    return NULL;
+}
+
+/* Whether it is what one writer has put, and all of that. */
+static bool
+is_whole(struct buf *data)
+{
+    if (data->len == 0)
+        return false;
+    char letter = buf_text(data)[0];
+    return data->len == SIZE - (size_t)letter &&
+           strspn(buf_text(data), (char[]){letter, 0}) == data->len;
+}
+
+static void
+shows_one_whole_object_while_it_is_replaced(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    atomic_bool failed = false;
+    atomic_int ended = 0;
+    pthread_t threads[WRITERS];
+    struct writer writers[WRITERS];
+    struct buf data = {0};
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){&f, NULL, &ended, &failed, (char)('a' + i)};
+        assert_true(thread_start(&threads[i], "writer", replace_in_each_round,
+                                 &writers[i], &f.err));
+    }
+    while (atomic_load(&ended) < WRITERS) {
+        buf_clear(&data);
+        if (objstore_get(f.bucket, &CALL, text("r/key"), SIZE, &data, &f.err))
+            assert_true(is_whole(&data));
+        else
+            assert_int_equal(f.err.code, ERR_NOT_FOUND); /* before the first */
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_false(atomic_load(&failed));
+    buf_clear(&data);
+    assert_true(objstore_get(f.bucket, &CALL, text("r/key"), SIZE, &data, &f.err));
+    assert_true(is_whole(&data));
+    expect_list(&f, "", "r/key ");
+    assert_true(objstore_remove(f.bucket, &CALL, text("r/key"), &f.err));
+    assert_false(is_there(&f, "r")); /* no temporary file holds it */
+    buf_fini(&data);
+    fixture_fini(&f);
+}
+
 static void
 opens_directories_only(void **state)
 {
@@ -456,7 +584,12 @@ main(void)
         cmocka_unit_test(refuses_an_object_above_or_below_another),
         cmocka_unit_test(prunes_empty_parents_up_to_the_root),
         cmocka_unit_test(survives_puts_deletes_and_lists_at_once),
+        cmocka_unit_test(lets_exactly_one_create_win),
+        cmocka_unit_test(shows_one_whole_object_while_it_is_replaced),
         cmocka_unit_test(opens_directories_only),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failures = cmocka_run_group_tests_name("openat2", tests, NULL, NULL);
+    if (sandbox_refuse(SYS_openat2, ENOSYS))
+        failures += cmocka_run_group_tests_name("no openat2", tests, NULL, NULL);
+    return failures;
 }

@@ -61,7 +61,9 @@ shows_every_combination_from_the_start(void **state)
         expect_metric(&m, "operation_duration_seconds_count", operations[i], 0);
         expect_metric(&m, "operation_fetched_bytes_total", operations[i], 0);
     }
-    expect_metric(&m, "operation_transferred_bytes_count", "upload", 0);
+    static const char *const with_bytes[] = {"get", "get_range", "upload"};
+    for (size_t i = 0; i < ARRAY_LEN(with_bytes); i++)
+        expect_metric(&m, "operation_transferred_bytes_count", with_bytes[i], 0);
     measured_fini(&m);
 }
 
@@ -120,6 +122,44 @@ counts_failures_that_nobody_expects(void **state)
     }
 }
 
+static void
+expects_answers_that_are_no_failures(void **state)
+{
+    (void)state;
+    struct measured m;
+    measured_init(&m);
+    struct objstore_bucket *b = m.f.bucket;
+    struct buf into = {0};
+    size_t got;
+    assert_true(put(&m.f, "k", "0123456789"));
+    assert_true(put(&m.f, "empty", ""));
+    assert_true(objstore_get(b, &CALL, text("empty"), 10, &into, &m.f.err));
+    assert_false(objstore_get(b, &CALL, text("k"), 9, &into, &m.f.err));
+    expect_metric(&m, "operations_total", "get_range", 2);
+    expect_metric(&m, "operation_failures_total", "get_range", 0);
+    expect_metric(&m, "operation_transferred_bytes_count", "get_range", 0);
+    assert_false(objstore_create(b, &CALL, text("k"), text("x"), &m.f.err));
+    assert_int_equal(m.f.err.code, ERR_CONFLICT);
+    expect_metric(&m, "operations_total", "upload", 3);
+    expect_metric(&m, "operation_failures_total", "upload", 0);
+    expect_metric(&m, "operation_transferred_bytes_count", "upload", 2);
+    expect_metric(&m, "operation_transferred_bytes_sum", "upload", 10);
+
+    assert_false(objstore_read_range(b, &CALL, text("k"),
+                                     (struct objstore_range){10, 1}, (uint8_t[1]){0},
+                                     &got, &m.f.err));
+    expect_metric(&m, "operation_failures_total", "get_range", 1);
+    faulty_bucket_add(m.faulty, (struct faulty_rule){.ops = FAULTY_ANY});
+    assert_false(put(&m.f, "k", "x"));
+    assert_false(objstore_remove(b, &CALL, text("k"), &m.f.err));
+    expect_list(&m.f, "", "<unavailable>");
+    expect_metric(&m, "operation_failures_total", "upload", 1);
+    expect_metric(&m, "operation_failures_total", "delete", 1);
+    expect_metric(&m, "operation_failures_total", "iter", 1);
+    buf_fini(&into);
+    measured_fini(&m);
+}
+
 static double
 last_upload(struct measured *m)
 {
@@ -157,6 +197,7 @@ main(void)
         cmocka_unit_test(shows_every_combination_from_the_start),
         cmocka_unit_test(counts_operations_and_bytes),
         cmocka_unit_test(counts_failures_that_nobody_expects),
+        cmocka_unit_test(expects_answers_that_are_no_failures),
         cmocka_unit_test(remembers_the_last_successful_upload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

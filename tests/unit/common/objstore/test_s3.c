@@ -32,17 +32,16 @@ scripted_init(struct scripted *s, unsigned max_tries, const struct fake_answer *
              net_http_server_port(s->fake.server));
     struct objstore_retrier *retrier =
         objstore_retrier_new(&(struct objstore_retrier_options){max_tries});
-    const struct objstore_s3_options options = {
-        .bucket = "blocks",
-        .endpoint = s->endpoint,
-        .region = "",
-        .access_key = "AKIAEXAMPLE",
-        .secret_key = SECRET,
-        .session_token = "token",
-        .insecure = true,
-        .user_agent = "blockhouse-test",
+    struct objstore_s3_options options = {
+        .endpoint = {.bucket = "blocks", .address = s->endpoint, .insecure = true},
+        .region = "us-east-1",
+        .http = {.user_agent = "blockhouse-test"},
         .retrier = retrier,
+        .part_size = OBJSTORE_S3_DEFAULT_PART_BYTES,
     };
+    const struct objstore_credentials_options keys = {
+        .access_key = "AKIAEXAMPLE", .secret_key = SECRET, .session_token = "token"};
+    assert_true(objstore_credentials_new(&options.credentials, &keys, &s->f.err));
     assert_true(objstore_s3_open(&s->f.bucket, &options, &s->f.err));
     objstore_retry_wrap(&s->f.bucket, retrier);
 }
