@@ -49,7 +49,8 @@ add_problem(struct audit *a, const char *object)
 {
     struct tools_report *r = a->report;
     r->verdict = NUM_MAX(r->verdict, TOOLS_BROKEN);
-    if (r->problem_count++ >= TOOLS_PROBLEMS_MAX)
+    r->problem_count++;
+    if (r->kept == TOOLS_PROBLEMS_MAX)
         return NULL;
     struct tools_problem *p = &r->problems[r->kept++];
     *p = (struct tools_problem){.object = xstrdup(object)};
@@ -82,7 +83,6 @@ give_up(struct audit *a, const struct err *err)
         struct tools_problem *last = &r->problems[--r->kept];
         free(last->object);
         free(last->what);
-        r->problem_count--;
     }
     problem(a, "", "%s", err->text);
     r->verdict = TOOLS_UNREAD;
