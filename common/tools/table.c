@@ -133,6 +133,15 @@ put_duration(int64_t ms, struct buf *out)
     buf_put_str(out, "s");
 }
 
+void
+tools_table_put_plain(struct bytes text, struct buf *out)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.at[i];
+        buf_put_u8(out, c < 0x20 || c == 0x7f ? '?' : c);
+    }
+}
+
 /* Append the text of a cell; what is_machine asks for needs no eye. */
 static void
 put_cell(const struct tools_cell *cell, enum tools_column_kind kind, bool is_machine,
@@ -144,7 +153,10 @@ put_cell(const struct tools_cell *cell, enum tools_column_kind kind, bool is_mac
     }
     switch (kind) {
     case TOOLS_TEXT:
-        buf_put(out, cell->text);
+        if (is_machine)
+            buf_put(out, cell->text);
+        else
+            tools_table_put_plain(cell->text, out);
         break;
     case TOOLS_LABELS:
         tsdb_labels_print((struct tsdb_labels){cell->labels, cell->label_count}, out);

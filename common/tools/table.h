@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 
 enum tools_output { TOOLS_TABLE, TOOLS_JSON, TOOLS_TSV, TOOLS_CSV };
 
@@ -52,6 +53,10 @@ NODISCARD bool tools_table_column(const struct tools_table *t, const char *title
 /* Order the rows by these columns, the first one first; what is equal in all keeps its
  * order. Empty cells come first. */
 void tools_table_sort(struct tools_table *t, const size_t *columns, size_t count);
+
+/* Append a text that comes from the bucket, for a terminal: control characters, which
+ * could rewrite what is on it, become "?". */
+void tools_table_put_plain(struct bytes text, struct buf *out);
 
 void tools_table_print(const struct tools_table *t, enum tools_output output, FILE *to);
 

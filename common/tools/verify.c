@@ -188,16 +188,24 @@ row_of(const struct check_job *j, struct arena *arena)
 }
 
 static void
+print_problem(const struct check_job *j, const struct tools_problem *p, FILE *to)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    buf_printf(&text, "%s%s", j->block->name.text, *p->object ? "/" : "");
+    tools_table_put_plain(bytes_of_str(p->object), &text);
+    if (p->has_offset)
+        buf_printf(&text, " at %" PRIu64, p->offset);
+    buf_put_str(&text, ": ");
+    tools_table_put_plain(bytes_of_str(p->what), &text);
+    fprintf(to, "%s\n", buf_text(&text));
+}
+
+static void
 print_problems(const struct check_job *j, FILE *to)
 {
     const struct tools_report *r = &j->report;
-    for (size_t i = 0; i < r->kept; i++) {
-        const struct tools_problem *p = &r->problems[i];
-        fprintf(to, "%s%s%s", j->block->name.text, *p->object ? "/" : "", p->object);
-        if (p->has_offset)
-            fprintf(to, " at %" PRIu64, p->offset);
-        fprintf(to, ": %s\n", p->what);
-    }
+    for (size_t i = 0; i < r->kept; i++)
+        print_problem(j, &r->problems[i], to);
     if (r->problem_count > r->kept)
         fprintf(to, "%s: %" PRIu64 " more problems\n", j->block->name.text,
                 r->problem_count - r->kept);

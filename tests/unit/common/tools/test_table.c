@@ -92,13 +92,17 @@ prints_for_people_and_programs(void **state)
 static void
 aligns_columns(void **state)
 {
-    const struct tools_cell *rows[] = {a_row, empty_row};
+    struct tools_cell nasty[COLUMN_COUNT];
+    memcpy(nasty, empty_row, sizeof nasty);
+    nasty[NAME].text = BYTES("\x1b[2J");
+    const struct tools_cell *rows[] = {a_row, empty_row, nasty};
     struct tools_table table = TABLE(rows);
     (void)state;
     assert_prints(&table, TOOLS_TABLE,
                   "NAME  #N   SIZE  WHEN                  LONG       LABELS\n"
                   "\xc3\xa4     -7  1023B  1969-12-31T23:59:59Z  -1m1.250s  -\n"
-                  "c      -      -  9223372036854775807   -          -\n");
+                  "c      -      -  9223372036854775807   -          -\n"
+                  "?[2J   -      -  9223372036854775807   -          -\n");
 }
 
 static void
