@@ -78,9 +78,11 @@ key_of(const struct shipment *s, const char *rel_path)
 static bool
 read_block(struct shipment *s, const struct tsdb_ulid *id, struct err *err)
 {
+    const struct sidecar_block_check check = {.level = TSDB_VERIFY_FRAME,
+                                              .cancel = s->how->cancel};
     if (!sidecar_block_meta_read(&s->meta, s->directory, id, err) ||
         !sidecar_block_files_read(&s->files, s->directory, err) ||
-        !sidecar_block_check(s->directory, &s->files, s->meta.num_chunks, err))
+        !sidecar_block_check(&check, s->directory, &s->files, &s->meta, err))
         return false;
     s->listed = xcalloc(s->files.count, sizeof *s->listed);
     for (size_t i = 0; i < s->files.count; i++)

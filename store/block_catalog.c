@@ -217,8 +217,8 @@ fetch_mark(struct store_entry *e)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     struct err err;
-    if (get_object(e, STORE_DELETION_MARK, STORE_DELETION_MARK_MAX_BYTES, &text,
-                   &err) &&
+    if (get_object(e, TSDB_BLOCK_PATH_DELETION_MARK, STORE_DELETION_MARK_MAX_BYTES,
+                   &text, &err) &&
         store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
         e->mark = e->listed->mark;
         return;

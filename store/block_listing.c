@@ -36,7 +36,7 @@ add_file(struct store_listed *b, struct bytes rest, const struct objstore_attrs 
         b->meta = stamp;
     else if (bytes_eq(rest, BYTES(TSDB_BLOCK_PATH_INDEX)))
         b->index = stamp;
-    else if (bytes_eq(rest, BYTES(STORE_DELETION_MARK)))
+    else if (bytes_eq(rest, BYTES(TSDB_BLOCK_PATH_DELETION_MARK)))
         b->mark = stamp;
     else if (bytes_starts_with(rest, chunks)) {
         bytes_skip(&rest, chunks.len);

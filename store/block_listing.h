@@ -42,8 +42,6 @@ struct store_listing {
     struct store_listed *blocks; /* by ULID, which is by time of creation */
 };
 
-#define STORE_DELETION_MARK "deletion-mark.json"
-
 /* List the bucket into an empty listing. Call fini also after an error.
  * Errors those of the bucket. */
 NODISCARD bool store_listing_read(struct store_listing *l,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The image's entry: "blockhouse sidecar ..." becomes blockhouse-sidecar, which lies in
- * the same directory, and "blockhouse store ..." likewise. */
+ * the same directory, and the other commands likewise. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -12,10 +12,11 @@ static const char usage[] =
     "usage: blockhouse <command> [<flags>]\n\n"
     "Commands:\n"
     "  sidecar    Ship the blocks of a Prometheus to object storage.\n"
-    "  store      Serve the blocks in object storage through remote read.\n\n"
+    "  store      Serve the blocks in object storage through remote read.\n"
+    "  bucket     List, inspect and verify the blocks in object storage.\n\n"
     "\"blockhouse <command> --help\" lists the flags of a command.\n";
 
-static const char *const commands[] = {"sidecar", "store"};
+static const char *const commands[] = {"sidecar", "store", "bucket"};
 
 static bool
 is_command(const char *word)

@@ -117,6 +117,15 @@ parse_int(const char *value, int64_t *out, struct err *err)
            err_set(err, ERR_INVALID, "\"%s\" is not a whole number", value);
 }
 
+static bool
+append(struct app_flag_list *list, const char *value, struct err *err)
+{
+    if (list->count == APP_FLAG_LIST_MAX)
+        return err_set(err, ERR_INVALID, "more than %d values", APP_FLAG_LIST_MAX);
+    list->at[list->count++] = value;
+    return true;
+}
+
 /* Parse value into the field of the flag. */
 static bool
 assign(const struct app_flag *f, const char *value, void *options, struct err *err)
@@ -135,6 +144,8 @@ assign(const struct app_flag *f, const char *value, void *options, struct err *e
                within(f, value, *(int64_t *)field, err);
     case APP_FLAG_SIZE:
         return quantity_size(value, field, err);
+    case APP_FLAG_LIST:
+        return append(field, value, err);
     }
     return err_set(err, ERR_INTERNAL, "flag of no kind");
 }
@@ -143,8 +154,13 @@ static void
 assign_defaults(const struct app_flags *table, void *options)
 {
     struct err err;
-    for (size_t i = 0; i < table->count; i++)
-        CHECK(assign(&table->flags[i], table->flags[i].initial, options, &err));
+    for (size_t i = 0; i < table->count; i++) {
+        const struct app_flag *f = &table->flags[i];
+        if (f->kind == APP_FLAG_LIST)
+            ((struct app_flag_list *)(void *)((char *)options + f->at))->count = 0;
+        else
+            CHECK(assign(f, f->initial, options, &err));
+    }
 }
 
 /* Position in the table, or table->count. */
@@ -227,7 +243,7 @@ static bool
 take_flag(struct parser *p, size_t i, const char *value, struct err *err)
 {
     const struct app_flag *f = &p->table->flags[i];
-    if (p->given[i])
+    if (p->given[i] && f->kind != APP_FLAG_LIST)
         return err_set(err, ERR_INVALID, "--%s is given twice", f->name);
     p->given[i] = true;
     if (value == NULL)
@@ -238,6 +254,22 @@ take_flag(struct parser *p, size_t i, const char *value, struct err *err)
     return assign(f, value, p->options, err) || err_wrap(err, "--%s", f->name);
 }
 
+/* An argument that does not begin with "--": "-o", or a value of the list that takes
+ * such. */
+static bool
+take_short_or_bare(struct parser *p, const char *arg, struct err *err)
+{
+    for (size_t i = 0; i < p->table->count; i++) {
+        const struct app_flag *f = &p->table->flags[i];
+        if (arg[0] == '-' && f->letter != 0 && arg[1] == f->letter &&
+            (arg[2] == '\0' || arg[2] == '='))
+            return take_flag(p, i, arg[2] == '=' ? arg + 3 : NULL, err);
+        if (arg[0] != '-' && f->takes_arguments)
+            return take_flag(p, i, arg, err);
+    }
+    return err_set(err, ERR_INVALID, "unexpected argument \"%s\"", arg);
+}
+
 static bool
 take_argument(struct parser *p, const char *arg, struct err *err)
 {
@@ -245,7 +277,7 @@ take_argument(struct parser *p, const char *arg, struct err *err)
     const char *value = arg[len] == '=' ? arg + len + 1 : NULL;
     struct bytes name = bytes_of(arg, len);
     if (!bytes_starts_with(name, BYTES("--")) || len == 2)
-        return err_set(err, ERR_INVALID, "unexpected argument \"%s\"", arg);
+        return take_short_or_bare(p, arg, err);
     bytes_skip(&name, 2);
     size_t i = find(p->table, name);
     if (i < p->table->count)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command-line flags: one table makes the parser, --help and the man page.
  *
- * Grammar of kingpin, as Thanos has it: --name=value, --name value, --bool and
- * --no-bool, @file with one argument per line (blank lines and those that begin with #
- * are skipped). A flag may be given once; there are no other arguments. */
+ * Grammar of kingpin, as Thanos has it: --name=value, --name value, -n value, --bool
+ * and --no-bool, @file with one argument per line (blank lines and those that begin
+ * with # are skipped). A flag may be given once, a list as often as it has room; other
+ * arguments are values of the list that takes them, if there is one. */
 #ifndef COMMON_APP_FLAGS_H
 #define COMMON_APP_FLAGS_H
 
@@ -18,19 +19,31 @@ enum app_flag_kind {
     APP_FLAG_BOOL,     /* bool */
     APP_FLAG_INT,      /* int64_t, within [min, max] */
     APP_FLAG_DURATION, /* int64_t nanoseconds, within [min, max] */
-    APP_FLAG_SIZE      /* uint64_t bytes */
+    APP_FLAG_SIZE,     /* uint64_t bytes */
+    APP_FLAG_LIST      /* struct app_flag_list */
+};
+
+enum { APP_FLAG_LIST_MAX = 256 };
+
+/* The values of a flag that may be given more than once, in their order. */
+struct app_flag_list {
+    const char *at[APP_FLAG_LIST_MAX];
+    size_t count;
 };
 
 struct app_flag {
     const char *name; /* without dashes */
     enum app_flag_kind kind;
     size_t at;            /* offsetof the field in the options struct */
-    const char *initial;  /* default, as the user would write it; not NULL */
+    const char *initial;  /* default, as the user would write it; not NULL; "" for a
+                             list, which then is empty */
     const char *argument; /* "<path>", for --help; "" for a bool */
     const char *help;     /* one sentence */
     int64_t min;          /* INT and DURATION */
     int64_t max;
-    bool ours; /* not in Thanos: listed apart in --help */
+    bool ours;            /* not in Thanos: listed apart in --help */
+    char letter;          /* "-o" for --output; 0: none */
+    bool takes_arguments; /* LIST: arguments without a flag are its values */
 };
 
 struct app_flags {

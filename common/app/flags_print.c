@@ -71,8 +71,11 @@ describe(const struct app_flag *f, const char *quote, struct buf *out)
 static void
 print_name(const struct app_flag *f, FILE *to)
 {
-    fprintf(to, "--%s%s%s%s", f->kind == APP_FLAG_BOOL ? "[no-]" : "", f->name,
-            *f->argument ? "=" : "", f->argument);
+    if (f->letter != 0)
+        fprintf(to, "-%c, ", f->letter);
+    fprintf(to, "--%s%s%s%s%s", f->kind == APP_FLAG_BOOL ? "[no-]" : "", f->name,
+            *f->argument ? "=" : "", f->argument,
+            f->kind == APP_FLAG_LIST ? "..." : "");
 }
 
 /* Print words in lines of COLUMNS, indented; a word too long for a line stands alone.
@@ -133,8 +136,11 @@ print_group(const struct app_flags *table, bool ours, print_fn *print, FILE *to)
 void
 app_flags_print_help(const struct app_flags *table, FILE *to)
 {
-    fprintf(to, "usage: %s [<flags>]\n\n%s\n\nThanos flags:\n", table->program,
-            table->purpose);
+    fprintf(to, "usage: %s [<flags>]", table->program);
+    for (size_t i = 0; i < table->count; i++)
+        if (table->flags[i].takes_arguments)
+            fprintf(to, " [%s...]", table->flags[i].argument);
+    fprintf(to, "\n\n%s\n\nThanos flags:\n", table->purpose);
     print_group(table, false, print_help_entry, to);
     fputs("\nOur own flags:\n", to);
     print_group(table, true, print_help_entry, to);

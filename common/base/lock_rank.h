@@ -9,6 +9,7 @@
     X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")  \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")           \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")       \
+    X(LOCK_TOOLS, "tools: what several blocks at a time add to")              \
     X(LOCK_GATE, "store: free slots and waiting queries")                     \
     X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache") \
     X(LOCK_FETCH, "store: what a waiting query knows of its fetches")         \

@@ -11,6 +11,11 @@
 #define TSDB_BLOCK_PATH_INDEX "index"
 #define TSDB_BLOCK_PATH_CHUNKS "chunks"
 
+/* In a bucket only: notes of a compactor, of people, and for it. */
+#define TSDB_BLOCK_PATH_DELETION_MARK "deletion-mark.json"
+#define TSDB_BLOCK_PATH_NO_COMPACT_MARK "no-compact-mark.json"
+#define TSDB_BLOCK_PATH_NO_DOWNSAMPLE_MARK "no-downsample-mark.json"
+
 /* Whether a name inside chunks/ is a segment: an unsigned decimal number, any width.
  * Segments are ordered by name bytes, not by value. */
 NODISCARD bool tsdb_block_path_is_segment(struct bytes name);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The man pages tell the truth: OPTIONS is what the program prints with --help-man, and
-METRICS names exactly the metrics in the sources. usage: manual.py <build directory>"""
+"""The man pages tell the truth: OPTIONS is what the program prints with --help-man, or
+OPTIONS OF each command what that command prints, and METRICS names exactly the metrics in
+the sources. usage: manual.py <build directory>"""
 import os
 import re
 import subprocess
@@ -25,18 +26,44 @@ def metrics_of(daemon):
             if path.startswith(folder) for name in METRIC.findall(tree.text(path))}
 
 
+def wrong_options(path, program, command=None):
+    """Whether a page does not show the options of a program, or of one of its commands."""
+    words = [program] + ([command] if command else [])
+    printed = subprocess.run([*words, "--help-man"], text=True, capture_output=True,
+                             check=True).stdout
+    options = re.sub(r"^## OPTIONS\n", "", printed).strip()
+    name = f"OPTIONS OF {command}" if command else "OPTIONS"
+    if section(tree.text(path), name) != options:
+        words[0] = os.path.basename(program)
+        yield f"{path}: {name} is not what {' '.join(words)} --help-man prints"
+
+
+def commands_of(program):
+    """The commands that its --help lists."""
+    printed = subprocess.run([program, "--help"], text=True, capture_output=True,
+                             check=True).stdout
+    return re.findall(r"^  (\w+) ", printed, re.MULTILINE)
+
+
+def tool_findings(build):
+    path, program = "common/tools/blockhouse-bucket.1.md", f"{build}/blockhouse-bucket"
+    commands = commands_of(program)
+    named = re.findall(r"^## OPTIONS OF (\w+)$", tree.text(path), re.MULTILINE)
+    if named != commands:
+        yield f"{path}: has options of {named}, blockhouse-bucket has commands {commands}"
+    for command in commands:
+        yield from wrong_options(path, program, command)
+
+
 def findings(build):
+    yield from tool_findings(build)
     for daemon in ("sidecar", "store"):
         path = f"{daemon}/blockhouse-{daemon}.1.md"
         if not os.path.exists(path):
             yield f"{path} is missing"
             continue
         page = tree.text(path)
-        printed = subprocess.run([f"{build}/blockhouse-{daemon}", "--help-man"], text=True,
-                                 capture_output=True, check=True).stdout
-        options = re.sub(r"^## OPTIONS\n", "", printed).strip()
-        if section(page, "OPTIONS") != options:
-            yield f"{path}: OPTIONS is not what blockhouse-{daemon} --help-man prints"
+        yield from wrong_options(path, f"{build}/blockhouse-{daemon}")
         other = {"sidecar": "store", "store": "sidecar"}[daemon]
         named = set(NAMED.findall(section(page, "METRICS")))
         own = {name for path in tree.files(".c") if path.startswith(daemon + "/")

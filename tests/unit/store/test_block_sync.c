@@ -15,6 +15,7 @@
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/dir.h"
+#include "common/tsdb/block_path.h"
 #include "store/block_sync.h"
 #include "tests/support/block_writer.h"
 #include "tests/support/expect.h"
@@ -399,7 +400,7 @@ put_mark(struct fixture *f, unsigned number, int64_t age_s)
     CLEANUP(xfree)
     char *text = xasprintf("{\"version\":1,\"deletion_time\":%lld}",
                            (long long)(clock_wall_ns() / CLOCK_NS_PER_S - age_s));
-    put_file(f, number, "/" STORE_DELETION_MARK, text);
+    put_file(f, number, "/" TSDB_BLOCK_PATH_DELETION_MARK, text);
 }
 
 static void
@@ -411,11 +412,11 @@ drops_marked_blocks_after_the_delay(void **state)
     assert_true(run(f));
     put_mark(f, 2, 1800);
     put_mark(f, 3, 7200);
-    put_file(f, 4, "/" STORE_DELETION_MARK, "{\"vers");
+    put_file(f, 4, "/" TSDB_BLOCK_PATH_DELETION_MARK, "{\"vers");
     assert_true(run(f));
     CHECK_SERVED(f, 1, 2, 4);
     check_metric(f, "thanos_blocks_meta_synced{state=\"marked-for-deletion\"} 1");
-    remove_file(f, 3, "/" STORE_DELETION_MARK);
+    remove_file(f, 3, "/" TSDB_BLOCK_PATH_DELETION_MARK);
     assert_true(run(f));
     CHECK_SERVED(f, 1, 2, 3, 4);
 }

@@ -207,6 +207,90 @@ reads_arguments_from_a_file(void **state)
     unlink(path);
 }
 
+struct listed {
+    struct app_flag_list ids;
+    const char *output;
+};
+
+static const struct app_flag listed_flags[] = {
+    {.name = "id",
+     .kind = APP_FLAG_LIST,
+     .at = offsetof(struct listed, ids),
+     .initial = "",
+     .argument = "<id>",
+     .help = "Which.",
+     .takes_arguments = true},
+    {.name = "output",
+     .kind = APP_FLAG_TEXT,
+     .at = offsetof(struct listed, output),
+     .initial = "table",
+     .argument = "<format>",
+     .help = "How.",
+     .letter = 'o'},
+};
+static const struct app_flags listed_table = {.program = "blockhouse-test",
+                                              .purpose = "Tests lists.",
+                                              .flags = listed_flags,
+                                              .count = ARRAY_LEN(listed_flags)};
+
+static void
+takes_lists_letters_and_bare_arguments(void **state)
+{
+    static char *argv[] = {(char *)"program", (char *)"a", (char *)"--id=b",
+                           (char *)"--id",    (char *)"c", (char *)"-o",
+                           (char *)"json",    (char *)"d", NULL};
+    static char *wrong[] = {(char *)"program", (char *)"-x", NULL};
+    static char *twice[] = {(char *)"program", (char *)"-o=a", (char *)"--output=b",
+                            NULL};
+    struct listed o;
+    struct err err;
+    (void)state;
+    assert_int_equal(app_flags_parse(&listed_table, 8, argv, &o, &err), APP_FLAGS_OK);
+    assert_int_equal(o.ids.count, 4);
+    for (size_t i = 0; i < o.ids.count; i++)
+        assert_int_equal(o.ids.at[i][0], "abcd"[i]);
+    assert_string_equal(o.output, "json");
+    assert_int_equal(app_flags_parse(&listed_table, 2, wrong, &o, &err),
+                     APP_FLAGS_USAGE);
+    assert_string_equal(err.text, "unexpected argument \"-x\"");
+    assert_int_equal(app_flags_parse(&listed_table, 3, twice, &o, &err),
+                     APP_FLAGS_USAGE);
+    assert_string_equal(err.text, "--output is given twice");
+}
+
+static void
+a_list_has_an_end(void **state)
+{
+    static char *argv[APP_FLAG_LIST_MAX + 2];
+    struct listed o;
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(argv); i++)
+        argv[i] = (char *)"x";
+    assert_int_equal(
+        app_flags_parse(&listed_table, ARRAY_LEN(argv) - 1, argv, &o, &err),
+        APP_FLAGS_OK);
+    assert_int_equal(app_flags_parse(&listed_table, ARRAY_LEN(argv), argv, &o, &err),
+                     APP_FLAGS_USAGE);
+    assert_string_equal(err.text, "--id: more than 256 values");
+}
+
+static void
+help_shows_lists_and_letters(void **state)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    (void)state;
+    assert_non_null(to);
+    app_flags_print_help(&listed_table, to);
+    fclose(to);
+    assert_non_null(strstr(text, "usage: blockhouse-test [<flags>] [<id>...]\n"));
+    assert_non_null(strstr(text, "  --id=<id>...\n"));
+    assert_non_null(strstr(text, "  -o, --output=<format>\n"));
+    free(text);
+}
+
 static void
 answers_help_and_version_before_judging(void **state)
 {
@@ -326,6 +410,9 @@ main(void)
         cmocka_unit_test(fills_in_defaults_and_values),
         cmocka_unit_test(explains_what_is_wrong),
         cmocka_unit_test(reads_arguments_from_a_file),
+        cmocka_unit_test(takes_lists_letters_and_bare_arguments),
+        cmocka_unit_test(a_list_has_an_end),
+        cmocka_unit_test(help_shows_lists_and_letters),
         cmocka_unit_test(answers_help_and_version_before_judging),
         cmocka_unit_test(help_lists_both_groups_with_defaults_and_limits),
         cmocka_unit_test(man_page_has_the_same),
