@@ -26,7 +26,7 @@ struct log_field {
 
 /* Fields of an event. The vocabulary: block, object, op, bytes, dur_ms, attempt,
  * series, samples, req, code, err, path, url, addr, labels, count, version, status,
- * request, answer, provider. */
+ * request, answer, provider, rate. */
 #define LOG_INT(key_, value_) \
     ((struct log_field){      \
         .key = (key_), .kind = LOG_KIND_INT, .number = (int64_t)(value_)})

@@ -6,31 +6,43 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/bucket_priv.h"
+#include "common/objstore/pace.h"
 
 enum { DEFAULT_TRIES = 10 };
 
-/* Guesses: long enough for a load balancer to choose another server, and for a store
- * that throttles to count a new second. */
-#define WAIT_NS (100 * CLOCK_NS_PER_MS)
-#define WAIT_THROTTLED_NS (500 * CLOCK_NS_PER_MS)
+/* The longest wait before the first, the second, ... further try; it doubles up to a
+ * limit. Ten tries take 16 s on average: a load balancer has chosen another server by
+ * then, and most servers have started again. */
+#define FIRST_WAIT_NS (100 * CLOCK_NS_PER_MS)
+#define MAX_WAIT_NS (10 * CLOCK_NS_PER_S)
 
-/* Between half and the whole of a wait that doubles with each try: clients that failed
- * together do not come back together. */
-static int64_t
-wait_after(enum err_code code, unsigned tries)
-{
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
-        random = 0;
-    int64_t half = (code == ERR_THROTTLED ? WAIT_THROTTLED_NS : WAIT_NS) << (tries - 1);
-    half /= 2;
-    return half + (int64_t)random % half;
-}
+/* No odd answer delays a call for longer. */
+#define MAX_RETRY_AFTER_NS (60 * CLOCK_NS_PER_S)
+
+/* How often who waits for a turn looks whether it comes earlier now. */
+#define LOOK_AGAIN_NS (500 * CLOCK_NS_PER_MS)
+
+/* A quota of 500 units that further tries are paid from, as in the SDKs of AWS: 5 each,
+ * 10 after a timeout, for which a server has worked. What succeeds gives back what its
+ * last try has cost, or 1 if it was the first. So about three tries of ten may fail and
+ * all are tried again; but 100 further tries after a server died there is but one try
+ * per call. One unit comes back each second: who calls now and then can always try
+ * again. In short, further tries in vain <= 100 + seconds / 5 + successes / 5.
+ *
+ * A unit stands for the second in which it comes back, so one number tells all: when
+ * the quota will be full. */
+#define UNIT_NS CLOCK_NS_PER_S
+#define QUOTA_NS (500 * UNIT_NS)
+#define COST_NS (5 * UNIT_NS)
+#define COST_TIMEOUT_NS (10 * UNIT_NS)
 
 struct objstore_retrier {
     unsigned max_tries;
+    _Atomic int64_t full_ns; /* when the quota will be full */
+    struct objstore_pace pace;
 };
 
 struct objstore_retrier *
@@ -38,13 +50,152 @@ objstore_retrier_new(const struct objstore_retrier_options *options)
 {
     struct objstore_retrier *r = xcalloc(1, sizeof *r);
     r->max_tries = options->max_tries > 0 ? options->max_tries : DEFAULT_TRIES;
+    objstore_pace_init(&r->pace, clock_mono_ns());
     return r;
 }
 
 void
-objstore_retrier_free(struct objstore_retrier **r)
+objstore_retrier_free(struct objstore_retrier **out)
 {
-    free(TAKE(*r));
+    struct objstore_retrier *r = TAKE(*out);
+    if (r == NULL)
+        return;
+    objstore_pace_fini(&r->pace);
+    free(r);
+}
+
+bool
+objstore_retrier_is_throttled(const struct objstore_retrier *r)
+{
+    return objstore_pace_is_on(&r->pace);
+}
+
+static bool
+quota_take(struct objstore_retrier *r, int64_t now_ns, int64_t cost_ns)
+{
+    int64_t old = atomic_load(&r->full_ns);
+    int64_t new;
+    do {
+        new = NUM_MAX(old, now_ns) + cost_ns;
+        if (new - now_ns > QUOTA_NS)
+            return false;
+    } while (!atomic_compare_exchange_weak(&r->full_ns, &old, new));
+    return true;
+}
+
+static void
+quota_give(struct objstore_retrier *r, int64_t now_ns, int64_t units_ns)
+{
+    if (atomic_load_explicit(&r->full_ns, memory_order_relaxed) > now_ns)
+        atomic_fetch_sub(&r->full_ns, units_ns);
+}
+
+/* A call and its tries so far. */
+struct tries {
+    struct objstore_retrier *retrier;
+    const struct objstore_call *call;
+    int64_t begin_ns;
+    unsigned count;
+    int64_t cost_ns; /* of the last one */
+};
+
+/* The error of the last try says more. */
+static bool
+no_turn(const struct tries *t, struct err *err)
+{
+    if (t->count > 0)
+        return false;
+    return err_set(err, ERR_THROTTLED,
+                   "the server accepts about %.0f requests a second, and those that "
+                   "wait already take until the deadline",
+                   objstore_pace_rate(&t->retrier->pace, clock_mono_ns()));
+}
+
+static bool
+wait_for_turn(const struct tries *t, struct err *err)
+{
+    struct objstore_pace *pace = &t->retrier->pace;
+    const struct objstore_call *call = t->call;
+    double turn;
+    int64_t left_ns;
+    if (!objstore_pace_is_on(pace))
+        return true;
+    if (objstore_pace_forget(pace, clock_mono_ns()))
+        LOG_INFO("object storage no longer refuses requests");
+    if (!objstore_pace_take(pace, clock_mono_ns(), call->deadline_ns, &turn, &left_ns))
+        return no_turn(t, err);
+    while (left_ns > 0) {
+        if (cancel_wait(call->cancel, NUM_MIN(left_ns, LOOK_AGAIN_NS))) {
+            objstore_pace_return(pace);
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        }
+        left_ns = objstore_pace_left_ns(pace, clock_mono_ns(), turn);
+        if (left_ns > 0 && left_ns >= clock_left_ns(call->deadline_ns)) {
+            objstore_pace_return(pace);
+            return no_turn(t, err);
+        }
+    }
+    return true;
+}
+
+/* What the outcome of a try tells about the server. */
+static void
+learn(const struct tries *t, bool ok, int64_t sent_ns, const struct err *err)
+{
+    struct objstore_retrier *r = t->retrier;
+    int64_t now_ns = clock_mono_ns();
+    if (ok)
+        quota_give(r, now_ns, t->count > 1 ? t->cost_ns : UNIT_NS);
+    if (ok || !err_is_transient(err->code))
+        objstore_pace_accepted(&r->pace, now_ns, sent_ns);
+    else if (err->code == ERR_THROTTLED &&
+             objstore_pace_refused(&r->pace, now_ns, sent_ns, err->retry_after_ns))
+        LOG_WARN("object storage refuses requests, sending fewer",
+                 LOG_INT("rate", objstore_pace_rate(&r->pace, now_ns)), LOG_ERR(err));
+}
+
+/* Full jitter: clients that failed together do not come back together. */
+static int64_t
+wait_after(const struct tries *t, const struct err *err)
+{
+    uint64_t random = 0;
+    unsigned doublings = NUM_MIN(t->count - 1, 20u);
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = 0;
+    uint64_t limit_ns =
+        NUM_MIN((uint64_t)FIRST_WAIT_NS << doublings, (uint64_t)MAX_WAIT_NS);
+    return NUM_MAX((int64_t)(random % limit_ns),
+                   NUM_MIN(err->retry_after_ns, MAX_RETRY_AFTER_NS));
+}
+
+/* Pay for another try and wait until it may begin. A server that throttles is not paid:
+ * the rate protects it. */
+static bool
+prepare_next(struct tries *t, struct err *err)
+{
+    t->cost_ns = err->code == ERR_THROTTLED ? 0
+                 : err->code == ERR_TIMEOUT ? COST_TIMEOUT_NS
+                                            : COST_NS;
+    int64_t wait_ns = err->code == ERR_THROTTLED ? 0 : wait_after(t, err);
+    if (!err_is_transient(err->code) || t->count == t->retrier->max_tries ||
+        wait_ns >= clock_left_ns(t->call->deadline_ns))
+        return false;
+    if (!quota_take(t->retrier, clock_mono_ns(), t->cost_ns))
+        return err_wrap(err, "no further try, too many calls fail");
+    LOG_DEBUG("object storage failed, trying again", LOG_INT("attempt", t->count),
+              LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
+    return !cancel_wait(t->call->cancel, wait_ns) ||
+           err_set(err, ERR_CANCELLED, "cancelled");
+}
+
+static bool
+try_once(struct tries *t, objstore_try_fn *try, void *arg, struct err *err)
+{
+    int64_t sent_ns = clock_mono_ns();
+    t->count++;
+    bool ok = try(arg, err);
+    learn(t, ok, sent_ns, err);
+    return ok;
 }
 
 bool
@@ -53,19 +204,16 @@ objstore_retry(struct objstore_retrier *r, const struct objstore_call *call,
 {
     if (r == NULL)
         return try(arg, err);
-    for (unsigned tries = 1; !try(arg, err); tries++) {
-        int64_t wait_ns = wait_after(err->code, tries);
-        if (!err_is_transient(err->code) || wait_ns >= clock_left_ns(call->deadline_ns))
-            return false;
-        if (tries == r->max_tries)
-            return tries > 1 && err_wrap(err, "after %u tries", tries);
-        LOG_DEBUG("object storage failed, trying again", LOG_INT("attempt", tries),
-                  LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
-        cancel_wait(call->cancel, wait_ns);
-        if (!objstore_call_check(call, err))
-            return false;
-    }
-    return true;
+    struct tries t = {.retrier = r, .call = call, .begin_ns = clock_mono_ns()};
+    do {
+        if (!wait_for_turn(&t, err))
+            break;
+        if (try_once(&t, try, arg, err))
+            return true;
+    } while (prepare_next(&t, err));
+    int64_t spent_ns = clock_mono_ns() - t.begin_ns;
+    return t.count > 1 && err_wrap(err, "after %u tries, %.1f s", t.count,
+                                   (double)spent_ns / (double)CLOCK_NS_PER_S);
 }
 
 struct retried {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only place that tries again: transient errors, with a growing, jittered wait
- * between the tries, inside the caller's deadline. */
+/* The only place that tries again: after transient errors, with a growing, jittered
+ * wait between the tries, inside the caller's deadline. */
 #ifndef COMMON_OBJSTORE_RETRY_H
 #define COMMON_OBJSTORE_RETRY_H
 
 #include "common/objstore/bucket.h"
 
-/* What all threads that use one bucket share. */
+/* What all threads that use one bucket share: its quota of further tries, so that a
+ * dead server is not asked ten times as often as a living one, and the rate of requests
+ * that a server which throttles accepts (pace.h). Before it throttles there is no
+ * limit, and the cost is a few atomic operations. */
 struct objstore_retrier;
 
 struct objstore_retrier_options {
@@ -19,11 +22,17 @@ objstore_retrier_new(const struct objstore_retrier_options *options);
 /* Accepts NULL inside; *r becomes NULL. */
 void objstore_retrier_free(struct objstore_retrier **r);
 
+/* Whether requests are limited because the server refused some a short while ago. */
+bool objstore_retrier_is_throttled(const struct objstore_retrier *r);
+
 /* One try. Called again after a transient error (err_is_transient). */
 typedef bool objstore_try_fn(void *arg, struct err *err);
 
-/* Returns what the last try did. A wait that would pass the deadline is not begun.
- * Errors also ERR_CANCELLED. r may be NULL: then there is one try. */
+/* Returns what the last try did; errors after several say how many. A wait that would
+ * pass the deadline is not begun. What the server asked to wait is waited, for up to a
+ * minute.
+ * Errors also ERR_CANCELLED, ERR_THROTTLED (the first try would come too late). r may
+ * be NULL: then there is one try. */
 NODISCARD bool objstore_retry(struct objstore_retrier *r,
                               const struct objstore_call *call, objstore_try_fn *try,
                               void *arg, struct err *err);

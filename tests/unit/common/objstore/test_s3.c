@@ -485,6 +485,32 @@ does_not_take_over_an_impossible_clock(void **state)
 }
 
 static void
+says_how_long_the_server_asks_to_wait(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        int64_t seconds;
+    } cases[] = {{"7", 7},
+                 {"0", 0},
+                 {"soon", 0},
+                 {"-1", 0},
+                 {"99999999999999999", 86400},
+                 {"Fri, 24 May 2013 00:00:09 GMT", 9},
+                 {"Thu, 23 May 2013 00:00:00 GMT", 0}};
+    clock_freeze(clock_mono_ns(), INT64_C(1369353600) * CLOCK_NS_PER_S);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct scripted s;
+        SCRIPT(&s, {.status = 503, .headers = {{"Retry-After", cases[i].header}}});
+        assert_false(put(&s.f, "k", "x"));
+        assert_int_equal(s.f.err.code, ERR_THROTTLED);
+        assert_int_equal(s.f.err.retry_after_ns, cases[i].seconds * CLOCK_NS_PER_S);
+        scripted_fini(&s);
+    }
+    clock_unfreeze();
+}
+
+static void
 reports_a_server_that_is_not_there(void **state)
 {
     (void)state;
@@ -531,6 +557,7 @@ main(void)
         cmocka_unit_test(deletes_what_may_be_missing),
         cmocka_unit_test(takes_over_the_clock_of_the_server),
         cmocka_unit_test(does_not_take_over_an_impossible_clock),
+        cmocka_unit_test(says_how_long_the_server_asks_to_wait),
         cmocka_unit_test(reports_a_server_that_is_not_there),
         cmocka_unit_test(stops_when_cancelled),
     };
