@@ -6,6 +6,7 @@
 #include "common/base/cancel.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,14 +17,21 @@
 /* How soon the flag is seen when there is no descriptor to wait for. */
 #define BLIND_WAIT_NS (20 * CLOCK_NS_PER_MS)
 
+static void
+close_descriptor(atomic_int *slot)
+{
+    int value = atomic_exchange(slot, 0);
+    if (value != 0)
+        close(value - 1);
+}
+
 void
 cancel_fini(struct cancel *c)
 {
-    int event = atomic_load(&c->event);
-    if (event != 0)
-        close(event - 1);
-    atomic_store(&c->event, 0);
+    close_descriptor(&c->either);
+    close_descriptor(&c->event);
     atomic_store(&c->raised, false);
+    c->parent = NULL;
 }
 
 static void
@@ -42,18 +50,41 @@ cancel_raise(struct cancel *c)
         make_readable(event - 1);
 }
 
-/* Publish a new descriptor unless another thread was faster; returns the one in use. */
+/* Publish a new descriptor, -1 for none, unless another thread was faster; returns the
+ * one in use. */
 static int
-make_event(atomic_int *event)
+publish(atomic_int *slot, int fd)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0)
-        return -1;
     int published = 0;
-    if (atomic_compare_exchange_strong(event, &published, fd + 1))
+    if (fd < 0 || atomic_compare_exchange_strong(slot, &published, fd + 1))
         return fd;
     close(fd);
     return published - 1;
+}
+
+static int
+event_of(atomic_int *event, const atomic_bool *raised)
+{
+    int published = atomic_load(event);
+    if (published != 0)
+        return published - 1;
+    int fd = publish(event, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (fd >= 0 && atomic_load(raised))
+        make_readable(fd);
+    return fd;
+}
+
+static int
+make_either(int a, int b)
+{
+    struct epoll_event readable = {.events = EPOLLIN};
+    int fd = a < 0 || b < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, a, &readable) == 0 &&
+        epoll_ctl(fd, EPOLL_CTL_ADD, b, &readable) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 int
@@ -61,14 +92,15 @@ cancel_fd(const struct cancel *c)
 {
     if (c == NULL)
         return -1;
-    int event = atomic_load(&c->event);
-    if (event != 0)
-        return event - 1;
     /* To wait is no change that a caller could see. */
-    int fd = make_event((atomic_int *)(uintptr_t)&c->event);
-    if (fd >= 0 && atomic_load(&c->raised))
-        make_readable(fd);
-    return fd;
+    struct cancel *own = (struct cancel *)(uintptr_t)c;
+    int event = event_of(&own->event, &own->raised);
+    if (c->parent == NULL)
+        return event;
+    int either = atomic_load(&own->either);
+    if (either != 0)
+        return either - 1;
+    return publish(&own->either, make_either(event, cancel_fd(c->parent)));
 }
 
 int64_t

@@ -9,15 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The zero value is not raised and owns nothing; waiting makes the descriptor, so an
+/* The zero value is not raised and owns nothing; waiting makes the descriptors, so an
  * owner ends with cancel_fini. */
 struct cancel {
+    /* Raised with it, too; NULL: with none. Set before anybody else sees c; outlives
+     * c. */
+    const struct cancel *parent;
     /* private */
     atomic_bool raised;
-    atomic_int event; /* descriptor + 1; 0 until a waiter needed it */
+    /* Descriptors + 1; 0 until a waiter needed them. */
+    atomic_int event;
+    atomic_int either; /* with a parent: readable when one of the two is */
 };
 
-/* Release the descriptor, once no other thread waits or raises. *c is the zero value
+/* Release the descriptors, once no other thread waits or raises. *c is the zero value
  * afterwards. */
 void cancel_fini(struct cancel *c);
 
@@ -28,7 +33,10 @@ void cancel_raise(struct cancel *c);
 static inline bool
 cancel_is_raised(const struct cancel *c)
 {
-    return c != NULL && atomic_load_explicit(&c->raised, memory_order_relaxed);
+    for (; c != NULL; c = c->parent)
+        if (atomic_load_explicit(&c->raised, memory_order_relaxed))
+            return true;
+    return false;
 }
 
 /* A descriptor that is readable once c is raised: poll it, but do not read it. It is

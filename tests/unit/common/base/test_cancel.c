@@ -54,6 +54,29 @@ descriptor_tells_what_the_flag_does(void **state)
 }
 
 static void
+child_is_raised_with_its_parent(void **state)
+{
+    CLEANUP(cancel_fini) struct cancel root = {0};
+    CLEANUP(cancel_fini) struct cancel parent = {.parent = &root};
+    CLEANUP(cancel_fini) struct cancel child = {.parent = &parent};
+    CLEANUP(cancel_fini) struct cancel sibling = {.parent = &parent};
+    (void)state;
+    int fd = cancel_fd(&child);
+    assert_true(fd >= 0);
+    assert_int_equal(cancel_fd(&child), fd);
+    assert_false(is_readable(fd));
+    cancel_raise(&sibling);
+    assert_true(cancel_is_raised(&sibling));
+    assert_true(is_readable(cancel_fd(&sibling)));
+    assert_false(cancel_is_raised(&child) || cancel_is_raised(&parent));
+    assert_false(is_readable(fd));
+    cancel_raise(&root);
+    assert_true(cancel_is_raised(&child));
+    assert_true(is_readable(fd));
+    assert_true(cancel_wait(&child, 60 * CLOCK_NS_PER_S));
+}
+
+static void
 fini_makes_the_zero_value(void **state)
 {
     struct cancel c = {0};
@@ -143,6 +166,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zero_value_is_not_raised),
         cmocka_unit_test(descriptor_tells_what_the_flag_does),
+        cmocka_unit_test(child_is_raised_with_its_parent),
         cmocka_unit_test(fini_makes_the_zero_value),
         cmocka_unit_test(waits_the_whole_time_unless_raised),
         cmocka_unit_test(wakes_every_waiter),
