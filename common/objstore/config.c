@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/objstore/config.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "common/base/xmalloc.h"
@@ -8,6 +10,7 @@
 #include "common/codec/yaml.h"
 #include "common/objstore/config_s3.h"
 #include "common/objstore/dir.h"
+#include "common/objstore/hedged.h"
 #include "common/objstore/measured.h"
 #include "common/objstore/prefixed.h"
 
@@ -49,6 +52,33 @@ open_provider(struct objstore_bucket **out, const struct yaml *root,
                    yaml_get(root, "type")->line, type);
 }
 
+/* The bucket's reads, hedged as the document asks. */
+static bool
+hedge(struct objstore_bucket **b, const struct yaml *y, struct err *err)
+{
+    enum { MOST = 10 };
+    static const char *const KEYS[] = {"enabled", "up_to", "quantile", NULL};
+    const char *quantile = "0.9";
+    int64_t up_to = 3;
+    bool enabled = false;
+    if (!yaml_check_keys(y, KEYS, "hedging_config", err) ||
+        !yaml_get_bool(y, "enabled", &enabled, err) ||
+        !yaml_get_i64(y, "up_to", &up_to, err) ||
+        !yaml_get_text(y, "quantile", &quantile, err))
+        return false;
+    if (up_to < 1 || up_to > MOST)
+        return err_set(err, ERR_INVALID, "line %d: up_to: %" PRId64 " is not 1 to %d",
+                       yaml_get(y, "up_to")->line, up_to, MOST);
+    char *end;
+    const struct objstore_hedging how = {.up_to = (unsigned)up_to,
+                                         .quantile = strtod(quantile, &end)};
+    if (*quantile == 0 || *end != 0 || !(how.quantile > 0 && how.quantile < 1))
+        return err_set(err, ERR_INVALID,
+                       "line %d: quantile: \"%s\" is no number between 0 and 1",
+                       yaml_get(y, "quantile")->line, quantile);
+    return !enabled || up_to == 1 || objstore_hedged_wrap(b, &how, err);
+}
+
 static bool
 open_tree(struct objstore_bucket **out, const struct yaml *root, const char *component,
           struct err *err)
@@ -57,6 +87,7 @@ open_tree(struct objstore_bucket **out, const struct yaml *root, const char *com
     CLEANUP(xfree) char *user_agent = xasprintf("blockhouse-%s", component);
     CLEANUP(objstore_free) struct objstore_bucket *b = NULL;
     if (!open_provider(&b, root, user_agent, err) ||
+        !hedge(&b, yaml_get(root, "hedging_config"), err) ||
         !yaml_get_text(root, "prefix", &prefix, err) ||
         !objstore_prefixed_wrap(&b, prefix, err))
         return false;

@@ -43,6 +43,7 @@ enum { CLASSES = 5, FIRST_CLASS = 4096 };
 struct hedged {
     struct objstore_bucket base;
     struct objstore_bucket *inner;
+    const struct objstore_retrier *retrier; /* of inner; NULL: it has none */
     struct objstore_hedging how;
     pthread_t workers[WORKERS];
     unsigned worker_count;
@@ -126,8 +127,8 @@ take_due(struct hedged *h, struct read **due)
     struct read *r = h->first;
     if (r == NULL || clock_left_ns(r->due_ns) > 0)
         return false;
-    bool sends = h->budget >= 1 && (h->how.retrier == NULL ||
-                                    !objstore_retrier_is_throttled(h->how.retrier));
+    bool sends = h->budget >= 1 &&
+                 (h->retrier == NULL || !objstore_retrier_is_throttled(h->retrier));
     delist(h, r);
     if (sends) {
         h->budget -= 1;
@@ -403,6 +404,7 @@ objstore_hedged_wrap(struct objstore_bucket **b, const struct objstore_hedging *
             return false;
         }
     h->inner = *b;
+    h->retrier = objstore_retrier_of(h->inner);
     *b = &h->base;
     return true;
 }

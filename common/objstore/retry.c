@@ -362,3 +362,9 @@ objstore_retry_wrap(struct objstore_bucket **b, struct objstore_retrier *retrier
     r->retrier = retrier;
     *b = &r->base;
 }
+
+const struct objstore_retrier *
+objstore_retrier_of(const struct objstore_bucket *b)
+{
+    return b->ops == &RETRIED_OPS ? retrier_of(b) : NULL;
+}

@@ -43,4 +43,8 @@ NODISCARD bool objstore_retry(struct objstore_retrier *r,
  * with the same r. The wrapper owns r from now on. */
 void objstore_retry_wrap(struct objstore_bucket **b, struct objstore_retrier *r);
 
+/* The retrier in the outermost wrapper of b, NULL if that is no retry wrapper. Lives as
+ * long as b. */
+const struct objstore_retrier *objstore_retrier_of(const struct objstore_bucket *b);
+
 #endif
