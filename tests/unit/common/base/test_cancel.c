@@ -16,10 +16,16 @@
 #include "common/base/compiler.h"
 
 static bool
-is_readable(int fd)
+becomes_readable(int fd, int wait_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
+    return poll(&p, 1, wait_ms) == 1 && (p.revents & POLLIN) != 0;
+}
+
+static bool
+is_readable(int fd)
+{
+    return becomes_readable(fd, 0);
 }
 
 static void
@@ -105,7 +111,9 @@ static void *
 wait_for_ever(void *arg)
 {
     struct cancel *c = arg;
-    return cancel_wait(c, CLOCK_NEVER) && is_readable(cancel_fd(c)) ? c : NULL;
+    /* The flag is up before the descriptor tells. */
+    return cancel_wait(c, CLOCK_NEVER) && becomes_readable(cancel_fd(c), 60000) ? c
+                                                                                : NULL;
 }
 
 /* Both orders of raising and waiting come up over the rounds; a wake-up that is lost
