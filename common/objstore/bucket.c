@@ -101,22 +101,17 @@ objstore_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                    struct bytes key, uint64_t offset, uint64_t len,
                    objstore_sink_fn *sink, void *arg, struct err *err)
 {
+    struct objstore_read read = {.key = key, .offset = offset, .len = len};
     bool ok = check_key(key, err) && check_range(offset, len, err) &&
               objstore_call_check(call, err) &&
-              b->ops->get_range(b, call, key, offset, len, sink, arg, err);
+              b->ops->get_range(b, call, &read, sink, arg, err);
     return named(ok, b, "read", key, err);
 }
 
-struct memory {
-    uint8_t *at;
-    size_t room;
-    size_t used;
-};
-
-static bool
-sink_memory(void *arg, struct bytes piece, struct err *err)
+bool
+objstore_memory_sink(void *arg, struct bytes piece, struct err *err)
 {
-    struct memory *m = arg;
+    struct objstore_memory *m = arg;
     if (piece.len > m->room - m->used)
         return err_set(err, ERR_INTERNAL, "more than the %zu bytes asked for", m->room);
     memcpy(m->at + m->used, piece.at, piece.len);
@@ -129,9 +124,9 @@ objstore_read_range(struct objstore_bucket *b, const struct objstore_call *call,
                     struct bytes key, struct objstore_range range, uint8_t *into,
                     size_t *got, struct err *err)
 {
-    struct memory m = {.at = into, .room = range.len};
-    if (!objstore_get_range(b, call, key, range.offset, range.len, sink_memory, &m,
-                            err))
+    struct objstore_memory m = {.at = into, .room = range.len};
+    if (!objstore_get_range(b, call, key, range.offset, range.len, objstore_memory_sink,
+                            &m, err))
         return false;
     *got = m.used;
     return true;

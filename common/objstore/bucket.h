@@ -23,7 +23,7 @@
 #include "common/base/cancel.h"
 #include "common/base/err.h"
 
-enum { OBJSTORE_KEY_MAX = 1024 };
+enum { OBJSTORE_KEY_MAX = 1024, OBJSTORE_ETAG_SIZE = 80 };
 
 /* Limits of one call, given by the caller. */
 struct objstore_call {
@@ -32,9 +32,9 @@ struct objstore_call {
 };
 
 struct objstore_attrs {
-    uint64_t size;    /* bytes */
-    int64_t mtime_ms; /* last change, since the epoch */
-    char etag[80];    /* without quotes; "" if the driver has none */
+    uint64_t size;                 /* bytes */
+    int64_t mtime_ms;              /* last change, since the epoch */
+    char etag[OBJSTORE_ETAG_SIZE]; /* without quotes; "" if the driver has none */
 };
 
 struct objstore_object {
@@ -59,6 +59,17 @@ enum objstore_ability {
     OBJSTORE_CAN_ALL = 7,
 };
 
+/* A range to read. */
+struct objstore_read {
+    struct bytes key;
+    uint64_t offset;
+    uint64_t len; /* at least 1; offset + len fits */
+    /* Which content: "" for whatever is there; a driver that can tell fills it in with
+     * the first answer, and then reads this content or fails with ERR_CONFLICT. So a
+     * read that goes on after a failure is not made of two objects. */
+    char etag[OBJSTORE_ETAG_SIZE];
+};
+
 /* What a put stores, and how. */
 struct objstore_put {
     struct bytes key;
@@ -79,8 +90,8 @@ struct objstore_bucket_ops {
     bool (*head)(struct objstore_bucket *b, const struct objstore_call *call,
                  struct bytes key, struct objstore_attrs *attrs, struct err *err);
     bool (*get_range)(struct objstore_bucket *b, const struct objstore_call *call,
-                      struct bytes key, uint64_t offset, uint64_t len,
-                      objstore_sink_fn *sink, void *arg, struct err *err);
+                      struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                      struct err *err);
     /* *stored is what the bucket says of the object afterwards. */
     bool (*put)(struct objstore_bucket *b, const struct objstore_call *call,
                 const struct objstore_put *put, struct objstore_attrs *stored,
@@ -105,7 +116,7 @@ NODISCARD bool objstore_head(struct objstore_bucket *b,
 /* Stream bytes [offset, offset + len) to sink. A range that begins inside the object
  * and ends behind it delivers what is there (the caller counts); one that begins at or
  * behind its end is ERR_INVALID. len is at least 1. A transfer that is cut is an error,
- * never a short success. */
+ * never a short success. ERR_CONFLICT: the object was replaced while it was read. */
 NODISCARD bool objstore_get_range(struct objstore_bucket *b,
                                   const struct objstore_call *call, struct bytes key,
                                   uint64_t offset, uint64_t len, objstore_sink_fn *sink,

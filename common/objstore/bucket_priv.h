@@ -20,6 +20,16 @@ struct objstore_outlet {
 /* The sink itself (objstore_sink_fn); arg is the outlet. */
 NODISCARD bool objstore_outlet_sink(void *outlet, struct bytes piece, struct err *err);
 
+/* A sink into memory of the caller. */
+struct objstore_memory {
+    uint8_t *at;
+    size_t room;
+    size_t used;
+};
+
+/* The sink itself (objstore_sink_fn); arg is the memory. */
+NODISCARD bool objstore_memory_sink(void *memory, struct bytes piece, struct err *err);
+
 /* Copy len bytes at offset of what is to be stored; they lie within put->size.
  * Errors ERR_CORRUPT: the file is shorter than that; ERR_IO. */
 NODISCARD bool objstore_put_read(const struct objstore_put *put, uint64_t offset,

@@ -138,19 +138,19 @@ dir_head(struct objstore_bucket *b, const struct objstore_call *call, struct byt
 
 static bool
 dir_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-              struct bytes key, uint64_t offset, uint64_t len, objstore_sink_fn *sink,
-              void *arg, struct err *err)
+              struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+              struct err *err)
 {
     CLEANUP(file_close) int fd = -1;
     struct stat st;
-    if (!open_object(dir_of(b), key, &fd, &st, err))
+    if (!open_object(dir_of(b), read->key, &fd, &st, err))
         return false;
-    uint64_t size = (uint64_t)st.st_size;
+    uint64_t size = (uint64_t)st.st_size, offset = read->offset;
     if (offset >= size)
         return err_set(err, ERR_INVALID,
                        "range begins at %" PRIu64 ", the object has %" PRIu64 " bytes",
                        offset, size);
-    uint64_t left = NUM_MIN(len, size - offset);
+    uint64_t left = NUM_MIN(read->len, size - offset);
     CLEANUP(xfree) uint8_t *piece = xcalloc(1, NUM_MIN(left, (uint64_t)PIECE));
     while (left > 0) {
         size_t n = NUM_MIN(left, (uint64_t)PIECE);

@@ -63,8 +63,7 @@ struct hedged {
 /* A read under way, on its caller's stack. */
 struct read {
     const struct objstore_call *call;
-    struct bytes key;
-    struct objstore_range range;
+    struct objstore_read wanted;
     int64_t begin_ns;
     struct cancel first;  /* of the caller's own request */
     struct cancel others; /* of the further ones */
@@ -78,6 +77,7 @@ struct read {
     bool is_settled;
     uint8_t *won; /* what a further request has read; NULL: none was first */
     size_t won_len;
+    char won_etag[OBJSTORE_ETAG_SIZE];
 };
 
 static struct hedged *
@@ -174,14 +174,17 @@ static void
 send_another(struct hedged *h, struct read *r)
 {
     struct err ignored;
-    size_t got;
-    CLEANUP(xfree) uint8_t *data = xcalloc(1, r->range.len);
+    CLEANUP(xfree) uint8_t *data = xcalloc(1, (size_t)r->wanted.len);
+    struct objstore_memory memory = {.at = data, .room = (size_t)r->wanted.len};
+    struct objstore_read read = r->wanted;
     const struct objstore_call call = {r->call->deadline_ns, &r->others};
-    if (objstore_read_range(h->inner, &call, r->key, r->range, data, &got, &ignored) &&
+    if (h->inner->ops->get_range(h->inner, &call, &read, objstore_memory_sink, &memory,
+                                 &ignored) &&
         settle(h, r)) {
         /* Nobody looks at it before this request is no longer running. */
         r->won = TAKE(data);
-        r->won_len = got;
+        r->won_len = memory.used;
+        memcpy(r->won_etag, read.etag, sizeof r->won_etag);
         cancel_raise(&r->first);
         cancel_raise(&r->others);
     }
@@ -204,7 +207,7 @@ static void
 begin(struct hedged *h, struct read *r)
 {
     MUTEX_SCOPE(&h->lock);
-    const struct objstore_latency *l = latency_of(h, r->range.len);
+    const struct objstore_latency *l = latency_of(h, (size_t)r->wanted.len);
     if (l->total < MIN_SAMPLES)
         return;
     double late = NUM_MAX(LATE, h->how.quantile);
@@ -238,13 +241,18 @@ learn(struct hedged *h, const struct read *r)
 {
     MUTEX_SCOPE(&h->lock);
     h->budget = NUM_MIN(h->budget + BUDGET_PER_READ, BUDGET_MAX);
-    objstore_latency_add(latency_of(h, r->range.len), clock_mono_ns() - r->begin_ns);
+    objstore_latency_add(latency_of(h, (size_t)r->wanted.len),
+                         clock_mono_ns() - r->begin_ns);
 }
 
-/* What the caller's own request has not handed on. */
+/* What the caller's own request has not handed on of the content that it has read,
+ * which had etag. */
 static bool
-hand_on(const struct read *r, struct objstore_outlet *outlet, struct err *err)
+hand_on(const struct read *r, const char *etag, struct objstore_outlet *outlet,
+        struct err *err)
 {
+    if (outlet->passed > 0 && strcmp(etag, r->won_etag) != 0)
+        return err_set(err, ERR_CONFLICT, "the object was replaced while it was read");
     if (outlet->passed > r->won_len)
         return err_set(err, ERR_CORRUPT, "two reads of the same range differ in size");
     size_t passed = (size_t)outlet->passed;
@@ -259,8 +267,9 @@ read_hedged(struct hedged *h, struct read *r, struct objstore_outlet *outlet,
 {
     const struct objstore_call call = {r->call->deadline_ns, &r->first};
     begin(h, r);
-    bool ok = h->inner->ops->get_range(h->inner, &call, r->key, r->range.offset,
-                                       r->range.len, objstore_outlet_sink, outlet, err);
+    struct objstore_read read = r->wanted;
+    bool ok = h->inner->ops->get_range(h->inner, &call, &read, objstore_outlet_sink,
+                                       outlet, err);
     bool is_over = ok || outlet->refused;
     bool others_run = withdraw(h, r);
     if (others_run && is_over && settle(h, r))
@@ -268,7 +277,7 @@ read_hedged(struct hedged *h, struct read *r, struct objstore_outlet *outlet,
     if (others_run)
         wait_for_others(h, r);
     if (!is_over && r->won != NULL)
-        ok = hand_on(r, outlet, err);
+        ok = hand_on(r, read.etag, outlet, err);
     if (ok)
         learn(h, r);
     return ok;
@@ -284,18 +293,16 @@ read_fini(struct read *r)
 
 static bool
 hedged_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                 struct bytes key, uint64_t offset, uint64_t len,
-                 objstore_sink_fn *sink, void *arg, struct err *err)
+                 struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                 struct err *err)
 {
     struct hedged *h = hedged_of(b);
-    if (len > OBJSTORE_HEDGED_MAX)
-        return h->inner->ops->get_range(h->inner, call, key, offset, len, sink, arg,
-                                        err);
+    if (read->len > OBJSTORE_HEDGED_MAX)
+        return h->inner->ops->get_range(h->inner, call, read, sink, arg, err);
     struct objstore_outlet outlet = {.sink = sink, .arg = arg};
     CLEANUP(read_fini)
     struct read r = {.call = call,
-                     .key = key,
-                     .range = {offset, (size_t)len},
+                     .wanted = *read,
                      .begin_ns = clock_mono_ns(),
                      .first.parent = call->cancel,
                      .others.parent = call->cancel,

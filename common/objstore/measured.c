@@ -109,20 +109,21 @@ measured_head(struct objstore_bucket *b, const struct objstore_call *call,
 
 static bool
 measured_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                   struct bytes key, uint64_t offset, uint64_t len,
-                   objstore_sink_fn *sink, void *arg, struct err *err)
+                   struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                   struct err *err)
 {
     struct measured *m = measured_of(b);
     struct measurement running = begin(m, OP_GET_RANGE);
     struct objstore_outlet outlet = {.sink = sink, .arg = arg};
-    bool ok = m->inner->ops->get_range(m->inner, call, key, offset, len,
-                                       objstore_outlet_sink, &outlet, err);
+    bool ok = m->inner->ops->get_range(m->inner, call, read, objstore_outlet_sink,
+                                       &outlet, err);
     metrics_add(running.metrics->fetched_bytes, (double)outlet.passed);
     if (ok)
         metrics_observe(running.metrics->bytes, (double)outlet.passed);
     /* A reader that ends the transfer is no failure of the bucket, nor is an empty
      * object, in which no range begins. */
-    end(&running, ok || outlet.refused, offset == 0 ? ERR_INVALID : ERR_NONE, err);
+    end(&running, ok || outlet.refused, read->offset == 0 ? ERR_INVALID : ERR_NONE,
+        err);
     return ok;
 }
 

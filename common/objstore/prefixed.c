@@ -78,14 +78,18 @@ prefixed_head(struct objstore_bucket *b, const struct objstore_call *call,
 
 static bool
 prefixed_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                   struct bytes key, uint64_t offset, uint64_t len,
-                   objstore_sink_fn *sink, void *arg, struct err *err)
+                   struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                   struct err *err)
 {
     const struct prefixed *p = prefixed_of(b);
     struct whole whole;
-    return make_whole(p, key, &whole, err) &&
-           p->inner->ops->get_range(p->inner, call, whole.key, offset, len, sink, arg,
-                                    err);
+    struct bytes key = read->key;
+    if (!make_whole(p, key, &whole, err))
+        return false;
+    read->key = whole.key;
+    bool ok = p->inner->ops->get_range(p->inner, call, read, sink, arg, err);
+    read->key = key;
+    return ok;
 }
 
 static bool

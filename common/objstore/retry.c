@@ -228,8 +228,7 @@ struct args {
     const struct objstore_call *call;
     struct bytes key;
     struct objstore_attrs *attrs;
-    uint64_t offset;
-    uint64_t len;
+    struct objstore_read *read; /* what is left of it */
     struct objstore_outlet outlet;
 };
 
@@ -273,24 +272,25 @@ static bool
 try_rest_of_range(void *arg, struct err *err)
 {
     struct args *a = arg;
-    uint64_t done = a->outlet.passed;
-    return done == a->len ||
-           a->inner->ops->get_range(a->inner, a->call, a->key, a->offset + done,
-                                    a->len - done, objstore_outlet_sink, &a->outlet,
-                                    err) ||
+    struct objstore_read *read = a->read;
+    read->offset += a->outlet.passed;
+    read->len -= a->outlet.passed;
+    a->outlet.passed = 0;
+    return read->len == 0 ||
+           a->inner->ops->get_range(a->inner, a->call, read, objstore_outlet_sink,
+                                    &a->outlet, err) ||
            a->outlet.refused;
 }
 
 static bool
 retried_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                  struct bytes key, uint64_t offset, uint64_t len,
-                  objstore_sink_fn *sink, void *arg, struct err *err)
+                  struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                  struct err *err)
 {
+    struct objstore_read rest = *read;
     struct args a = {.inner = inner_of(b),
                      .call = call,
-                     .key = key,
-                     .offset = offset,
-                     .len = len,
+                     .read = &rest,
                      .outlet = {.sink = sink, .arg = arg}};
     return objstore_retry(retrier_of(b), call, try_rest_of_range, &a, err) &&
            !a.outlet.refused;

@@ -84,22 +84,19 @@ s3_list(struct objstore_bucket *b, const struct objstore_call *call,
 
 static bool
 s3_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-             struct bytes key, uint64_t offset, uint64_t len, objstore_sink_fn *sink,
-             void *arg, struct err *err)
+             struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+             struct err *err)
 {
     const struct objstore_s3 *s3 = s3_of(b);
     char range[64];
     CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
-    struct objstore_s3_ranged ranged = {.offset = offset,
-                                        .len = len,
-                                        .sink = sink,
-                                        .arg = arg,
-                                        .response = &answer->http};
+    struct objstore_s3_ranged ranged = {
+        .read = read, .sink = sink, .arg = arg, .response = &answer->http};
     const struct objstore_s3_header header = {"range", range};
     const struct objstore_s3_target target = {
-        .key = key, .own = {&header, 1}, .common = s3->key_headers};
-    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset,
-             offset + len - 1);
+        .key = read->key, .own = {&header, 1}, .common = s3->key_headers};
+    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, read->offset,
+             read->offset + read->len - 1);
     return objstore_s3_perform(
                s3->peer, call, &target,
                (struct net_http_request){.method = "GET",

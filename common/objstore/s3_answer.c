@@ -213,6 +213,18 @@ parse_content_range(struct bytes text, uint64_t *first, uint64_t *last, uint64_t
            (bytes_eq(behind, BYTES("*")) || objstore_parse_u64(behind, total));
 }
 
+/* Whether this is the content that the read has begun with. */
+static bool
+check_content(const struct objstore_s3_ranged *r, struct err *err)
+{
+    struct bytes etag = objstore_s3_etag(r->response);
+    if (*r->read->etag != 0 && !bytes_eq(etag, bytes_of_str(r->read->etag)))
+        return err_set(err, ERR_CONFLICT, "the object was replaced while it was read");
+    if (etag.len < sizeof r->read->etag)
+        snprintf(r->read->etag, sizeof r->read->etag, "%.*s", BYTES_FMT(etag));
+    return true;
+}
+
 static bool
 check_range_answer(struct objstore_s3_ranged *r, struct err *err)
 {
@@ -222,19 +234,21 @@ check_range_answer(struct objstore_s3_ranged *r, struct err *err)
     /* Some servers have no range of an empty object to refuse. */
     if (r->response->status == 200 && r->response->body_bytes == 0)
         return err_set(err, ERR_INVALID,
-                       "range begins at %" PRIu64 ", the object is empty", r->offset);
+                       "range begins at %" PRIu64 ", the object is empty",
+                       r->read->offset);
     if (r->response->status != 206)
         return err_set(err, ERR_UNSUPPORTED, "status %d: the server ignores ranges",
                        r->response->status);
-    if (!parse_content_range(range, &first, &last, &total) || first != r->offset ||
-        last < first || last - first >= r->len || last >= total ||
-        (last - first + 1 < r->len && last + 1 != total && total != UINT64_MAX))
+    if (!parse_content_range(range, &first, &last, &total) ||
+        first != r->read->offset || last < first || last - first >= r->read->len ||
+        last >= total ||
+        (last - first + 1 < r->read->len && last + 1 != total && total != UINT64_MAX))
         return err_set(err, ERR_CORRUPT,
                        "asked for %" PRIu64 " bytes at %" PRIu64
                        ", the server answers with the range \"%.*s\"",
-                       r->len, r->offset, BYTES_FMT(range));
+                       r->read->len, r->read->offset, BYTES_FMT(range));
     r->left = last - first + 1;
-    return true;
+    return check_content(r, err);
 }
 
 bool

@@ -49,8 +49,7 @@ NODISCARD bool objstore_s3_compare_etag(const struct net_http_response *response
 
 /* A ranged read whose answer is checked before its first byte is handed on. */
 struct objstore_s3_ranged {
-    uint64_t offset;
-    uint64_t len;
+    struct objstore_read *read; /* its etag is filled in, or compared */
     objstore_sink_fn *sink;
     void *arg;
     const struct net_http_response *response;
@@ -65,7 +64,8 @@ NODISCARD bool objstore_s3_ranged_sink(void *ranged, struct bytes piece,
 
 /* The answer has ended with a status of 2xx.
  * Errors ERR_INVALID: the object is empty; ERR_UNSUPPORTED: the server ignores ranges;
- * ERR_CORRUPT: another range than was asked for; ERR_UNAVAILABLE: less than announced.
+ * ERR_CORRUPT: another range than was asked for; ERR_CONFLICT: of another object;
+ * ERR_UNAVAILABLE: less than announced.
  */
 NODISCARD bool objstore_s3_ranged_end(struct objstore_s3_ranged *r, struct err *err);
 

@@ -338,22 +338,19 @@ s3_v2_head(struct objstore_bucket *b, const struct objstore_call *call,
 
 static bool
 s3_v2_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                struct bytes key, uint64_t offset, uint64_t len, objstore_sink_fn *sink,
-                void *arg, struct err *err)
+                struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                struct err *err)
 {
     static const S3GetObjectHandler handler = {.responseHandler = HANDLER};
     struct text name;
-    if (!plain_text(&name, key, err))
+    if (!plain_text(&name, read->key, err))
         return false;
     CLEANUP(xfree) struct exchange *x = begin(s3_v2_of(b), call, err);
-    struct objstore_s3_ranged ranged = {.offset = offset,
-                                        .len = len,
-                                        .sink = sink,
-                                        .arg = arg,
-                                        .response = &x->answer.http};
+    struct objstore_s3_ranged ranged = {
+        .read = read, .sink = sink, .arg = arg, .response = &x->answer.http};
     x->request.sink = objstore_s3_ranged_sink;
     x->request.sink_arg = &ranged;
-    S3_get_object(&x->place, name.at, NULL, offset, len, NULL, &handler, x);
+    S3_get_object(&x->place, name.at, NULL, read->offset, read->len, NULL, &handler, x);
     return finish(x) && objstore_s3_ranged_end(&ranged, err);
 }
 

@@ -170,19 +170,17 @@ collect(void *arg, struct bytes piece, struct err *err)
 
 static bool
 faulty_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                 struct bytes key, uint64_t offset, uint64_t len,
-                 objstore_sink_fn *sink, void *arg, struct err *err)
+                 struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                 struct err *err)
 {
     struct faulty *f = faulty_of(b);
-    struct fault fault = next_fault(f, FAULTY_GET, key);
+    struct fault fault = next_fault(f, FAULTY_GET, read->key);
     if (stops(&fault, call, err))
         return false;
     if (!fault.applies)
-        return f->inner->ops->get_range(f->inner, call, key, offset, len, sink, arg,
-                                        err);
+        return f->inner->ops->get_range(f->inner, call, read, sink, arg, err);
     CLEANUP(buf_fini) struct buf data = {0};
-    if (!f->inner->ops->get_range(f->inner, call, key, offset, len, collect, &data,
-                                  err))
+    if (!f->inner->ops->get_range(f->inner, call, read, collect, &data, err))
         return false;
     if (halves(&fault))
         data.len /= 2;

@@ -86,13 +86,11 @@ act_out(struct scripted *s, unsigned request, const struct objstore_call *call,
 
 static bool
 scripted_get_range(struct objstore_bucket *b, const struct objstore_call *call,
-                   struct bytes key, uint64_t offset, uint64_t len,
-                   objstore_sink_fn *sink, void *arg, struct err *err)
+                   struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                   struct err *err)
 {
     struct scripted *s = (struct scripted *)b;
-    (void)key;
-    (void)offset;
-    (void)len;
+    (void)read;
     unsigned request = atomic_fetch_add(&s->requests, 1) + 1;
     atomic_fetch_add(&s->running, 1);
     bool ok = act_out(s, request, call, sink, arg, err);
