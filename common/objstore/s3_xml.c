@@ -230,7 +230,8 @@ find_next(struct objstore_s3_page *page, struct err *err)
         buf_put(&page->token, bytes_of(page->keys.at + last->key_at, last->key_len));
     }
     return !page->is_truncated || page->token.len > 0 ||
-           err_set(err, ERR_CORRUPT, "bad listing: it is cut without a token");
+           err_set(err, ERR_CORRUPT, "bad listing: it is cut without %s",
+                   page->paging == OBJSTORE_S3_BY_MARKER ? "an object" : "a token");
 }
 
 bool

@@ -19,18 +19,14 @@
 #define ACCESS "AKIAEXAMPLE"
 #define SECRET "hush-hush"
 
-static struct objstore_s3_options
+static struct objstore_s3_v2_options
 options_for(const char *endpoint)
 {
-    return (struct objstore_s3_options){
-        .bucket = "blocks",
-        .endpoint = endpoint,
-        .region = "",
+    return (struct objstore_s3_v2_options){
+        .endpoint = {.bucket = "blocks", .address = endpoint, .insecure = true},
         .access_key = ACCESS,
         .secret_key = SECRET,
-        .session_token = "",
-        .insecure = true,
-        .user_agent = "blockhouse-test",
+        .http = {.user_agent = "blockhouse-test"},
     };
 }
 
@@ -51,7 +47,7 @@ scripted_init(struct scripted *s, const struct fake_answer *answers, size_t coun
              net_http_server_port(s->fake.server));
     struct objstore_retrier *retrier =
         objstore_retrier_new(&(struct objstore_retrier_options){max_tries});
-    struct objstore_s3_options options = options_for(s->endpoint);
+    struct objstore_s3_v2_options options = options_for(s->endpoint);
     options.retrier = retrier;
     assert_true(objstore_s3_v2_open(&s->f.bucket, &options, &s->f.err));
     objstore_retry_wrap(&s->f.bucket, retrier);
@@ -149,8 +145,8 @@ finds_a_virtual_host(void **state)
     char endpoint[32], host[64];
     snprintf(endpoint, sizeof endpoint, "localhost:%u", peer.port);
     snprintf(host, sizeof host, "\r\nHost: blocks.%s\r\n", endpoint);
-    struct objstore_s3_options options = options_for(endpoint);
-    options.virtual_hosted = true;
+    struct objstore_s3_v2_options options = options_for(endpoint);
+    options.endpoint.lookup = OBJSTORE_S3_LOOKUP_VIRTUAL_HOSTED;
     struct objstore_attrs attrs;
     assert_true(objstore_s3_v2_open(&f.bucket, &options, &f.err));
     assert_true(objstore_head(f.bucket, &CALL, text("a/k"), &attrs, &f.err));
@@ -371,7 +367,7 @@ survives_answers_that_are_too_large(void **state)
     raw_peer_begin(&peer);
     char endpoint[32];
     snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", peer.port);
-    struct objstore_s3_options options = options_for(endpoint);
+    struct objstore_s3_v2_options options = options_for(endpoint);
     struct fixture f = {0};
     assert_true(objstore_s3_v2_open(&f.bucket, &options, &f.err));
     expect_object(&f, "k", "hello");
@@ -591,26 +587,30 @@ static void
 refuses_options_that_do_not_fit(void **state)
 {
     (void)state;
-    const struct objstore_s3_options fine = options_for("s3.example.com");
-    struct objstore_s3_options cases[7];
+    const struct objstore_s3_v2_options fine = options_for("s3.example.com");
+    struct objstore_s3_v2_options cases[7];
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         cases[i] = fine;
-    cases[0].session_token = "T";
+    cases[0].access_key = "";
     cases[1].access_key = LETTERS_64 LETTERS_16;
     cases[2].secret_key = LETTERS_64 "a";
-    cases[3].bucket = "ab";
-    cases[4].bucket = "1.2";
-    cases[5].bucket = "under_score", cases[5].virtual_hosted = true;
-    cases[6].endpoint = "http://s3.example.com";
-    static const char *const parts[] = {"session_token",  "at most 79",
-                                        "at most 64",     "bucket \"ab\"",
-                                        "bucket \"1.2\"", "bucket \"under_score\"",
+    cases[3].endpoint.bucket = "ab";
+    cases[4].endpoint.bucket = "1.2";
+    cases[5].endpoint.bucket = "under_score",
+    cases[5].endpoint.lookup = OBJSTORE_S3_LOOKUP_VIRTUAL_HOSTED;
+    cases[6].endpoint.address = "http://s3.example.com";
+    static const char *const parts[] = {"access_key is empty",
+                                        "at most 79",
+                                        "at most 64",
+                                        "bucket \"ab\"",
+                                        "bucket \"1.2\"",
+                                        "bucket \"under_score\"",
                                         "scheme"};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err;
         struct objstore_bucket *b;
         assert_false(objstore_s3_v2_open(&b, &cases[i], &err));
-        assert_int_equal(err.code, i < 3 ? ERR_UNSUPPORTED : ERR_INVALID);
+        assert_int_equal(err.code, i == 1 || i == 2 ? ERR_UNSUPPORTED : ERR_INVALID);
         if (strstr(err.text, parts[i]) == NULL)
             fail_msg("case %zu: %s", i, err.text);
         assert_null(strstr(err.text, LETTERS_64));
@@ -627,7 +627,7 @@ signs_with_the_longest_keys(void **state)
     raw_peer_begin(&peer);
     char endpoint[32];
     snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", peer.port);
-    struct objstore_s3_options options = options_for(endpoint);
+    struct objstore_s3_v2_options options = options_for(endpoint);
     options.access_key = LETTERS_64 "abcdefghijklmno";
     options.secret_key = LETTERS_64;
     assert_true(objstore_s3_v2_open(&f.bucket, &options, &f.err));
@@ -666,8 +666,8 @@ silent_begin(struct silent *s, int64_t first_byte_timeout_ns)
     *s = (struct silent){.peer = {.hang = true}};
     raw_peer_begin(&s->peer);
     snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", s->peer.port);
-    struct objstore_s3_options options = options_for(endpoint);
-    options.first_byte_timeout_ns = first_byte_timeout_ns;
+    struct objstore_s3_v2_options options = options_for(endpoint);
+    options.http.first_byte_timeout_ns = first_byte_timeout_ns;
     assert_true(objstore_s3_v2_open(&s->f.bucket, &options, &s->f.err));
 }
 
