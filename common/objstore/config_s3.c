@@ -24,7 +24,8 @@ enum { SSE_C_KEY_BYTES = 32 };
 struct reading {
     struct objstore_s3_options options;
     struct objstore_credentials_options credentials;
-    bool is_v2;
+    bool is_v2;    /* the signature */
+    bool lists_v2; /* as the configuration says */
     int64_t max_retries;
     struct objstore_s3_header put_headers[MAX_PUT_HEADERS];
     struct objstore_s3_header key_headers[MAX_KEY_HEADERS];
@@ -88,7 +89,8 @@ read_endpoint(const struct yaml *config, struct reading *r, struct err *err)
         return false;
     e->dualstack = !disable_dualstack;
     r->options.list_v1 = strcmp(version, "v1") == 0;
-    if (*version != 0 && !r->options.list_v1 && strcmp(version, "v2") != 0)
+    r->lists_v2 = strcmp(version, "v2") == 0;
+    if (*version != 0 && !r->options.list_v1 && !r->lists_v2)
         return REFUSE(config, "list_objects_version", err, "\"%s\" is none of v1, v2",
                       version);
     if (strcmp(lookup, "virtual-hosted") == 0)
@@ -527,8 +529,7 @@ check_v2(const struct yaml *config, const struct reading *r, struct err *err)
         return REFUSE(
             config, is_given(config, "sse_config") ? "sse_config" : "put_user_metadata",
             err, "%s", WHY);
-    return !is_given(config, "list_objects_version") || o->list_v1 ||
-           REFUSE(config, "list_objects_version", err, "%s", WHY);
+    return !r->lists_v2 || REFUSE(config, "list_objects_version", err, "%s", WHY);
 }
 
 static bool

@@ -247,7 +247,7 @@ names_what_is_wrong(void **state)
          ERR_INVALID,
          {"line 7: type", "encryption_key"}},
         {S3_YAML KEYS_YAML "  sse_config: {type: SSE-C, encryption_key: /no/key}\n",
-         ERR_INVALID,
+         ERR_NOT_FOUND,
          {"line 7: encryption_key", "/no/key"}},
         {S3_YAML KEYS_YAML "  sse_config: {type: SSE-C, encryption_key: /dev/null}\n",
          ERR_INVALID,

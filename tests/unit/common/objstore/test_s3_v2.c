@@ -299,7 +299,7 @@ says_what_the_server_said(void **state)
         {{500, ERROR("InternalError"), 0, {{0}}}, ERR_UNAVAILABLE, "InternalError"},
         {{500, "", 0, {{0}}}, ERR_UNAVAILABLE, "status 500"},
         {{400, ERROR("RequestTimeout"), 0, {{0}}}, ERR_TIMEOUT, "RequestTimeout"},
-        {{400, ERROR("BadDigest"), 0, {{0}}}, ERR_CORRUPT, "BadDigest"},
+        {{400, ERROR("BadDigest"), 0, {{0}}}, ERR_UNAVAILABLE, "BadDigest"},
         {{400, ERROR("EntityTooLarge"), 0, {{0}}}, ERR_INVALID, "EntityTooLarge"},
         {{409, ERROR("OperationAborted"), 0, {{0}}},
          ERR_UNAVAILABLE,
