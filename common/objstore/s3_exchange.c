@@ -339,20 +339,47 @@ perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
            refused(peer, o, answer, err);
 }
 
-struct location {
+/* The question for the region, off the stack. */
+struct asking {
+    struct outgoing outgoing;
+    struct objstore_s3_answer answer;
+    char region[OBJSTORE_S3_REGION_SIZE];
     char body[1024];
-    size_t len;
+    size_t body_len;
 };
 
 static bool
-keep_location(void *arg, struct bytes piece, struct err *err)
+keep_body(void *arg, struct bytes piece, struct err *err)
 {
-    struct location *l = arg;
-    if (piece.len > sizeof l->body - l->len)
+    struct asking *a = arg;
+    if (piece.len > sizeof a->body - a->body_len)
         return err_set(err, ERR_CORRUPT, "the answer is too long");
-    memcpy(l->body + l->len, piece.at, piece.len);
-    l->len += piece.len;
+    memcpy(a->body + a->body_len, piece.at, piece.len);
+    a->body_len += piece.len;
     return true;
+}
+
+static void
+asking_free(struct asking **a)
+{
+    outgoing_fini(&(*a)->outgoing);
+    free(TAKE(*a));
+}
+
+/* What was answered; the default if it is not understood. */
+static const char *
+region_answered(struct asking *a)
+{
+    struct err ignored;
+    const struct objstore_s3_field field = {"LocationConstraint", a->region,
+                                            sizeof a->region};
+    bool parsed = objstore_s3_fields(bytes_of(a->body, a->body_len),
+                                     "LocationConstraint", &field, 1, &ignored);
+    /* What the first region of Europe was called in the beginning. */
+    if (parsed && strcmp(a->region, "EU") == 0)
+        return "eu-west-1";
+    return parsed && objstore_s3_is_region(bytes_of_str(a->region)) ? a->region
+                                                                    : DEFAULT_REGION;
 }
 
 /* GetBucketLocation, which every region answers. What it refuses is no reason to give
@@ -362,32 +389,20 @@ static bool
 ask_region(struct objstore_s3_peer *p, const struct objstore_call *call,
            struct err *err)
 {
-    struct location location = {0};
-    char region[OBJSTORE_S3_REGION_SIZE] = "";
-    const struct objstore_s3_field field = {"LocationConstraint", region,
-                                            sizeof region};
     const struct objstore_s3_target target = {.query = BYTES("location=")};
-    CLEANUP(outgoing_fini) struct outgoing o = {.target = &target};
-    CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
-    struct err ignored;
-    if (!objstore_s3_place(&p->endpoint, DEFAULT_REGION, &o.place))
-        return err_set(err, ERR_INVALID, "bucket, endpoint or region is too long");
+    CLEANUP(asking_free) struct asking *a = xcalloc(1, sizeof *a);
     const struct net_http_request request = {
-        .method = "GET", .sink = keep_location, .sink_arg = &location};
-    if (!perform(p, call, request, &o, answer, err)) {
-        bool answered = answer->http.status >= 400;
-        if (!answered || err_is_transient(err->code) ||
-            strcmp(answer->error.code, "NoSuchBucket") == 0)
-            return err_wrap(err, "ask for the region");
-    } else if (!objstore_s3_fields(bytes_of(location.body, location.len),
-                                   "LocationConstraint", &field, 1, &ignored)) {
-        region[0] = 0;
-    }
-    /* What the first region was called in the beginning. */
-    if (strcmp(region, "EU") == 0)
-        snprintf(region, sizeof region, "eu-west-1");
-    set_region(p,
-               objstore_s3_is_region(bytes_of_str(region)) ? region : DEFAULT_REGION);
+        .method = "GET", .sink = keep_body, .sink_arg = a};
+    a->outgoing.target = &target;
+    if (!objstore_s3_place(&p->endpoint, DEFAULT_REGION, &a->outgoing.place))
+        return err_set(err, ERR_INVALID, "bucket, endpoint or region is too long");
+    bool ok = perform(p, call, request, &a->outgoing, &a->answer, err);
+    bool refused = !ok && a->answer.http.status >= 400 &&
+                   !err_is_transient(err->code) &&
+                   strcmp(a->answer.error.code, "NoSuchBucket") != 0;
+    if (!ok && !refused)
+        return err_wrap(err, "ask for the region");
+    set_region(p, ok ? region_answered(a) : DEFAULT_REGION);
     return true;
 }
 

@@ -56,19 +56,20 @@ struct upload {
 };
 
 static void
-upload_fini(struct upload *u)
+upload_free(struct upload **u)
 {
-    free(u->parts);
+    free((*u)->parts);
+    free(TAKE(*u));
 }
 
 /* Append the canonical query for part number, or without one for 0. */
 static void
-put_query(const struct upload *u, size_t number, struct buf *query)
+put_query(const char *id, size_t number, struct buf *query)
 {
     char text[24];
     snprintf(text, sizeof text, "%zu", number);
     struct objstore_s3_param params[] = {
-        {"uploadId", bytes_of_str(u->id)},
+        {"uploadId", bytes_of_str(id)},
         {"partNumber", bytes_of_str(text)},
     };
     objstore_s3_query(query, params, number > 0 ? 2 : 1);
@@ -158,14 +159,14 @@ begin(struct upload *u, struct err *err)
 /* Take an upload away: nobody will complete it. What cannot be taken away now is left
  * to the next put of the key, or to the bucket's life cycle rules. */
 static void
-abort_upload(const struct upload *u)
+abort_upload(const struct upload *u, const char *id)
 {
     CLEANUP(buf_fini) struct buf query = {0};
     const struct objstore_call call = {.deadline_ns = clock_deadline(ABORT_TIMEOUT_NS)};
     struct request r = {
         .upload = u, .call = &call, .method = "DELETE", .key = u->put->key};
     struct err err;
-    put_query(u, 0, &query);
+    put_query(id, 0, &query);
     r.query = buf_bytes(&query);
     if (!objstore_retry(u->s3->retrier, &call, try_request, &r, &err) &&
         err.code != ERR_NOT_FOUND)
@@ -208,10 +209,8 @@ remove_leftovers(const struct upload *u)
         return;
     }
     for (size_t i = 0; i < l->count; i++) {
-        struct upload old = {.s3 = u->s3, .put = u->put};
-        snprintf(old.id, sizeof old.id, "%s", l->ids[i]);
         LOG_INFO("removes an unfinished upload", LOG_BYTES("object", l->key));
-        abort_upload(&old);
+        abort_upload(u, l->ids[i]);
     }
 }
 
@@ -228,7 +227,7 @@ send_part(struct upload *u, size_t i, struct err *err)
 {
     CLEANUP(buf_fini) struct buf query = {0};
     CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
-    put_query(u, i + 1, &query);
+    put_query(u->id, i + 1, &query);
     uint64_t offset = i * u->part_bytes;
     struct objstore_s3_send s = {.s3 = u->s3,
                                  .call = u->call,
@@ -351,7 +350,7 @@ complete(const struct upload *u, bool *was_there, struct err *err)
 {
     CLEANUP(buf_fini) struct buf query = {0};
     CLEANUP(buf_fini) struct buf body = {0};
-    put_query(u, 0, &query);
+    put_query(u->id, 0, &query);
     put_manifest(u, &body);
     struct completing c = {.request = {.upload = u,
                                        .call = u->call,
@@ -410,7 +409,7 @@ upload(struct upload *u, struct objstore_attrs *stored, struct err *err)
         return false;
     bool ok = send_all(u, err) && complete(u, &was_there, err);
     if (!ok && !was_there)
-        abort_upload(u);
+        abort_upload(u, u->id);
     return (ok || was_there) && compare_stored(u, stored, was_there, err);
 }
 
@@ -419,17 +418,16 @@ objstore_s3_put_parts(struct objstore_s3_parts *parts, struct objstore_attrs *st
                       struct err *err)
 {
     uint64_t size = parts->put->size;
-    CLEANUP(upload_fini)
-    struct upload u = {.s3 = parts->s3,
-                       .call = parts->call,
-                       .put = parts->put,
-                       .uses_md5 = parts->uses_md5,
-                       .part_bytes =
-                           NUM_MAX(parts->s3->part_size, size / MAX_PARTS + 1)};
-    u.count = (size_t)((size + u.part_bytes - 1) / u.part_bytes);
-    CHECK(u.count >= 1 && u.count <= MAX_PARTS);
-    u.parts = xcalloc(u.count, sizeof *u.parts);
-    bool ok = upload(&u, stored, err);
-    parts->is_refused = !ok && atomic_load(&u.is_refused);
+    CLEANUP(upload_free) struct upload *u = xcalloc(1, sizeof *u);
+    u->s3 = parts->s3;
+    u->call = parts->call;
+    u->put = parts->put;
+    u->uses_md5 = parts->uses_md5;
+    u->part_bytes = NUM_MAX(u->s3->part_size, size / MAX_PARTS + 1);
+    u->count = (size_t)((size + u->part_bytes - 1) / u->part_bytes);
+    CHECK(u->count >= 1 && u->count <= MAX_PARTS);
+    u->parts = xcalloc(u->count, sizeof *u->parts);
+    bool ok = upload(u, stored, err);
+    parts->is_refused = !ok && atomic_load(&u->is_refused);
     return ok;
 }
