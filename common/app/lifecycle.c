@@ -39,14 +39,20 @@ awaited(void)
 }
 
 void
-app_lifecycle_begin(void)
+app_lifecycle_begin_command(void)
 {
-    sigset_t set = awaited();
-    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+}
+
+void
+app_lifecycle_begin(void)
+{
+    sigset_t set = awaited();
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    app_lifecycle_begin_command();
 }
 
 void

@@ -16,6 +16,9 @@ enum { APP_EXIT_OK = 0, APP_EXIT_FAILED = 1, APP_EXIT_USAGE = 2 };
  * root's: there are no core dumps, and no other process may trace this one. */
 void app_lifecycle_begin(void);
 
+/* The same for a program that signals end as usual. */
+void app_lifecycle_begin_command(void);
+
 /* Core dumps and debuggers are allowed from now on. */
 void app_lifecycle_allow_debugging(void);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-bucket: a look into a bucket from the command line. */
-#include <signal.h>
-
 #include "common/app/lifecycle.h"
 #include "common/base/budget.h"
 #include "common/base/xmalloc.h"
@@ -87,7 +85,7 @@ refuse(const char *why, const char *word)
 int
 main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a peer that closes is an error like others */
+    app_lifecycle_begin_command();
     if (argc < 2)
         return refuse("a command is missing", "");
     const char *word = argv[1];
