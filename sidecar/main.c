@@ -136,10 +136,8 @@ main(int argc, char **argv)
     enum app_flags_result parsed = sidecar_options_parse(&s.options, argc, argv, &err);
     if (parsed == APP_FLAGS_EXIT_OK)
         return APP_EXIT_OK;
-    if (parsed == APP_FLAGS_USAGE) {
-        app_lifecycle_report("blockhouse-sidecar", &err);
-        return APP_EXIT_USAGE;
-    }
+    if (parsed == APP_FLAGS_USAGE)
+        return app_lifecycle_report("blockhouse-sidecar", &err, APP_EXIT_USAGE);
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
@@ -147,8 +145,9 @@ main(int argc, char **argv)
                    start_heartbeat(&s, &err) && start_shipper(&s, &err);
     if (started)
         app_lifecycle_wait();
-    int status = started ? app_lifecycle_status()
-                         : app_lifecycle_report("blockhouse-sidecar", &err);
+    int status =
+        started ? app_lifecycle_status()
+                : app_lifecycle_report("blockhouse-sidecar", &err, APP_EXIT_FAILED);
     stop(&s);
     return status;
 }

@@ -165,10 +165,8 @@ main(int argc, char **argv)
     enum app_flags_result parsed = store_options_parse(&s.options, argc, argv, &err);
     if (parsed == APP_FLAGS_EXIT_OK)
         return APP_EXIT_OK;
-    if (parsed == APP_FLAGS_USAGE) {
-        app_lifecycle_report("blockhouse-store", &err);
-        return APP_EXIT_USAGE;
-    }
+    if (parsed == APP_FLAGS_USAGE)
+        return app_lifecycle_report("blockhouse-store", &err, APP_EXIT_USAGE);
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
@@ -177,8 +175,9 @@ main(int argc, char **argv)
                    start_http(&s, &err) && start_sync(&s, &err);
     if (started)
         app_lifecycle_wait();
-    int status = started ? app_lifecycle_status()
-                         : app_lifecycle_report("blockhouse-store", &err);
+    int status = started
+                     ? app_lifecycle_status()
+                     : app_lifecycle_report("blockhouse-store", &err, APP_EXIT_FAILED);
     stop(&s);
     return status;
 }

@@ -115,10 +115,10 @@ app_lifecycle_end_within(int64_t delay_ns)
 }
 
 int
-app_lifecycle_report(const char *program, const struct err *err)
+app_lifecycle_report(const char *program, const struct err *err, int status)
 {
     fprintf(stderr, "%s: %s\n", program, err->text);
-    return err->code == ERR_INVALID ? APP_EXIT_USAGE : APP_EXIT_FAILED;
+    return status;
 }
 
 const char *

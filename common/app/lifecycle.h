@@ -37,8 +37,9 @@ void app_lifecycle_end_within(int64_t delay_ns);
 /* Exit status after app_lifecycle_wait has returned. */
 int app_lifecycle_status(void);
 
-/* Print "program: text" to stderr; returns the exit status for the code. */
-int app_lifecycle_report(const char *program, const struct err *err);
+/* Print "program: text" to stderr; returns status. As in Thanos APP_EXIT_USAGE is for
+ * flags that cannot be read, APP_EXIT_FAILED for all else. */
+int app_lifecycle_report(const char *program, const struct err *err, int status);
 
 /* "0.1.0", from the build. */
 const char *app_version(void);

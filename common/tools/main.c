@@ -58,20 +58,22 @@ run_command(enum tools_command command, int argc, char **argv)
         tools_options_parse(&options, command, argc, argv, &err);
     if (parsed == APP_FLAGS_EXIT_OK)
         return APP_EXIT_OK;
-    if (parsed == APP_FLAGS_USAGE) {
-        app_lifecycle_report(program, &err);
-        return APP_EXIT_USAGE;
-    }
+    if (parsed == APP_FLAGS_USAGE)
+        return app_lifecycle_report(program, &err, APP_EXIT_USAGE);
     log_setup("bucket", options.level, options.format);
     budget_init(&budget, "process (--memory-limit)", options.memory_limit_bytes, NULL);
     struct tools_context c = {.options = &options, .budget = &budget, .out = stdout};
-    bool ok = open_bucket(&options, &c.bucket, &err) && run(&c, &sound, &err);
+    bool opened = open_bucket(&options, &c.bucket, &err);
+    bool ok = opened && run(&c, &sound, &err);
     objstore_free(&c.bucket);
     budget_fini(&budget);
     if (fflush(stdout) != 0 || ferror(stdout))
         ok = ok && err_set(&err, ERR_IO, "the output could not be written");
     if (!ok)
-        return app_lifecycle_report(program, &err);
+        /* With an open bucket it is an argument that has no meaning. */
+        return app_lifecycle_report(
+            program, &err,
+            opened && err.code == ERR_INVALID ? APP_EXIT_USAGE : APP_EXIT_FAILED);
     return sound ? APP_EXIT_OK : APP_EXIT_FAILED;
 }
 

@@ -238,17 +238,6 @@ memory_is_hidden_unless_debugging_is_allowed(void **state)
 }
 
 static void
-report_tells_usage_from_failure(void **state)
-{
-    struct err err;
-    (void)state;
-    err_set(&err, ERR_INVALID, "unknown flag");
-    assert_int_equal(app_lifecycle_report("program", &err), APP_EXIT_USAGE);
-    err_set(&err, ERR_DENIED, "no permission");
-    assert_int_equal(app_lifecycle_report("program", &err), APP_EXIT_FAILED);
-}
-
-static void
 version_is_not_empty(void **state)
 {
     (void)state;
@@ -265,7 +254,6 @@ main(void)
         cmocka_unit_test(failure_on_any_thread_ends_the_process),
         cmocka_unit_test(deadline_ends_a_process_that_hangs),
         cmocka_unit_test(memory_is_hidden_unless_debugging_is_allowed),
-        cmocka_unit_test(report_tells_usage_from_failure),
         cmocka_unit_test(version_is_not_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
