@@ -10,6 +10,7 @@
 STACK_SUPPORT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PYTHON=${PYTHON:-/usr/bin/python3} # Debian's, which has Debian's modules
 declare -A STACK_PID=() STACK_ADDRESS=()
+STACK_STARTED=() # names, in order
 STACK_KEEP=${STACK_KEEP:-} # not empty: leave the directory behind
 
 stack_begin() {
@@ -19,12 +20,12 @@ stack_begin() {
     trap 'exit 143' TERM
 }
 
-# Stop every part, newest last asked; remove the directory unless something failed.
+# Stop every part, the newest first; remove the directory unless something failed.
 stack_end() {
-    local status=$1 name
+    local status=$1 i
     trap - EXIT INT TERM
-    for name in "${!STACK_PID[@]}"; do
-        stack_stop "$name"
+    for ((i = ${#STACK_STARTED[@]} - 1; i >= 0; i--)); do
+        stack_stop "${STACK_STARTED[i]}"
     done
     case $status in 0 | 77 | 130 | 143) ;; *) STACK_KEEP=${STACK_KEEP:-failed} ;; esac
     if [ -n "$STACK_KEEP" ]; then
@@ -41,6 +42,7 @@ stack_run() {
     shift
     "$@" >"$STACK_DIR/$name.log" 2>&1 </dev/null &
     STACK_PID[$name]=$!
+    STACK_STARTED+=("$name")
 }
 
 # stack_stop NAME [SIGNAL]: ask, wait ten seconds, kill.
@@ -179,6 +181,21 @@ config:
 EOF
 }
 
+# write_s3_config ADDRESS ACCESS_KEY SECRET_KEY: $STACK_DIR/bucket.yml for the bucket
+# "blocks" of a server without TLS.
+write_s3_config() {
+    cat >"$STACK_DIR/bucket.yml" <<EOF
+type: S3
+config:
+  bucket: blocks
+  endpoint: $1
+  region: us-east-1
+  insecure: true
+  access_key: $2
+  secret_key: $3
+EOF
+}
+
 # start_minio PROGRAM: with one bucket; writes $STACK_DIR/bucket.yml.
 start_minio() {
     export MINIO_ROOT_USER=blockhouse MINIO_ROOT_PASSWORD=blockhouse-demo
@@ -187,16 +204,7 @@ start_minio() {
     start_http minio /minio/health/ready 30 \
         "$1" server --quiet --address ADDRESS --console-address "127.0.0.1:$(free_port)" \
         "$STACK_DIR/minio"
-    cat >"$STACK_DIR/bucket.yml" <<EOF
-type: S3
-config:
-  bucket: blocks
-  endpoint: ${STACK_ADDRESS[minio]}
-  region: us-east-1
-  insecure: true
-  access_key: $MINIO_ROOT_USER
-  secret_key: $MINIO_ROOT_PASSWORD
-EOF
+    write_s3_config "${STACK_ADDRESS[minio]}" "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD"
 }
 
 start_sidecar() {
