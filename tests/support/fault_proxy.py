@@ -13,11 +13,12 @@ one command a line and answers each with a line, "ok" or "error: ...":
                               and how, depends on seed, request and how often it came
   limit RATE                  above RATE requests a second, answer SlowDown; 0: all pass
   clear                       forget all of these
+  forget TEXT                 and only rules with part=TEXT
   settle TEXT                 answered when no request with TEXT in it is under way
   stats                       "name=count ..." since the start
 
 Which requests a rule is about: method=GET, part=TEXT (in path or query), skip=N of
-these pass first, times=N then suffer (0, the default: all).
+these pass first, times=N then suffer (0, the default: all). It is counted as label=NAME.
 Kinds, with what each knows besides; bytes count in the body, way=down is the answer:
 
   delay ms=N                  before the request goes on
@@ -40,6 +41,7 @@ import ssl
 import struct
 import sys
 import time
+import urllib.parse
 
 PIECE = 64 << 10
 HEAD_MAX = 64 << 10
@@ -54,7 +56,7 @@ class Broken(Exception):
 class Rule:
     DEFAULTS = {"method": "", "part": "", "skip": 0, "times": 0, "way": "down",
                 "after": 0, "ms": 0, "bytes": 0, "status": 500, "code": "",
-                "retry_after": "", "location": "", "length": "same"}
+                "retry_after": "", "location": "", "length": "same", "label": ""}
     KINDS = ("delay", "rate", "cut", "reset", "stall", "flip", "hole", "mute", "lost",
              "status", "foreign", "no_continue")
 
@@ -67,7 +69,7 @@ class Rule:
         self.seen = 0
 
     def applies(self, request):
-        if self.method not in ("", request.method) or self.part not in request.target:
+        if self.method not in ("", request.method) or self.part not in request.plain_target:
             return False
         self.seen += 1
         return self.seen > self.skip and \
@@ -75,6 +77,8 @@ class Rule:
 
     @property
     def name(self):
+        if self.label:
+            return self.label
         if self.kind == "status":
             return f"status_{self.status}"
         if self.kind == "foreign":
@@ -134,8 +138,10 @@ class Faults:
             self.limit = self.tokens = int(words[0])
         elif name == "clear":
             self.clear()
+        elif name == "forget":
+            self.rules = [rule for rule in self.rules if rule.part != words[0]]
         elif name == "settle":
-            while any(words[0] in request.target for request in self.under_way):
+            while any(words[0] in request.plain_target for request in self.under_way):
                 await asyncio.sleep(0.005)
         elif name == "stats":
             return " ".join(f"{name}={count}" for name, count in sorted(self.stats.items()))
@@ -192,6 +198,7 @@ class Head:
             name, _, value = line.partition(":")
             self.fields[name.lower()] = value.strip()
         self.method, self.target = self.words[0], self.words[1]
+        self.plain_target = urllib.parse.unquote(self.target)
 
     @property
     def size(self):

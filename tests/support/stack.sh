@@ -207,6 +207,17 @@ start_minio() {
     write_s3_config "${STACK_ADDRESS[minio]}" "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD"
 }
 
+# start_fault_proxy NAME: between clients and that part, at ${STACK_ADDRESS[proxy]};
+# listens to commands at ${STACK_ADDRESS[control]}.
+start_fault_proxy() {
+    STACK_ADDRESS[proxy]=127.0.0.1:$(free_port)
+    STACK_ADDRESS[control]=127.0.0.1:$(free_port)
+    stack_run proxy "$PYTHON" -B "$STACK_SUPPORT/fault_proxy.py" "${STACK_ADDRESS[proxy]}" \
+        "${STACK_ADDRESS[$1]}" "${STACK_ADDRESS[control]}"
+    wait_until 10 "the proxy" proxy \
+        curl -s -m 5 -o /dev/null "http://${STACK_ADDRESS[proxy]}/"
+}
+
 start_sidecar() {
     start_http sidecar /-/ready 30 "$BLOCKHOUSE_BIN/blockhouse-sidecar" \
         --http-address=ADDRESS --prometheus.url="http://${STACK_ADDRESS[origin]}" \

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Buckets behind a network and servers that fail, in each way that fault_proxy.py knows.
+#
+# usage: bucket_faults.sh minio|radosgw PROGRAM [ARGUMENT]...
+# PROGRAM gets the bucket's configuration, the proxy's control address and the arguments.
+# BLOCKHOUSE_MINIO is MinIO's program; by default the one that peers.sh has built.
+set -euo pipefail
+cd "$(dirname "$0")"
+server=$1 program=$2
+shift 2
+. ../support/peers.sh
+. ../support/radosgw.sh
+. ../support/minio.sh
+stack_begin
+case $server in
+minio) start_minio "$(minio_program)" ;;
+radosgw) start_radosgw ;;
+esac
+start_fault_proxy "$server"
+{
+    sed "s/endpoint: .*/endpoint: ${STACK_ADDRESS[proxy]}/" "$STACK_DIR/bucket.yml"
+#    echo "  part_size: 5242880"
+    echo "  http_config: {response_header_timeout: 500ms}"
+} >"$STACK_DIR/behind.yml"
+"$program" "$STACK_DIR/behind.yml" "${STACK_ADDRESS[control]}" "$@" || die "$server" proxy
+# What it could not do it says there.
+[ ! -s "$STACK_DIR/proxy.log" ] || die "the proxy complains" proxy
+echo "passed"
