@@ -4,15 +4,16 @@
 # whole systems with real peers. The last lines are ctest's summary of the release build.
 #
 # usage: ./test.sh [--long]
-#   --long  also libFuzzer (clang), a minute a target, and 500 kills of the sidecar
+#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar, and
+#           10 000 operations on buckets behind a proxy that breaks three in ten
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash)$)'
-TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2)$)'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash|bucket_random_minio)$)'
+TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio)$)'
 FUZZ_SECONDS=60
 purposes=(run build demo test)
 long='' failed=() wrapper=()
@@ -20,7 +21,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -76,6 +77,12 @@ libfuzzer() {
     done
 }
 
+# bucket BUILD SERVER PROGRAM [ARGUMENT]...: a bucket behind the proxy that breaks things.
+bucket() {
+    tests/e2e/bucket_faults.sh "$2" "$PWD/build/$1/tests/e2e/bucket/$3" CONFIG CONTROL \
+        "${@:4}" || [ $? -eq 77 ]
+}
+
 # Everything in the release build. ctest's closing summary is held back and printed last,
 # behind the reasons of what was skipped.
 release() {
@@ -110,6 +117,10 @@ if [ -n "$long" ]; then
     part "libFuzzer (build/fuzz)" libfuzzer
     part "Sidecar killed 500 times" env BLOCKHOUSE_BIN="$PWD/build/release" \
         tests/e2e/sidecar_crash.sh 500
+    part "Each fault, radosgw" bucket release radosgw bucket_faults
+    part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
+    part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000
+    part "3 000 random operations, MinIO, sanitized" bucket asan minio bucket_random 3000
 fi
 step "Unit tests, fuzz targets, lints, end-to-end tests (build/release)"
 release

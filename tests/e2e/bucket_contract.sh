@@ -54,8 +54,10 @@ contract_of_s3() {
 
 contract_of_minio() {
     # The domain makes it take bucket.localhost as well, the region refuse others.
+    local minio
+    minio=$(minio_program) || exit $?
     export MINIO_DOMAIN=localhost MINIO_SITE_REGION=us-east-1
-    start_minio "$(minio_program)"
+    start_minio "$minio"
     contract_of_s3 2500
     # curl itself knows where every name below localhost is.
     try_with virtual "by virtual host" "s/endpoint: 127.0.0.1/endpoint: localhost/
@@ -65,7 +67,7 @@ contract_of_minio() {
     stack_stop minio
 
     make_certificate known DNS:localhost,IP:127.0.0.1
-    start_minio_tls "$(minio_program)" known
+    start_minio_tls "$minio" known
     local ca=$STACK_DIR/known/public.crt
     try_with tls "TLS" "\$a\\  part_size: 5242880\n  http_config: {tls_config: {ca_file: $ca}}"
     try_with skip "TLS, any authority" '$a\  http_config: {insecure_skip_verify: true}'
@@ -73,7 +75,7 @@ contract_of_minio() {
     stack_stop minio
 
     make_certificate other DNS:elsewhere.example
-    start_minio_tls "$(minio_program)" other
+    start_minio_tls "$minio" other
     expect_failure "TLS, another's name" denied \
         "\$a\\  http_config: {tls_config: {ca_file: $STACK_DIR/other/public.crt}}"
 }

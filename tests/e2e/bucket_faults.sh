@@ -2,19 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Buckets behind a network and servers that fail, in each way that fault_proxy.py knows.
 #
-# usage: bucket_faults.sh minio|radosgw PROGRAM [ARGUMENT]...
-# PROGRAM gets the bucket's configuration, the proxy's control address and the arguments.
+# usage: bucket_faults.sh minio|radosgw COMMAND...
+# CONFIG in the command becomes the bucket's configuration, CONTROL the proxy's address
+# for commands.
 # BLOCKHOUSE_MINIO is MinIO's program; by default the one that peers.sh has built.
 set -euo pipefail
 cd "$(dirname "$0")"
-server=$1 program=$2
-shift 2
+server=$1
+shift
 . ../support/peers.sh
 . ../support/radosgw.sh
 . ../support/minio.sh
 stack_begin
 case $server in
-minio) start_minio "$(minio_program)" ;;
+minio)
+    minio=$(minio_program) || exit $?
+    start_minio "$minio"
+    ;;
 radosgw) start_radosgw ;;
 esac
 start_fault_proxy "$server"
@@ -23,7 +27,8 @@ start_fault_proxy "$server"
 #    echo "  part_size: 5242880"
     echo "  http_config: {response_header_timeout: 500ms}"
 } >"$STACK_DIR/behind.yml"
-"$program" "$STACK_DIR/behind.yml" "${STACK_ADDRESS[control]}" "$@" || die "$server" proxy
+arguments=("${@/#CONFIG/$STACK_DIR/behind.yml}")
+"${arguments[@]/#CONTROL/${STACK_ADDRESS[control]}}" || die "$server" proxy
 # What it could not do it says there.
 [ ! -s "$STACK_DIR/proxy.log" ] || die "the proxy complains" proxy
 echo "passed"

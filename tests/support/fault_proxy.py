@@ -24,7 +24,7 @@ Kinds, with what each knows besides; bytes count in the body, way=down is the an
   delay ms=N                  before the request goes on
   rate bytes=N                a second, both ways
   cut|reset|stall way= after=N  close, reset, or say no more; after=-1: in the head
-  flip way= after=N           one bit
+  flip way= after=N           one bit; after=-2: anywhere
   hole                        read the request, tell nobody, never answer
   mute                        let the server do it, never answer
   lost                        let the server do it, close instead of the answer
@@ -99,7 +99,7 @@ def chance(rng, request):
         statuses.append((404, "NoSuchKey"))
     status, code = rng.choice(statuses)
     kinds = [("delay", {"ms": rng.randrange(200)}),
-             ("rate", {"bytes": 1 << rng.randrange(15, 22)}),
+             ("rate", {"bytes": 1 << rng.randrange(18, 23)}),
              ("hole", {}), ("mute", {}), ("lost", {}), ("no_continue", {}),
              ("flip", {"way": "up", "after": abs(after)})]
     for way in ("up", "down"):
@@ -118,6 +118,7 @@ class Faults:
 
     def __init__(self):
         self.stats = collections.Counter()
+        self.random = random.Random(0)
         self.bodies = collections.OrderedDict()  # path: a body that the server sent
         self.under_way = []  # requests
         self.clear()
@@ -256,11 +257,14 @@ async def pieces_of(reader, head, until_close=False):
 class Damage:
     """Copies one body in one direction, with the rule's fault in it."""
 
-    def __init__(self, exchange, way):
+    def __init__(self, exchange, way, size):
         rule = exchange.rule
         self.exchange = exchange
         self.kind = rule.kind if rule and (rule.way == way or rule.kind == "rate") else ""
         self.rule = rule
+        self.after = rule.after if rule else -1
+        if self.after == -2 and size > 0:
+            self.after = exchange.faults.random.randrange(size)
         self.seen = 0
 
     async def copy(self, pieces, writer):
@@ -271,7 +275,7 @@ class Damage:
             await writer.drain()
 
     async def hurt(self, piece, writer):
-        at = self.rule.after - self.seen if self.rule else -1
+        at = self.after - self.seen
         self.seen += len(piece)
         if self.kind == "rate":
             self.exchange.count()
@@ -355,7 +359,7 @@ class Exchange:
         reader, writer = await self.connection.upstream()
         writer.write(self.request.raw)
         upload = asyncio.create_task(
-            Damage(self, "up").copy(pieces_of(self.client_reader, self.request), writer))
+            Damage(self, "up", self.request.size).copy(pieces_of(self.client_reader, self.request), writer))
         download = asyncio.create_task(self.take_answer(reader))
         try:
             await asyncio.wait((upload, download), return_when=asyncio.FIRST_COMPLETED)
@@ -411,7 +415,7 @@ class Exchange:
             body, answer = self.exchange_body(body, answer)
             pieces = in_memory(body)
         self.client.write(answer.raw)
-        await Damage(self, "down").copy(pieces, self.client)
+        await Damage(self, "down", answer.size).copy(pieces, self.client)
 
     def exchange_body(self, body, answer):
         self.faults.remember(self.path, body)
@@ -502,9 +506,14 @@ async def serve(listen, upstream, controlled, certificate=None, key=None):
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate, key)
     faults = Faults()
+    tasks = set()  # the loop itself refers to them weakly
 
     async def on_client(reader, writer):
-        await Connection(faults, address_of(upstream), reader, writer).run()
+        tasks.add(asyncio.current_task())
+        try:
+            await Connection(faults, address_of(upstream), reader, writer).run()
+        finally:
+            tasks.discard(asyncio.current_task())
 
     async def on_control(reader, writer):
         await control(faults, reader, writer)

@@ -9,7 +9,8 @@ minio_program() {
     if [ -n "${BLOCKHOUSE_MINIO:-}" ]; then
         echo "$BLOCKHOUSE_MINIO"
     else
-        directory=$(peer_path minio) && echo "$directory/minio"
+        directory=$(peer_path minio) || return
+        echo "$directory/minio"
     fi
 }
 

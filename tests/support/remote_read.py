@@ -98,8 +98,16 @@ def frames(body):
 
 def read_streamed(daemon, queries):
     """[(query_index, labels, [(type, min, max, data)])] in the order of the answer."""
-    answer = post(daemon, encode(queries, [pb.ReadRequest.STREAMED_XOR_CHUNKS,
-                                           pb.ReadRequest.SAMPLES]))
+    return series_of(post_streamed(daemon, queries))
+
+
+def post_streamed(daemon, queries):
+    return post(daemon, encode(queries, [pb.ReadRequest.STREAMED_XOR_CHUNKS,
+                                         pb.ReadRequest.SAMPLES]))
+
+
+def series_of(answer):
+    """What a streamed answer holds, as of read_streamed."""
     assert answer.status == 200, (answer.status, answer.text)
     assert answer.headers["Content-Type"] == STREAMED_TYPE, answer.headers
     assert answer.headers["Content-Encoding"] is None, answer.headers

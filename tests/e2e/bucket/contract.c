@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -284,6 +285,7 @@ long
 contract_resident_kib(void)
 {
     long pages = 0;
+    malloc_trim(0);
     FILE *file = fopen("/proc/self/statm", "r");
     if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1)
         pages = 0;

@@ -82,7 +82,7 @@ NODISCARD bool contract_lists(struct contract *c, const char *prefix, size_t cou
 NODISCARD bool contract_run(struct contract *c, const struct contract_case *cases,
                             size_t count, const char *part);
 
-/* Open descriptors and resident memory of this process. */
+/* Open descriptors of this process, and its memory without what the allocator keeps. */
 unsigned contract_open_files(void);
 long contract_resident_kib(void);
 long contract_peak_kib(void); /* the most since the last contract_forget_peak */
