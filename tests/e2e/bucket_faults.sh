@@ -24,8 +24,8 @@ esac
 start_fault_proxy "$server"
 {
     sed "s/endpoint: .*/endpoint: ${STACK_ADDRESS[proxy]}/" "$STACK_DIR/bucket.yml"
-#    echo "  part_size: 5242880"
-    echo "  http_config: {response_header_timeout: 500ms}"
+    echo "  part_size: 5242880"
+    echo "  http_config: {response_header_timeout: 500ms, expect_continue_timeout: 200ms}"
 } >"$STACK_DIR/behind.yml"
 arguments=("${@/#CONFIG/$STACK_DIR/behind.yml}")
 "${arguments[@]/#CONTROL/${STACK_ADDRESS[control]}}" || die "$server" proxy

@@ -93,9 +93,10 @@ def chance(rng, request):
     DELETE look done, nobody could notice; so none of these."""
     is_object = request.method == "GET" and "?" not in request.target
     after = rng.choice((-1, 0, rng.randrange(1000), rng.randrange(1 << 17)))
-    statuses = [(500, "InternalError"), (503, "SlowDown"), (503, ""), (429, ""),
-                (403, "AccessDenied"), (307, "TemporaryRedirect")]
-    if is_object or request.method == "HEAD":
+    statuses = [(500, "InternalError"), (403, "AccessDenied"), (307, "TemporaryRedirect")]
+    if rng.randrange(10) == 0:  # rarely: a client takes them to heart
+        statuses = [(503, "SlowDown"), (503, ""), (429, "")]
+    elif is_object or request.method == "HEAD":
         statuses.append((404, "NoSuchKey"))
     status, code = rng.choice(statuses)
     kinds = [("delay", {"ms": rng.randrange(200)}),

@@ -149,7 +149,7 @@ create(struct worker *w, struct model *m)
             WRONG(w, m, "a conflict with nothing");
         else
             model_exclude_absent(m);
-    } else if (w->c.err.code != ERR_UNSUPPORTED && model_may_be_absent(m)) {
+    } else if (model_may_be_absent(m)) {
         model_add(m, v);
     }
 }

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/metrics/registry.h"
 #include "common/objstore/config.h"
@@ -28,6 +29,7 @@ bool
 contract_open(struct contract *c, const char *config)
 {
     CLEANUP(buf_fini) struct buf yaml = {0};
+    log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
     c->metrics = metrics_registry_new();
     if (!file_read_all(config, 1 << 20, &yaml, &c->err))
         return false;

@@ -16,7 +16,6 @@ static const char *const ODD_KEYS[] = {
     "%",
     "?#[]\"<>|^{}`\\",
     "?list-type=2&uploads",
-    "...x/.y/..z",
     "\xc3\xbc\xe2\x82\xac\xf0\x9f\x8e\x88/\xc3\xa4",
     "u\xcc\x88/\xc3\xbc", /* two ways to write one letter are two keys */
     "-/~",
@@ -25,10 +24,8 @@ static const char *const ODD_KEYS[] = {
 };
 
 static const char *const PLAIN_KEYS[] = {
-    "plain",
-    "01JABCDEFGHJKMNPQRSTVWXYZ0/chunks/000001",
-    "-/_/.a",
-    "UPPER/upper",
+    "plain",       "01JABCDEFGHJKMNPQRSTVWXYZ0/chunks/000001", "-/_/.a", "UPPER/upper",
+    "...x/.y/..z",
 };
 
 static const char *const BAD_KEYS[] = {

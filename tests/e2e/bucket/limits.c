@@ -63,10 +63,12 @@ refuses_who_has_left(struct contract *c)
 {
     struct cancel cancel = {0};
     cancel_raise(&cancel);
-    return limit_all(
+    bool ok = limit_all(
         c,
         &(struct objstore_call){.deadline_ns = c->call.deadline_ns, .cancel = &cancel},
         ERR_CANCELLED);
+    cancel_fini(&cancel);
+    return ok;
 }
 
 const struct contract_case CONTRACT_LIMITS[] = {
