@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# MinIO for the tests of buckets: which program, and with TLS. Sourced behind stack.sh
-# and peers.sh.
+# MinIO for the tests of buckets: which program, and with TLS. Sourced behind
+# peers.sh.
+
+. "$(dirname "${BASH_SOURCE[0]}")/stack.sh"
 
 # Print MinIO's program: $BLOCKHOUSE_MINIO, else the one that peers.sh has built.
 minio_program() {
