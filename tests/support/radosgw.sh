@@ -39,7 +39,7 @@ osd pool default min size = 1
 osd pool default pg num = 1
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
-rgw frontends = beast endpoint=$2
+rgw frontends = beast endpoint=$2 tcp_nodelay=1
 paxos propose interval = 0.05
 paxos min wait = 0.01
 EOF

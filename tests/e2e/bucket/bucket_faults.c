@@ -75,7 +75,7 @@ static const struct fault FAULTS[] = {
     {"stall way=up method=PUT after=1000", SENDS, OK, ONE(ERR_TIMEOUT)},
     {"stall after=100", WITH_BODY, OK, ONE(ERR_TIMEOUT)},
     {"flip way=up method=PUT after=100", SENDS, OK | ONE(ERR_CORRUPT),
-     ONE(ERR_CORRUPT) | ONE(ERR_UNAVAILABLE)},
+     LOST | ONE(ERR_CORRUPT)},
     {"flip after=45", 1u << LIST, OK | ONE(ERR_CORRUPT), LOST | ONE(ERR_CORRUPT)},
     {"foreign length=other", READS, OK | ONE(ERR_CORRUPT), LOST | ONE(ERR_CORRUPT)},
 };
