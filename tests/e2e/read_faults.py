@@ -120,8 +120,9 @@ def main():
     proxy = Proxy(control)
     with open(config_path, encoding="utf-8") as file:
         config = file.read()
-    for folder in sorted(glob.glob(os.path.join(HERE, "..", "golden", "*", ""))):
-        golden = Golden(folder.rstrip("/"))
+    for path in sorted(glob.glob(os.path.join(HERE, "..", "golden", "*",
+                                              "expected.jsonl.gz"))):
+        golden = Golden(os.path.dirname(path))
         print(f"{golden.name}: {len(golden.series)} series")
         check(program, config_path, config, proxy, golden, count)
 
