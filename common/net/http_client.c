@@ -327,7 +327,9 @@ set_method(CURL *e, const struct net_http_request *q)
 {
     if (strcmp(q->method, "HEAD") == 0)
         return SET(e, CURLOPT_NOBODY, 1L);
-    return (!has_body(q) || set_body(e, q)) && SET(e, CURLOPT_CUSTOMREQUEST, q->method);
+    return (!has_body(q) || set_body(e, q)) &&
+           SET(e, CURLOPT_CUSTOMREQUEST, q->method) &&
+           SET(e, CURLOPT_FRESH_CONNECT, q->once ? 1L : 0L);
 }
 
 static bool

@@ -61,6 +61,9 @@ struct net_http_request {
     uint64_t body_size;
     net_http_sink_fn *sink; /* NULL: the body of a 2xx answer is dropped */
     void *sink_arg;
+    /* Send it at most once. Otherwise a request that finds its idle connection closed
+     * is sent again on another one, and the server may have seen it twice. */
+    bool once;
     int64_t expect_continue_ns;  /* how long the body waits for the server's consent, so
                                     that a refusal comes before it; 0: not at all */
     int64_t deadline_ns;         /* of the whole exchange, clock_mono_ns */
@@ -80,9 +83,9 @@ struct net_http_response {
 
 /* Perform one exchange. Any thread; blocks; a raised cancel ends it at once, whatever
  * it waits for. *response is large: keep it off small stacks. Errors ERR_UNAVAILABLE
- * (refused, reset, DNS, closed early, success before the whole body was sent),
- * ERR_TIMEOUT (deadline, connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
- * ERR_CORRUPT (a body shorter than its Content-Length or without its last chunk),
+ * (refused, reset, DNS, closed early, a body shorter than its Content-Length or without
+ * its last chunk, success before the whole body was sent), ERR_TIMEOUT (deadline,
+ * connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
  * ERR_INVALID (URL), ERR_UNSUPPORTED (not HTTP), ERR_IO (source ended early), or what
  * sink or source gave. Errors name the host and nothing else of the URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,
