@@ -7,18 +7,18 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-enum { THANOS = false, OURS = true };
+enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS };
 
 static const struct app_flag flags[] = {
-#define TEXT(field, name_, initial_, argument_, origin, help_) \
+#define TEXT(field, name_, initial_, argument_, origin_, help_) \
     {.name = (name_),                                          \
      .kind = APP_FLAG_TEXT,                                    \
      .at = offsetof(struct sidecar_options, field),            \
      .initial = (initial_),                                    \
      .argument = (argument_),                                  \
      .help = (help_),                                          \
-     .ours = (origin)},
-#define DURATION(field, name_, initial_, min_ns_, origin, help_) \
+     .origin = (enum app_flag_origin)(origin_)},
+#define DURATION(field, name_, initial_, min_ns_, origin_, help_) \
     {.name = (name_),                                            \
      .kind = APP_FLAG_DURATION,                                  \
      .at = offsetof(struct sidecar_options, field##_ns),         \
@@ -27,15 +27,15 @@ static const struct app_flag flags[] = {
      .help = (help_),                                            \
      .min = (min_ns_),                                           \
      .max = INT64_MAX,                                           \
-     .ours = (origin)},
-#define BOOL(field, name_, initial_, origin, help_) \
+     .origin = (enum app_flag_origin)(origin_)},
+#define BOOL(field, name_, initial_, origin_, help_) \
     {.name = (name_),                               \
      .kind = APP_FLAG_BOOL,                         \
      .at = offsetof(struct sidecar_options, field), \
      .initial = (initial_),                         \
      .argument = "",                                \
      .help = (help_),                               \
-     .ours = (origin)},
+     .origin = (enum app_flag_origin)(origin_)},
 #include "sidecar/options.def"
 #undef TEXT
 #undef DURATION
