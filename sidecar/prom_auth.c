@@ -41,9 +41,10 @@ read_secret(const char *text, const char *path, struct buf *content,
     if (path == NULL)
         return true;
     if (!file_read_all(path, SECRET_MAX_BYTES, content, err))
-        return false;
+        return err_wrap(err, "--prometheus.http-client");
     *secret = trimmed(buf_bytes(content));
-    return secret->len > 0 || err_set(err, ERR_INVALID, "%s is empty", path);
+    return secret->len > 0 ||
+           err_set(err, ERR_INVALID, "--prometheus.http-client: %s is empty", path);
 }
 
 static bool

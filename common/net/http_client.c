@@ -267,7 +267,8 @@ set_tls(CURL *e, const struct net_http_client_options *o)
     return (o->ca_file == NULL ||
             (SET(e, CURLOPT_CAINFO, o->ca_file) &&
              SET(e, CURLOPT_PROXY_CAINFO, o->ca_file) &&
-             /* Else what replaces the file is seen a day later. */
+             /* A libcurl without a directory of authorities of its own
+                                      would not look at the file again for a day. */
              SET(e, CURLOPT_CA_CACHE_TIMEOUT, 0L))) &&
            (o->cert_file == NULL || SET(e, CURLOPT_SSLCERT, o->cert_file)) &&
            (o->key_file == NULL || SET(e, CURLOPT_SSLKEY, o->key_file)) &&
