@@ -264,12 +264,11 @@ static bool
 set_tls(CURL *e, const struct net_http_client_options *o)
 {
     long verify = o->insecure_skip_verify ? 0 : 1;
-    return (o->ca_file == NULL ||
-            (SET(e, CURLOPT_CAINFO, o->ca_file) &&
-             SET(e, CURLOPT_PROXY_CAINFO, o->ca_file) &&
-             /* A libcurl without a directory of authorities of its own
-                                      would not look at the file again for a day. */
-             SET(e, CURLOPT_CA_CACHE_TIMEOUT, 0L))) &&
+    /* Without a timeout of 0 a libcurl that has no directory of authorities would not
+     * look at the file again for a day. */
+    return (o->ca_file == NULL || (SET(e, CURLOPT_CAINFO, o->ca_file) &&
+                                   SET(e, CURLOPT_PROXY_CAINFO, o->ca_file) &&
+                                   SET(e, CURLOPT_CA_CACHE_TIMEOUT, 0L))) &&
            (o->cert_file == NULL || SET(e, CURLOPT_SSLCERT, o->cert_file)) &&
            (o->key_file == NULL || SET(e, CURLOPT_SSLKEY, o->key_file)) &&
            SET(e, CURLOPT_SSL_VERIFYPEER, verify) &&
