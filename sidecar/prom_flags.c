@@ -149,10 +149,12 @@ judge_delay_file(const struct sidecar_prom_flags *f,
     out->level = LOG_LEVEL_ERROR;
     snprintf(
         out->text, sizeof out->text,
-        "prometheus waits for %.150s (--storage.tsdb.delay-compact-file.path) to "
-        "list its blocks before it compacts them, and the sidecar lists them in "
-        "%.150s/%.80s (--tsdb.path, --shipper.meta-file-name); the data directory of "
-        "prometheus is %.150s: name the same file, or prometheus never compacts",
+        "prometheus looks up in %.150s (--storage.tsdb.delay-compact-file.path) "
+        "which blocks it may compact, and the sidecar lists them in %.150s/%.80s "
+        "(--tsdb.path, --shipper.meta-file-name); the data directory of prometheus "
+        "is %.150s: name the same file, else prometheus compacts blocks that are not "
+        "shipped yet, and their samples are lost to the bucket, or, where that file "
+        "is somebody else's, it compacts none",
         f->delay_compact_file, wanted->tsdb_path, wanted->state_name,
         *f->tsdb_path != 0 ? f->tsdb_path : "not known");
 }

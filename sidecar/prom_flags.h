@@ -37,14 +37,14 @@ enum sidecar_prom_flags_verdict_kind {
     SIDECAR_PROM_FLAGS_SUITABLE,
     SIDECAR_PROM_FLAGS_UNUSUAL_BLOCKS,   /* all of one length, which is not 2h */
     SIDECAR_PROM_FLAGS_UNEQUAL_BLOCKS,   /* compacts without waiting for the sidecar */
-    SIDECAR_PROM_FLAGS_OTHER_DELAY_FILE, /* waits for a file that is not ours */
+    SIDECAR_PROM_FLAGS_OTHER_DELAY_FILE, /* looks up what is shipped elsewhere */
     SIDECAR_PROM_FLAGS_VERDICTS
 };
 
 struct sidecar_prom_flags_verdict {
     enum sidecar_prom_flags_verdict_kind kind;
     enum log_level level; /* how bad it is: INFO, WARN or ERROR */
-    char text[768];       /* what is wrong, what comes of it, and the way out */
+    char text[1024];      /* what is wrong, what comes of it, and the way out */
 };
 
 /* Compare. Looks at the file system only to resolve wanted->tsdb_path. */

@@ -11,6 +11,7 @@
 #include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/codec/quantity.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, NAME_MAX_BYTES = 64 };
@@ -56,6 +57,7 @@ read_text(const char *path, char **text, struct err *err)
         return err_set(err, ERR_INVALID, "%s is not a text: it holds a zero byte",
                        path);
     *text = xstrdup(buf_text(&content));
+    digest_cleanse(content.at, content.len); /* credentials, perhaps */
     return true;
 }
 

@@ -78,6 +78,15 @@ reads_every_key(void **state)
 }
 
 static void
+reads_what_an_operator_writes(void **state)
+{
+    CLEANUP(sidecar_prom_client_config_fini) struct sidecar_prom_client_config c;
+    (void)state;
+    parse("{\"tls_config\": {\"insecure_skip_verify\":true}}", &c);
+    assert_true(c.http.insecure_skip_verify);
+}
+
+static void
 names_line_and_key_of_what_is_wrong(void **state)
 {
     static const struct {
@@ -129,6 +138,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_text_has_the_defaults_of_thanos),
         cmocka_unit_test(reads_every_key),
+        cmocka_unit_test(reads_what_an_operator_writes),
         cmocka_unit_test(names_line_and_key_of_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
