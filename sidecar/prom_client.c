@@ -78,7 +78,7 @@ sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
         return false;
     c->config.http.user_agent = "blockhouse-sidecar";
     if (!net_http_client_new(&c->http, &c->config.http, err))
-        return err_wrap(err, "client of Prometheus");
+        return err_wrap(err, "--prometheus.http-client");
     for (size_t i = 0; i < RESOURCES; i++) {
         c->urls[i] = join(url, paths[i]);
         c->shown_urls[i] = without_user(c->urls[i]);

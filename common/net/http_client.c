@@ -106,8 +106,8 @@ check_proxy(const char *proxy, const char *whose, struct err *err)
     curl_free(scheme);
     curl_url_cleanup(url);
     return known || err_set(err, ERR_INVALID,
-                            "%s is no proxy: write http://host:port, or https or "
-                            "socks5",
+                            "%s is no URL of a proxy: write http://host:port, or "
+                            "https or socks5",
                             whose);
 }
 
@@ -126,7 +126,7 @@ net_http_client_new(struct net_http_client **out,
     if (own.proxy_of_environment)
         net_http_proxies_init(&c->proxies);
     if (!net_http_share_init(c, err) ||
-        !check_proxy(own.proxy, "the configured one", err) ||
+        !check_proxy(own.proxy, "the configured proxy", err) ||
         !check_proxy(c->proxies.http, "the environment variable HTTP_PROXY", err) ||
         !check_proxy(c->proxies.https, "the environment variable HTTPS_PROXY", err)) {
         net_http_client_free(&c);
