@@ -13,10 +13,15 @@ struct sidecar_options {
 #define TEXT(field, name, initial, argument, origin, help) const char *field;
 #define DURATION(field, name, initial, min_ns, origin, help) int64_t field##_ns;
 #define BOOL(field, name, initial, origin, help) bool field;
+#define INERT(kind, name, initial, argument, help)
+#define REFUSED(kind, name, argument, why)
 #include "sidecar/options.def"
 #undef TEXT
 #undef DURATION
 #undef BOOL
+#undef INERT
+#undef REFUSED
+    struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;

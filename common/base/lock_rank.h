@@ -7,6 +7,7 @@
 /* X(name, what it guards), in rank order, lowest first. */
 #define LOCK_RANKS(X)                                                         \
     X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")  \
+    X(LOCK_PROM_FLAGS, "sidecar: what was found of the flags of Prometheus")  \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")           \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")       \
     X(LOCK_TOOLS, "tools: what several blocks at a time add to")              \

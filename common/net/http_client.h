@@ -19,6 +19,7 @@ struct net_http_client;
 /* Texts are copied. */
 struct net_http_client_options {
     const char *user_agent;
+    /* These three files are read again for each new connection. */
     const char *ca_file;       /* NULL: the system's */
     const char *cert_file;     /* certificate of this client, PEM; NULL: none */
     const char *key_file;      /* its key */
@@ -26,6 +27,8 @@ struct net_http_client_options {
     bool insecure_skip_verify; /* accept any certificate */
     bool proxy_of_environment; /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go reads them,
                                   now; never for this machine */
+    const char *proxy; /* of all requests, whatever the host and the environment; may
+                          hold user and password; NULL: none */
     bool trace; /* log each exchange at debug level, without bodies and secrets */
     int64_t connect_timeout_ns;       /* 0: 10 s */
     int64_t tls_handshake_timeout_ns; /* 0: it is part of connecting */
@@ -35,8 +38,8 @@ struct net_http_client_options {
     unsigned max_connections; /* exchanges above it wait their turn; 0: no limit */
 };
 
-/* Initialises libcurl on first use. Errors ERR_INTERNAL; ERR_INVALID: a proxy of the
- * environment that is no URL (which is not shown). */
+/* Initialises libcurl on first use. Errors ERR_INTERNAL; ERR_INVALID: a proxy that is
+ * no URL (which is not shown). */
 NODISCARD bool net_http_client_new(struct net_http_client **out,
                                    const struct net_http_client_options *options,
                                    struct err *err);
