@@ -64,9 +64,10 @@ code_of(int status, const char *s3_code)
 }
 
 /* Whether the answer shows another time than the one that was signed; its clock then
- * counts from now on. */
+ * counts from now on. Requests that were under way together learn it once. */
 static bool
-learn_clock(_Atomic int64_t *skew_ns, const struct net_http_response *response)
+learn_clock(_Atomic int64_t *skew_ns, int64_t signed_skew_ns,
+            const struct net_http_response *response)
 {
     int64_t date_ms;
     if (!net_http_date(net_http_response_header(response, "date"), &date_ms))
@@ -75,12 +76,12 @@ learn_clock(_Atomic int64_t *skew_ns, const struct net_http_response *response)
     if (date_ms < 0 || date_ms > INT64_MAX / CLOCK_NS_PER_MS)
         return false;
     int64_t shown_ns = date_ms * CLOCK_NS_PER_MS - clock_wall_ns();
-    int64_t change_ns = shown_ns - atomic_load(skew_ns);
+    int64_t change_ns = shown_ns - signed_skew_ns;
     if (change_ns > -MAX_SKEW_NS && change_ns < MAX_SKEW_NS)
         return false;
-    atomic_store(skew_ns, shown_ns);
-    LOG_WARN("requests are signed by the clock of the server, which differs",
-             LOG_INT("ahead_s", shown_ns / CLOCK_NS_PER_S));
+    if (atomic_compare_exchange_strong(skew_ns, &signed_skew_ns, shown_ns))
+        LOG_WARN("requests are signed by the clock of the server, which differs",
+                 LOG_INT("ahead_s", shown_ns / CLOCK_NS_PER_S));
     return true;
 }
 
@@ -112,7 +113,7 @@ note_request_id(struct objstore_s3_answer *a)
 
 bool
 objstore_s3_refused(struct objstore_s3_answer *answer, _Atomic int64_t *skew_ns,
-                    struct err *err)
+                    int64_t signed_skew_ns, struct err *err)
 {
     const struct net_http_response *http = &answer->http;
     const struct objstore_s3_error *e = &answer->error;
@@ -120,7 +121,7 @@ objstore_s3_refused(struct objstore_s3_answer *answer, _Atomic int64_t *skew_ns,
                             &answer->error);
     note_request_id(answer);
     enum err_code code = code_of(http->status, e->code);
-    if (code == ERR_DENIED && learn_clock(skew_ns, http))
+    if (code == ERR_DENIED && learn_clock(skew_ns, signed_skew_ns, http))
         return err_set(err, ERR_UNAVAILABLE,
                        "the clocks of this machine and of the server differ");
     err_set(err, code, "status %d%s%s%s%s%s%s%s", http->status, *e->code ? " " : "",

@@ -25,11 +25,12 @@ NODISCARD bool objstore_s3_transfer(struct net_http_client *http,
  * what it stands for and with the wait that the server asks for. A missing bucket is
  * ERR_INVALID, not ERR_NOT_FOUND; a refused condition is ERR_CONFLICT; a body that
  * changed on its way is ERR_UNAVAILABLE.
- * *skew_ns is what the server's clock shows more than ours; if the request was denied
- * and the answer shows another time, that clock is taken over and the error is
- * ERR_UNAVAILABLE. Yields false. */
+ * *skew_ns is what the server's clock shows more than ours, signed_skew_ns what it was
+ * when the request was signed; if the request was denied and the answer shows another
+ * time than that, the error is ERR_UNAVAILABLE, and the first such answer makes the
+ * clock count. Yields false. */
 bool objstore_s3_refused(struct objstore_s3_answer *answer, _Atomic int64_t *skew_ns,
-                         struct err *err);
+                         int64_t signed_skew_ns, struct err *err);
 
 /* Size, time and ETag out of the headers.
  * Errors ERR_CORRUPT: size or time is missing. *attrs is then untouched. */

@@ -96,6 +96,7 @@ struct outgoing {
     struct objstore_s3_place place;
     struct buf url;
     struct bytes path; /* in url, once that is complete */
+    int64_t skew_ns;   /* of the peer, when time was taken */
     char time[OBJSTORE_S3_TIME_SIZE];
     struct objstore_s3_header *signed_headers;
     size_t signed_count;
@@ -215,7 +216,8 @@ prepare(struct objstore_s3_peer *p, const char *method, struct outgoing *o)
     o->lines = xcalloc(room, sizeof *o->lines);
     o->signed_headers = xcalloc(room, sizeof *o->signed_headers);
     put_url(p, o);
-    objstore_s3_time(clock_wall_ns() + atomic_load(&p->skew_ns), o->time);
+    o->skew_ns = atomic_load(&p->skew_ns);
+    objstore_s3_time(clock_wall_ns() + o->skew_ns, o->time);
     o->signed_headers[o->signed_count++] =
         (struct objstore_s3_header){"host", o->place.host};
     add_header(o, (struct objstore_s3_header){"x-amz-content-sha256", hash});
@@ -311,7 +313,7 @@ static bool
 refused(struct objstore_s3_peer *p, const struct outgoing *o,
         struct objstore_s3_answer *a, struct err *err)
 {
-    bool never = objstore_s3_refused(a, &p->skew_ns, err);
+    bool never = objstore_s3_refused(a, &p->skew_ns, o->skew_ns, err);
     if (names_another_region(o, a))
         return learn_region(p, o, a, err);
     if (err->code == ERR_DENIED && doubts_keys(a) &&

@@ -69,6 +69,7 @@ struct exchange {
     const struct objstore_call *call;
     struct err *err;
     S3BucketContext place;
+    int64_t skew_ns; /* with which it is signed */
     /* Body and sink are the operation's; the rest comes out of libs3 and lives in there
      * until the call ends. */
     struct net_http_request request;
@@ -200,7 +201,7 @@ time_t
 objstore_s3_v2_time(time_t *unused)
 {
     (void)unused;
-    int64_t now_ns = clock_wall_ns() + atomic_load(&running->s3->skew_ns);
+    int64_t now_ns = clock_wall_ns() + running->skew_ns;
     return (time_t)(now_ns / CLOCK_NS_PER_S);
 }
 
@@ -236,6 +237,7 @@ begin(struct s3_v2 *s3, const struct objstore_call *call, struct err *err)
     x->s3 = s3;
     x->call = call;
     x->err = err;
+    x->skew_ns = atomic_load(&s3->skew_ns);
     x->request.method = "GET";
     x->place = (S3BucketContext){
         .hostName = s3->endpoint,
@@ -263,7 +265,7 @@ finish(struct exchange *x)
         return false;
     if (net_http_status_code(x->answer.http.status) == ERR_NONE)
         return true;
-    return objstore_s3_refused(&x->answer, &x->s3->skew_ns, x->err);
+    return objstore_s3_refused(&x->answer, &x->s3->skew_ns, x->skew_ns, x->err);
 }
 
 static struct s3_v2 *

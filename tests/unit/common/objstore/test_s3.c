@@ -9,6 +9,7 @@
 #include "common/codec/digest.h"
 #include "common/objstore/retry.h"
 #include "common/objstore/s3.h"
+#include "common/objstore/s3_answer.h"
 #include "common/objstore/s3_sign.h"
 #include "tests/unit/common/objstore/fake_s3.h"
 #include "tests/unit/common/objstore/fixture.h"
@@ -473,6 +474,30 @@ takes_over_the_clock_of_the_server(void **state)
     scripted_fini(&s);
 }
 
+/* Requests that were signed before one of them learnt the clock may go again, too. */
+static void
+learns_the_clock_once_for_all_under_way(void **state)
+{
+    (void)state;
+    static const char DATE[] = "date: Fri, 24 May 2013 01:00:00 GMT\n";
+    _Atomic int64_t skew_ns = 0;
+    struct err err;
+    struct objstore_s3_answer *answer = calloc(1, sizeof *answer);
+    answer->http.status = 403;
+    answer->http.headers_len = strlen(DATE);
+    memcpy(answer->http.headers, DATE, sizeof DATE);
+    clock_freeze(clock_mono_ns(), INT64_C(1369353600) * CLOCK_NS_PER_S);
+    for (int i = 0; i < 2; i++) {
+        assert_false(objstore_s3_refused(answer, &skew_ns, 0, &err));
+        assert_int_equal(err.code, ERR_UNAVAILABLE);
+        assert_int_equal(skew_ns, 3600 * CLOCK_NS_PER_S);
+    }
+    assert_false(objstore_s3_refused(answer, &skew_ns, skew_ns, &err));
+    assert_int_equal(err.code, ERR_DENIED);
+    clock_unfreeze();
+    free(answer);
+}
+
 static void
 does_not_take_over_an_impossible_clock(void **state)
 {
@@ -563,6 +588,7 @@ main(void)
         cmocka_unit_test(refuses_files_that_cannot_be_stored),
         cmocka_unit_test(deletes_what_may_be_missing),
         cmocka_unit_test(takes_over_the_clock_of_the_server),
+        cmocka_unit_test(learns_the_clock_once_for_all_under_way),
         cmocka_unit_test(does_not_take_over_an_impossible_clock),
         cmocka_unit_test(says_how_long_the_server_asks_to_wait),
         cmocka_unit_test(reports_a_server_that_is_not_there),
