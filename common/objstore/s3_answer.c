@@ -54,6 +54,7 @@ code_of(int status, const char *s3_code)
         {"OperationAborted", ERR_UNAVAILABLE},
         {"RequestTimeout", ERR_TIMEOUT},
         {"SlowDown", ERR_THROTTLED},
+        {"TokenRefreshRequired", ERR_DENIED},
         {"XAmzContentChecksumMismatch", ERR_UNAVAILABLE},
         {"XAmzContentSHA256Mismatch", ERR_UNAVAILABLE},
     };

@@ -292,9 +292,10 @@ names_another_region(const struct outgoing *o, const struct objstore_s3_answer *
     return may && region.len > 0 && !bytes_eq(region, bytes_of_str(o->place.region));
 }
 
-/* Refusals that other keys may not meet. An answer to HEAD has no code. */
+/* Refusals that other keys may not meet. An answer to HEAD has no code; for keys that
+ * have ended, AWS then says just 400. */
 static bool
-doubts_keys(const struct objstore_s3_answer *a)
+doubts_keys(const struct objstore_s3_answer *a, enum err_code code)
 {
     static const char *const CODES[] = {"",
                                         "ExpiredToken",
@@ -303,6 +304,8 @@ doubts_keys(const struct objstore_s3_answer *a)
                                         "TokenRefreshRequired",
                                         "InvalidAccessKeyId",
                                         "SignatureDoesNotMatch"};
+    if (code != ERR_DENIED)
+        return a->http.status == 400 && *a->error.code == 0;
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
         if (strcmp(a->error.code, CODES[i]) == 0)
             return true;
@@ -316,7 +319,7 @@ refused(struct objstore_s3_peer *p, const struct outgoing *o,
     bool never = objstore_s3_refused(a, &p->skew_ns, o->skew_ns, err);
     if (names_another_region(o, a))
         return learn_region(p, o, a, err);
-    if (err->code == ERR_DENIED && doubts_keys(a) &&
+    if (doubts_keys(a, err->code) &&
         objstore_credentials_reject(p->credentials, o->keys->generation))
         err->code = ERR_UNAVAILABLE;
     return never;
