@@ -154,13 +154,15 @@ objstore_ask(struct net_http_client *http, const struct objstore_call *call,
 }
 
 /* What the clock of the server shows; ours, if it does not say. A machine whose clock
- * is wrong would take good keys for old ones, and old ones for good. */
+ * is wrong would take good keys for old ones, and old ones for good. The server shows
+ * whole seconds: it may be as late as the end of that one. */
 static int64_t
 now_of(const struct objstore_answer *answer)
 {
+    enum { REST_OF_SECOND_MS = 999 };
     int64_t ms;
     if (net_http_date(net_http_response_header(&answer->response, "date"), &ms))
-        return ms;
+        return ms + REST_OF_SECOND_MS;
     return clock_wall_ns() / CLOCK_NS_PER_MS;
 }
 
