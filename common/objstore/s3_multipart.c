@@ -215,14 +215,6 @@ remove_leftovers(const struct upload *u)
     }
 }
 
-/* True also when another try cannot help. */
-static bool
-try_part(void *arg, struct err *err)
-{
-    struct objstore_s3_send *s = arg;
-    return objstore_s3_send_once(s, err) || s->is_refused;
-}
-
 static bool
 send_part(struct upload *u, size_t i, struct err *err)
 {
@@ -240,7 +232,7 @@ send_part(struct upload *u, size_t i, struct err *err)
                                  .size = NUM_MIN(u->part_bytes, u->put->size - offset),
                                  .uses_md5 = u->uses_md5,
                                  .answer = answer};
-    bool ok = objstore_retry(u->s3->retrier, u->call, try_part, &s, err);
+    bool ok = objstore_retry(u->s3->retrier, u->call, objstore_s3_try_send, &s, err);
     if (s.is_refused || (ok && !s.is_compared && !s.uses_md5 && u->s3->is_auto)) {
         atomic_store(&u->is_refused, true);
         return s.is_refused ? false

@@ -83,13 +83,15 @@ struct objstore_s3_send {
     /* What became of it. */
     struct objstore_s3_answer *answer; /* brought by the caller */
     uint32_t crc;                      /* of what was sent, unless uses_md5 */
-    bool is_refused;  /* the server does not take a checksum: another try cannot help */
+    bool is_refused;                   /* the server does not take a checksum ... */
+    bool is_final;    /* ... for sure, so that another try cannot help */
     bool is_compared; /* the server has said what it holds, and that is what was sent */
 };
 
-/* Send it once.
+/* Send a struct objstore_s3_send once, for objstore_retry. True also when another try
+ * cannot help.
  * Errors also ERR_CORRUPT: the file ends early, or the server says that it holds
  * something else. */
-NODISCARD bool objstore_s3_send_once(struct objstore_s3_send *s, struct err *err);
+NODISCARD bool objstore_s3_try_send(void *send, struct err *err);
 
 #endif

@@ -91,13 +91,12 @@ struct whole {
     unsigned tries;
 };
 
-/* True also when another try cannot help. */
 static bool
 try_whole(void *arg, struct err *err)
 {
     struct whole *w = arg;
     w->tries++;
-    return objstore_s3_send_once(&w->send, err) || w->send.is_refused;
+    return objstore_s3_try_send(&w->send, err);
 }
 
 static bool

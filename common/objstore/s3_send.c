@@ -161,15 +161,20 @@ send_by_md5(struct objstore_s3_send *s, struct err *err)
            objstore_s3_compare_etag(&s->answer->http, hex, &s->is_compared, err);
 }
 
+#define WRONG_SIGNATURE "SignatureDoesNotMatch"
+
 /* Servers that do not know checksums name them in many ways; who does not know the
  * coding either finds another payload than was signed. */
 static bool
 refuses_checksums(const struct objstore_s3_answer *answer)
 {
     static const char *const CODES[] = {
-        "InvalidArgument",           "InvalidRequest",
-        "MissingContentLength",      "NotImplemented",
-        "SignatureDoesNotMatch",     "UnsupportedTrailer",
+        "InvalidArgument",
+        "InvalidRequest",
+        "MissingContentLength",
+        "NotImplemented",
+        WRONG_SIGNATURE,
+        "UnsupportedTrailer",
         "XAmzContentSHA256Mismatch",
     };
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
@@ -236,13 +241,19 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
         s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
     s->is_refused =
         !ok && s->answer->http.status >= 400 && refuses_checksums(s->answer);
+    /* Unless the next try signs by other keys. */
+    s->is_final =
+        s->is_refused && !(err_is_transient(err->code) &&
+                           strcmp(s->answer->error.code, WRONG_SIGNATURE) == 0);
     return ok && compare_crc(s, err);
 }
 
 bool
-objstore_s3_send_once(struct objstore_s3_send *s, struct err *err)
+objstore_s3_try_send(void *send, struct err *err)
 {
+    struct objstore_s3_send *s = send;
     s->is_compared = false;
     s->is_refused = false;
-    return s->uses_md5 ? send_by_md5(s, err) : send_by_crc(s, err);
+    s->is_final = false;
+    return (s->uses_md5 ? send_by_md5(s, err) : send_by_crc(s, err)) || s->is_final;
 }
