@@ -15,6 +15,8 @@ except ImportError as missing:
     print(f"SKIP: {missing}; packages python3-protobuf and python3-snappy have it")
     sys.exit(77)
 
+from crc32c import crc32c
+
 STREAMED_TYPE = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
 SAMPLED_TYPE = "application/x-protobuf"
 
@@ -35,25 +37,6 @@ def compile_messages():
 pb = compile_messages()
 MATCHER_TYPES = {"=": pb.LabelMatcher.EQ, "!=": pb.LabelMatcher.NEQ,
                  "=~": pb.LabelMatcher.RE, "!~": pb.LabelMatcher.NRE}
-
-
-def crc32c_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC32C = crc32c_table()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
 
 
 def query(matchers, start_ms, end_ms):
