@@ -376,8 +376,6 @@ step(struct worker *w)
     w->c.call.deadline_ns = clock_deadline(limit_ms * CLOCK_NS_PER_MS);
     perform(w, op, m);
     w->done[op]++;
-    if (w->late_ms > SLACK_MS * (contract_is_sanitized() ? 5 : 1))
-        WRONG(w, m, "past its deadline");
     if (!is_expected(op, &w->c.err))
         WRONG(w, m, "an unexpected error");
     if (*w->c.secret != 0 && strstr(w->c.err.text, w->c.secret) != NULL)
@@ -459,16 +457,61 @@ print_sums(const struct worker *workers, struct proxy *proxy)
 static bool
 check_wrong_bytes(const struct worker *workers, struct proxy *proxy)
 {
-    long wrong = 0, worst_ms = 0;
+    long wrong = 0;
     long made = proxy_count(proxy, "flip_down") + proxy_count(proxy, "foreign_same");
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i < THREADS; i++)
         wrong += workers[i].wrong_bytes;
-        worst_ms = NUM_MAX(worst_ms, (long)workers[i].worst_ms);
-    }
-    printf("%ld reads with wrong bytes, %ld made by the proxy; at most %ld ms past a "
-           "deadline\n",
-           wrong, made, NUM_MAX(worst_ms, 0L));
+    printf("%ld reads with wrong bytes, %ld made by the proxy\n", wrong, made);
     return wrong <= made;
+}
+
+/* Longest time by which a thread that wanted to run each few milliseconds was late:
+ * what the machine did to all threads, and no call can help. */
+struct pulse {
+    pthread_t thread;
+    struct cancel stop;
+    int64_t pause_ms; /* read after the thread has ended */
+};
+
+static void *
+beat(void *arg)
+{
+    enum { BEAT_MS = 5 };
+    struct pulse *p = arg;
+    while (!cancel_is_raised(&p->stop)) {
+        int64_t begin_ns = clock_mono_ns();
+        cancel_wait(&p->stop, BEAT_MS * CLOCK_NS_PER_MS);
+        int64_t ms = (clock_mono_ns() - begin_ns) / CLOCK_NS_PER_MS - BEAT_MS;
+        p->pause_ms = NUM_MAX(p->pause_ms, ms);
+    }
+    return NULL;
+}
+
+static void
+pulse_begin(struct pulse *p)
+{
+    *p = (struct pulse){0};
+    pthread_create(&p->thread, NULL, beat, p);
+}
+
+static void
+pulse_end(struct pulse *p)
+{
+    cancel_raise(&p->stop);
+    pthread_join(p->thread, NULL);
+    cancel_fini(&p->stop);
+}
+
+static bool
+check_deadlines(const struct worker *workers, int64_t pause_ms)
+{
+    int64_t worst_ms = 0;
+    for (unsigned i = 0; i < THREADS; i++)
+        worst_ms = NUM_MAX(worst_ms, workers[i].worst_ms);
+    printf("at most %" PRId64 " ms past a deadline; the machine paused up to %" PRId64
+           " ms\n",
+           worst_ms, pause_ms);
+    return worst_ms <= pause_ms + SLACK_MS * (contract_is_sanitized() ? 5 : 1);
 }
 
 static bool
@@ -488,18 +531,22 @@ run_all(struct run *run, uint64_t seed, long permille)
 {
     static struct worker workers[THREADS];
     struct proxy proxy;
+    struct pulse pulse;
     int64_t begin_ns = clock_mono_ns();
     printf("seed %" PRIu64 ", %ld operations, %ld of 1000 requests go wrong\n", seed,
            run->left, permille);
     proxy_open(&proxy, run->control);
     proxy_tell(&proxy, "random %" PRIu64 " %ld", seed, permille);
+    pulse_begin(&pulse);
     for (unsigned i = 0; i < THREADS; i++)
         start_worker(&workers[i], run, i + 1, seed);
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(workers[i].thread, NULL);
+    pulse_end(&pulse);
     proxy_tell(&proxy, "clear");
     print_sums(workers, &proxy);
     bool ok = check_wrong_bytes(workers, &proxy);
+    ok = check_deadlines(workers, pulse.pause_ms) && ok;
     for (unsigned i = 0; i < THREADS; i++) {
         check_end(&workers[i]);
         proxy_close(&workers[i].proxy);
