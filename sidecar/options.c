@@ -36,10 +36,30 @@ static const struct app_flag flags[] = {
      .argument = "",                                \
      .help = (help_),                               \
      .ours = (origin)},
+#define INT(field, name_, initial_, min_, max_, origin, help_) \
+    {.name = (name_),                                          \
+     .kind = APP_FLAG_INT,                                     \
+     .at = offsetof(struct sidecar_options, field),            \
+     .initial = (initial_),                                    \
+     .argument = "<number>",                                   \
+     .help = (help_),                                          \
+     .min = (min_),                                            \
+     .max = (max_),                                            \
+     .ours = (origin)},
+#define SIZE(field, name_, initial_, origin, help_)         \
+    {.name = (name_),                                       \
+     .kind = APP_FLAG_SIZE,                                 \
+     .at = offsetof(struct sidecar_options, field##_bytes), \
+     .initial = (initial_),                                 \
+     .argument = "<size>",                                  \
+     .help = (help_),                                       \
+     .ours = (origin)},
 #include "sidecar/options.def"
 #undef TEXT
 #undef DURATION
 #undef BOOL
+#undef INT
+#undef SIZE
 };
 
 static const struct app_flags table = {
@@ -53,12 +73,19 @@ static bool
 derive(struct sidecar_options *o, struct err *err)
 {
     static const char *const hashes[] = {"", "SHA256"};
-    size_t hash = 0;
+    static const char *const levels[] = {
+        [TSDB_VERIFY_FRAME] = "frame",
+        [TSDB_VERIFY_FULL] = "full",
+    };
+    size_t hash = 0, level = 0;
     if (!app_flags_log(o->log_level, o->log_format, &o->level, &o->format, err) ||
         !app_flags_choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash,
-                          err))
+                          err) ||
+        !app_flags_choose("shipper.verify", o->verify, levels, ARRAY_LEN(levels),
+                          &level, err))
         return false;
     o->hash_sha256 = hash == 1;
+    o->verify_level = (enum tsdb_verify_level)level;
     return true;
 }
 
