@@ -48,6 +48,7 @@ struct sidecar_shipper {
     struct sidecar_shipper_state state;
     bool state_is_known;
     bool state_is_dirty; /* the file does not say what the state says */
+    bool state_is_lost;  /* the bucket is still to be asked */
     struct sidecar_block_list local;
     bool local_is_known;              /* by this pass */
     double failed_uploads;            /* the metric, at the last pass */
@@ -150,10 +151,10 @@ know_state(struct sidecar_shipper *s, struct err *err)
         bool is_missing = err->code == ERR_NOT_FOUND;
         if (!is_missing && err->code != ERR_CORRUPT)
             return false;
-        LOG_AT(is_missing ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-               "no state of a former run, will ask the bucket", LOG_ERR(err));
+        LOG_AT(is_missing ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "no state of a former run",
+               LOG_ERR(err));
         s->state_is_dirty = true;
-        sidecar_block_table_want_listing(s->options.table);
+        s->state_is_lost = true;
     }
     s->state_is_known = true;
     return true;
@@ -291,6 +292,9 @@ discover(struct sidecar_shipper *s)
         ok = complain(&err);
     if (!scan_local(s, &err))
         return complain(&err);
+    if (s->state_is_lost && s->local.count > 0)
+        sidecar_block_table_want_listing(s->options.table);
+    s->state_is_lost = false;
     for (size_t i = 0; i < s->local.count; i++)
         ok = visit_local(s, &s->local.at[i]) && ok;
     count_passed_over(s);
