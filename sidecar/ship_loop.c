@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/ship_loop.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -33,8 +34,10 @@ static void *
 run_worker(void *arg)
 {
     struct sidecar_ship_loop *l = arg;
-    while (sidecar_ship_work_one(l->work, CLOCK_NEVER))
+    while (sidecar_ship_work_one(l->work, CLOCK_NEVER)) {
         sidecar_watch_wake(l->watch); /* what is shipped is to be recorded */
+        malloc_trim(0);               /* the next job may be hours away */
+    }
     return NULL;
 }
 
