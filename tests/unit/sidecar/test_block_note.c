@@ -71,6 +71,32 @@ tells_a_missing_note_from_a_broken_one(void **state)
 }
 
 static void
+survives_cuts_and_flipped_bits(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_id(1);
+    CLEANUP(xfree) char *name = xasprintf("%s.json", tsdb_ulid_print(&id).text);
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", f->pins, name);
+    assert_true(sidecar_block_note_write(f->pins, &id, fixture_labels, &err));
+    CLEANUP(buf_fini) struct buf whole = fixture_read(path);
+    for (size_t len = 0; len < whole.len; len++) {
+        struct sidecar_ext_labels read = {0};
+        assert_true(file_replace(path, bytes_of(whole.at, len), &err));
+        assert_false(sidecar_block_note_read(f->pins, &id, &read, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
+    for (size_t bit = 0; bit < 8 * whole.len; bit++) {
+        CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels read = {0};
+        whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_true(file_replace(path, buf_bytes(&whole), &err));
+        if (!sidecar_block_note_read(f->pins, &id, &read, &err))
+            assert_int_equal(err.code, ERR_CORRUPT);
+        whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void
 removes_one_or_none(void **state)
 {
     struct fixture *f = *state;
@@ -124,6 +150,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(reads_what_it_wrote),
         CASE(tells_a_missing_note_from_a_broken_one),
+        CASE(survives_cuts_and_flipped_bits),
         CASE(removes_one_or_none),
         CASE(prunes_what_nobody_needs),
     };
