@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mutex.h"
 #include "common/base/xmalloc.h"
@@ -11,6 +12,9 @@
 #include "common/tsdb/block_path.h"
 #include "sidecar/block_remote.h"
 #include "sidecar/block_scan.h"
+
+/* A guess well above what a healthy store needs. */
+#define META_TIMEOUT_NS (2 * 60 * CLOCK_NS_PER_S)
 
 /* What is kept of a meta: small, there may be 50 000. */
 struct range {
@@ -109,15 +113,16 @@ list_block(void *arg, const struct sidecar_block_remote *block)
 
 /* *usable: the meta is there, and sane. */
 static bool
-read_range(struct objstore_bucket *bucket, const struct objstore_call *call,
+read_range(struct objstore_bucket *bucket, const struct cancel *cancel,
            struct range *range, bool *usable, struct err *err)
 {
+    const struct objstore_call call = {clock_deadline(META_TIMEOUT_NS), cancel};
     struct tsdb_ulid_text name = tsdb_ulid_print(&range->id);
     CLEANUP(xfree) char *key = xasprintf("%s/" TSDB_BLOCK_PATH_META, name.text);
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
     *usable = false;
-    if (!objstore_get(bucket, call, bytes_of_str(key), SIDECAR_META_MAX_BYTES, &text,
+    if (!objstore_get(bucket, &call, bytes_of_str(key), SIDECAR_META_MAX_BYTES, &text,
                       err))
         return err->code == ERR_NOT_FOUND;
     if (!tsdb_meta_parse(&meta, buf_bytes(&text), err)) {
@@ -136,15 +141,17 @@ read_range(struct objstore_bucket *bucket, const struct objstore_call *call,
 /* All that the bucket holds now, which is then what is known. */
 static bool
 refresh(struct sidecar_overlap *o, struct objstore_bucket *bucket,
-        const struct objstore_call *call, struct ranges *now, struct err *err)
+        const struct cancel *cancel, struct ranges *now, struct err *err)
 {
+    const struct objstore_call call = {
+        clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS), cancel};
     CLEANUP(ranges_fini) struct ranges listed = {0};
-    if (!sidecar_block_remote_each(bucket, call, list_block, &listed, err))
+    if (!sidecar_block_remote_each(bucket, &call, list_block, &listed, err))
         return false;
     for (size_t i = 0; i < listed.count; i++) {
         struct range range = listed.at[i];
         bool usable = is_known(o, &range);
-        if (!usable && !read_range(bucket, call, &range, &usable, err))
+        if (!usable && !read_range(bucket, cancel, &range, &usable, err))
             return false;
         if (usable)
             append(now, &range);
@@ -160,13 +167,13 @@ refresh(struct sidecar_overlap *o, struct objstore_bucket *bucket,
 
 bool
 sidecar_overlap_check(struct sidecar_overlap *o, struct objstore_bucket *bucket,
-                      const struct objstore_call *call, const struct tsdb_meta *meta,
+                      const struct cancel *cancel, const struct tsdb_meta *meta,
                       struct tsdb_labels labels, struct err *err)
 {
     CLEANUP(ranges_fini) struct ranges now = {0};
     uint8_t ours[DIGEST_SHA256_SIZE];
     digest_labels(labels, ours);
-    if (!refresh(o, bucket, call, &now, err))
+    if (!refresh(o, bucket, cancel, &now, err))
         return err_wrap(err, "look for blocks that overlap");
     for (size_t i = 0; i < now.count; i++) {
         const struct range *r = &now.at[i];

@@ -5,6 +5,7 @@
 #ifndef SIDECAR_BLOCK_OVERLAP_H
 #define SIDECAR_BLOCK_OVERLAP_H
 
+#include "common/base/cancel.h"
 #include "common/objstore/bucket.h"
 #include "common/tsdb/meta.h"
 
@@ -21,7 +22,7 @@ void sidecar_overlap_free(struct sidecar_overlap **o);
  * Errors ERR_CONFLICT: one overlaps, the text names it; those of the bucket. */
 NODISCARD bool sidecar_overlap_check(struct sidecar_overlap *o,
                                      struct objstore_bucket *bucket,
-                                     const struct objstore_call *call,
+                                     const struct cancel *cancel,
                                      const struct tsdb_meta *meta,
                                      struct tsdb_labels labels, struct err *err);
 

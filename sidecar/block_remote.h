@@ -3,9 +3,14 @@
 #ifndef SIDECAR_BLOCK_REMOTE_H
 #define SIDECAR_BLOCK_REMOTE_H
 
+#include "common/base/clock.h"
 #include "common/objstore/bucket.h"
 #include "common/tsdb/ulid.h"
 #include "sidecar/block_files.h"
+
+/* A bucket whose listing takes longer hangs. A guess: a million objects are a thousand
+ * requests. */
+#define SIDECAR_BUCKET_LISTING_TIMEOUT_NS (10 * 60 * CLOCK_NS_PER_S)
 
 struct sidecar_remote_object {
     char *rel_path; /* "chunks/000001" */

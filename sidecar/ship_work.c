@@ -81,9 +81,8 @@ note_checked(void *arg, const struct tsdb_meta *meta, struct err *err)
 {
     const struct voyage *v = arg;
     const struct sidecar_ship_work_options *o = &v->work->options;
-    const struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = o->cancel};
     if (meta->level > 1 && !o->allow_overlaps &&
-        !sidecar_overlap_check(v->work->overlap, o->bucket, &call, meta, v->labels,
+        !sidecar_overlap_check(v->work->overlap, o->bucket, o->cancel, meta, v->labels,
                                err))
         return false;
     sidecar_block_table_move(o->table, &v->block->id, SIDECAR_BLOCK_UPLOADING);
@@ -177,7 +176,8 @@ static void
 list_bucket(struct sidecar_ship_work *w)
 {
     const struct sidecar_ship_work_options *o = &w->options;
-    const struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = o->cancel};
+    const struct objstore_call call = {
+        clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS), o->cancel};
     struct search s = {.options = o};
     struct err err;
     if (sidecar_block_remote_each(o->bucket, &call, find_shipped, &s, &err))

@@ -200,14 +200,16 @@ remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *kno
 static bool
 pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
 {
-    struct err err;
+    struct err err, note_err;
     bool made, known;
-    if (!remember_labels(s, id, &known, &err) ||
-        !sidecar_block_pin(s->options.tsdb_path, s->options.pins, id, &made, &err))
+    /* Labels that cannot be written down are no reason to lose the block. */
+    bool noted = remember_labels(s, id, &known, &note_err);
+    if (!sidecar_block_pin(s->options.tsdb_path, s->options.pins, id, &made, &err))
         return block_failed(s, id, "block cannot be pinned", &err);
     if (made)
         LOG_INFO("pinned block", LOG_STR("block", tsdb_ulid_print(id).text));
-    return true;
+    return noted ||
+           block_failed(s, id, "labels of a block cannot be remembered", &note_err);
 }
 
 static void
@@ -411,7 +413,7 @@ sum_up(struct sidecar_shipper *s)
     for (size_t i = 0; i < rows.count; i++)
         open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
     metrics_set(s->options.metrics->compacted_done,
-                s->options.upload_compacted && open == 0);
+                s->options.upload_compacted && s->local_is_known && open == 0);
     return sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
            err.code == ERR_NOT_FOUND || complain(&err);
 }

@@ -55,8 +55,8 @@ check(struct fixture *f, struct sidecar_overlap *o, struct err *err)
     static const struct tsdb_label eu[] = {{BYTES("cluster"), BYTES("eu")}};
     const struct tsdb_meta meta = {
         .ulid = fixture_id(1), .mint_ms = 100, .maxt_ms = 200, .level = 2};
-    return sidecar_overlap_check(o, f->bucket, &call, &meta,
-                                 (struct tsdb_labels){eu, 1}, err);
+    return sidecar_overlap_check(o, f->bucket, NULL, &meta, (struct tsdb_labels){eu, 1},
+                                 err);
 }
 
 static void
