@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/objstore/config.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/heartbeat.h"
@@ -78,6 +79,19 @@ open_bucket(struct sidecar *s, struct err *err)
     return true;
 }
 
+static bool
+open_client(struct sidecar *s, struct err *err)
+{
+    CLEANUP(xfree) char *yaml = NULL;
+    if (!app_flags_content("prometheus.http-client", s->options.http_client,
+                           s->options.http_client_file, &yaml, err))
+        return false;
+    bool ok = sidecar_prom_client_new(&s->client, s->options.prometheus_url,
+                                      bytes_of_str(yaml), err);
+    digest_cleanse(yaml, strlen(yaml));
+    return ok;
+}
+
 static void
 wake_shipper(void *arg)
 {
@@ -87,26 +101,35 @@ wake_shipper(void *arg)
 static bool
 start_heartbeat(struct sidecar *s, struct err *err)
 {
-    struct sidecar_heartbeat_options options = {
+    const struct sidecar_prom_flags_wanted flags = {
+        .tsdb_path = s->options.tsdb_path,
+        .state_name = s->options.meta_file_name,
+        .upload_compacted = s->options.upload_compacted,
+        .ignore_unequal_blocks = s->options.ignore_unequal_block_size,
+    };
+    if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
+        !open_client(s, err))
+        return false;
+    const struct sidecar_heartbeat_options options = {
+        .client = s->client,
         .admin = s->admin,
         .metrics = s->metrics,
         .interval_ns = s->options.get_config_interval_ns,
         .timeout_ns = s->options.get_config_timeout_ns,
         .ready_timeout_ns = s->options.ready_timeout_ns,
+        .wanted_flags = s->bucket != NULL ? &flags : NULL,
         .changed = wake_shipper,
+        .changed_arg = s->watch,
     };
-    if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
-        !sidecar_prom_client_new(&s->client, s->options.prometheus_url, err))
-        return false;
-    options.client = s->client;
-    options.changed_arg = s->watch;
     return sidecar_heartbeat_start(&s->heartbeat, &options, err);
 }
 
 static struct sidecar_ext_labels
 labels_now(void *arg)
 {
-    return sidecar_heartbeat_labels(arg);
+    struct sidecar_ext_labels labels = {0};
+    sidecar_heartbeat_labels(arg, &labels);
+    return labels;
 }
 
 static bool
@@ -177,6 +200,7 @@ main(int argc, char **argv)
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
+    app_flags_warn_inert(&s.options.inert);
     make_shared(&s);
     bool started = open_bucket(&s, &err) && start_http(&s, &err) &&
                    start_heartbeat(&s, &err) && start_shipper(&s, &err);

@@ -16,12 +16,17 @@ struct sidecar_options {
 #define BOOL(field, name, initial, origin, help) bool field;
 #define INT(field, name, initial, min, max, origin, help) int64_t field;
 #define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
+#define INERT(kind, name, initial, argument, help)
+#define REFUSED(kind, name, argument, why)
 #include "sidecar/options.def"
 #undef TEXT
 #undef DURATION
 #undef BOOL
 #undef INT
 #undef SIZE
+#undef INERT
+#undef REFUSED
+    struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;

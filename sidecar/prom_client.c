@@ -8,41 +8,53 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/json.h"
 #include "common/net/http_client.h"
+#include "sidecar/prom_client_config.h"
 
 /* A configuration with thousands of targets is a few megabytes. */
 enum { ANSWER_MAX = 32 * 1024 * 1024 };
 
+enum resource { CONFIG, FLAGS, RESOURCES };
+
 struct sidecar_prom_client {
     struct net_http_client *http;
-    char *config_url;
-    char *shown_url; /* the same for errors: without user and password */
+    struct sidecar_prom_client_config config;
+    char *urls[RESOURCES];
+    char *shown_urls[RESOURCES]; /* the same for errors: without user and password */
+};
+
+static const struct {
+    const char *name;
+    const char *text;
+} states[SIDECAR_PROM_STATES] = {
+    [SIDECAR_PROM_UP] = {"up", "prometheus answers"},
+    [SIDECAR_PROM_UNREACHABLE] = {"unreachable", "prometheus cannot be reached"},
+    [SIDECAR_PROM_REPLAYING] = {"replaying",
+                                "prometheus is not ready yet (replays its log)"},
+    [SIDECAR_PROM_REJECTING] = {"rejecting", "prometheus rejects the sidecar"},
+    [SIDECAR_PROM_CONFUSED] = {"confused", "no answer as from a prometheus"},
+    [SIDECAR_PROM_LOCKED] = {"locked", "credentials for prometheus cannot be read"},
+    [SIDECAR_PROM_UNLABELED] = {"unlabeled", "prometheus has no external labels"},
 };
 
 const char *
 sidecar_prom_state_text(enum sidecar_prom_state state)
 {
-    switch (state) {
-    case SIDECAR_PROM_UP:
-        return "prometheus answers";
-    case SIDECAR_PROM_UNREACHABLE:
-        return "prometheus cannot be reached";
-    case SIDECAR_PROM_REPLAYING:
-        return "prometheus is not ready yet (replays its log)";
-    case SIDECAR_PROM_REJECTING:
-        return "prometheus rejects the sidecar";
-    case SIDECAR_PROM_CONFUSED:
-        return "no answer as from a prometheus";
-    }
-    return "unknown";
+    return states[state].text;
+}
+
+const char *
+sidecar_prom_state_name(enum sidecar_prom_state state)
+{
+    return states[state].name;
 }
 
 static char *
-config_url(const char *base)
+join(const char *base, const char *path)
 {
     size_t len = strlen(base);
     while (len > 0 && base[len - 1] == '/')
         len--;
-    return xasprintf("%.*s/api/v1/status/config", (int)len, base);
+    return xasprintf("%.*s%s", (int)len, base, path);
 }
 
 static char *
@@ -56,17 +68,22 @@ without_user(const char *url)
 
 bool
 sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
-                        struct err *err)
+                        struct bytes config, struct err *err)
 {
-    struct net_http_client_options options = {.user_agent = "blockhouse-sidecar",
-                                              .max_idle = 1};
-    struct net_http_client *http = NULL;
-    if (!net_http_client_new(&http, &options, err))
+    static const char *const paths[RESOURCES] = {
+        [CONFIG] = "/api/v1/status/config", [FLAGS] = "/api/v1/status/flags"};
+    CLEANUP(sidecar_prom_client_free)
+    struct sidecar_prom_client *c = xcalloc(1, sizeof *c);
+    if (!sidecar_prom_client_config_parse(&c->config, config, err))
         return false;
-    *out = xcalloc(1, sizeof **out);
-    (*out)->http = http;
-    (*out)->config_url = config_url(url);
-    (*out)->shown_url = without_user((*out)->config_url);
+    c->config.http.user_agent = "blockhouse-sidecar";
+    if (!net_http_client_new(&c->http, &c->config.http, err))
+        return err_wrap(err, "--prometheus.http-client");
+    for (size_t i = 0; i < RESOURCES; i++) {
+        c->urls[i] = join(url, paths[i]);
+        c->shown_urls[i] = without_user(c->urls[i]);
+    }
+    *out = TAKE(c);
     return true;
 }
 
@@ -77,8 +94,11 @@ sidecar_prom_client_free(struct sidecar_prom_client **c)
     if (client == NULL)
         return;
     net_http_client_free(&client->http);
-    free(client->config_url);
-    free(client->shown_url);
+    sidecar_prom_client_config_fini(&client->config);
+    for (size_t i = 0; i < RESOURCES; i++) {
+        free(client->urls[i]);
+        free(client->shown_urls[i]);
+    }
     free(client);
 }
 
@@ -103,32 +123,53 @@ state_of_status(int status)
     return status == 200 ? SIDECAR_PROM_UP : SIDECAR_PROM_CONFUSED;
 }
 
-/* GET the configuration into *answer. */
+/* What to do about a refusal. */
+static const char *
+advice(int status)
+{
+    if (status == 401 || status == 403)
+        return "; give or correct the credentials in --prometheus.http-client";
+    if (status >= 300 && status < 400)
+        return "; redirects are not followed: correct --prometheus.url";
+    return "";
+}
+
+struct call {
+    int64_t deadline_ns;
+    const struct cancel *cancel;
+};
+
+/* GET a resource into *answer. */
 static enum sidecar_prom_state
-fetch(struct sidecar_prom_client *c, int64_t deadline_ns, const struct cancel *cancel,
+fetch(struct sidecar_prom_client *c, enum resource what, const struct call *call,
       struct buf *answer, struct err *err)
 {
     CLEANUP(xfree) struct net_http_response *response = xcalloc(1, sizeof *response);
+    CLEANUP(sidecar_prom_auth_cleanse) struct buf auth = {0};
+    if (!sidecar_prom_auth_header(&c->config.auth, &auth, err))
+        return SIDECAR_PROM_LOCKED;
+    const char *const headers[] = {auth.len > 0 ? (const char *)auth.at : NULL, NULL};
     struct net_http_request request = {
         .method = "GET",
-        .url = c->config_url,
+        .url = c->urls[what],
+        .headers = headers,
         .sink = collect,
         .sink_arg = answer,
-        .deadline_ns = deadline_ns,
-        .cancel = cancel,
+        .deadline_ns = call->deadline_ns,
+        .cancel = call->cancel,
     };
     if (!net_http_perform(c->http, &request, response, err))
         return err->code == ERR_INVALID ? SIDECAR_PROM_CONFUSED
                                         : SIDECAR_PROM_UNREACHABLE;
     enum sidecar_prom_state state = state_of_status(response->status);
     if (state != SIDECAR_PROM_UP)
-        err_set(err, net_http_status_code(response->status), "GET %s: status %d",
-                c->shown_url, response->status);
+        err_set(err, net_http_status_code(response->status), "GET %s: status %d%s",
+                c->shown_urls[what], response->status, advice(response->status));
     return state;
 }
 
 static bool
-parse_answer(struct bytes answer, struct sidecar_ext_labels *labels, struct err *err)
+parse_labels(struct bytes answer, struct sidecar_ext_labels *labels, struct err *err)
 {
     CLEANUP(json_free) struct json *root = NULL;
     const char *config;
@@ -145,12 +186,36 @@ sidecar_prom_client_labels(struct sidecar_prom_client *c, int64_t deadline_ns,
                            struct sidecar_ext_labels *labels, struct err *err)
 {
     CLEANUP(buf_fini) struct buf answer = {0};
-    enum sidecar_prom_state state = fetch(c, deadline_ns, cancel, &answer, err);
+    const struct call call = {deadline_ns, cancel};
+    enum sidecar_prom_state state = fetch(c, CONFIG, &call, &answer, err);
     if (state != SIDECAR_PROM_UP)
         return state;
-    if (!parse_answer(buf_bytes(&answer), labels, err)) {
-        err_wrap(err, "GET %s", c->shown_url);
+    if (!parse_labels(buf_bytes(&answer), labels, err)) {
+        err_wrap(err, "GET %s", c->shown_urls[CONFIG]);
         return SIDECAR_PROM_CONFUSED;
     }
-    return SIDECAR_PROM_UP;
+    if (labels->set.len > 0)
+        return SIDECAR_PROM_UP;
+    err_set(err, ERR_NOT_FOUND,
+            "set global.external_labels in the configuration of prometheus: blocks "
+            "without labels are not shipped");
+    return SIDECAR_PROM_UNLABELED;
+}
+
+enum sidecar_prom_state
+sidecar_prom_client_flags(struct sidecar_prom_client *c, int64_t deadline_ns,
+                          const struct cancel *cancel, struct sidecar_prom_flags *flags,
+                          struct err *err)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    const struct call call = {deadline_ns, cancel};
+    enum sidecar_prom_state state = fetch(c, FLAGS, &call, &answer, err);
+    if (state == SIDECAR_PROM_CONFUSED && err->code == ERR_NOT_FOUND)
+        return SIDECAR_PROM_UP;
+    if (state != SIDECAR_PROM_UP)
+        return state;
+    if (sidecar_prom_flags_parse(flags, buf_bytes(&answer), err))
+        return SIDECAR_PROM_UP;
+    err_wrap(err, "GET %s", c->shown_urls[FLAGS]);
+    return SIDECAR_PROM_CONFUSED;
 }

@@ -9,56 +9,56 @@
 #include "common/base/num.h"
 #include "store/memory_limit.h"
 
-enum { THANOS = false, OURS = true };
+enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS };
 
 /* Below this not even one query could run beside the caches. */
 static const uint64_t MIN_MEMORY_BYTES = UINT64_C(32) << 20;
 
 static const struct app_flag flags[] = {
-#define TEXT(field, name_, initial_, argument_, origin, help_) \
-    {.name = (name_),                                          \
-     .kind = APP_FLAG_TEXT,                                    \
-     .at = offsetof(struct store_options, field),              \
-     .initial = (initial_),                                    \
-     .argument = (argument_),                                  \
-     .help = (help_),                                          \
-     .ours = (origin)},
-#define DURATION(field, name_, initial_, min_ns_, origin, help_) \
-    {.name = (name_),                                            \
-     .kind = APP_FLAG_DURATION,                                  \
-     .at = offsetof(struct store_options, field##_ns),           \
-     .initial = (initial_),                                      \
-     .argument = "<duration>",                                   \
-     .help = (help_),                                            \
-     .min = (min_ns_),                                           \
-     .max = INT64_MAX,                                           \
-     .ours = (origin)},
-#define INT(field, name_, initial_, min_, max_, origin, help_) \
-    {.name = (name_),                                          \
-     .kind = APP_FLAG_INT,                                     \
-     .at = offsetof(struct store_options, field),              \
-     .initial = (initial_),                                    \
-     .argument = "<number>",                                   \
-     .help = (help_),                                          \
-     .min = (min_),                                            \
-     .max = (max_),                                            \
-     .ours = (origin)},
-#define SIZE(field, name_, initial_, origin, help_)       \
+#define TEXT(field, name_, initial_, argument_, origin_, help_) \
+    {.name = (name_),                                           \
+     .kind = APP_FLAG_TEXT,                                     \
+     .at = offsetof(struct store_options, field),               \
+     .initial = (initial_),                                     \
+     .argument = (argument_),                                   \
+     .help = (help_),                                           \
+     .origin = (enum app_flag_origin)(origin_)},
+#define DURATION(field, name_, initial_, min_ns_, origin_, help_) \
+    {.name = (name_),                                             \
+     .kind = APP_FLAG_DURATION,                                   \
+     .at = offsetof(struct store_options, field##_ns),            \
+     .initial = (initial_),                                       \
+     .argument = "<duration>",                                    \
+     .help = (help_),                                             \
+     .min = (min_ns_),                                            \
+     .max = INT64_MAX,                                            \
+     .origin = (enum app_flag_origin)(origin_)},
+#define INT(field, name_, initial_, min_, max_, origin_, help_) \
+    {.name = (name_),                                           \
+     .kind = APP_FLAG_INT,                                      \
+     .at = offsetof(struct store_options, field),               \
+     .initial = (initial_),                                     \
+     .argument = "<number>",                                    \
+     .help = (help_),                                           \
+     .min = (min_),                                             \
+     .max = (max_),                                             \
+     .origin = (enum app_flag_origin)(origin_)},
+#define SIZE(field, name_, initial_, origin_, help_)      \
     {.name = (name_),                                     \
      .kind = APP_FLAG_SIZE,                               \
      .at = offsetof(struct store_options, field##_bytes), \
      .initial = (initial_),                               \
      .argument = "<size>",                                \
      .help = (help_),                                     \
-     .ours = (origin)},
-#define BOOL(field, name_, initial_, origin, help_) \
-    {.name = (name_),                               \
-     .kind = APP_FLAG_BOOL,                         \
-     .at = offsetof(struct store_options, field),   \
-     .initial = (initial_),                         \
-     .argument = "",                                \
-     .help = (help_),                               \
-     .ours = (origin)},
+     .origin = (enum app_flag_origin)(origin_)},
+#define BOOL(field, name_, initial_, origin_, help_) \
+    {.name = (name_),                                \
+     .kind = APP_FLAG_BOOL,                          \
+     .at = offsetof(struct store_options, field),    \
+     .initial = (initial_),                          \
+     .argument = "",                                 \
+     .help = (help_),                                \
+     .origin = (enum app_flag_origin)(origin_)},
 #include "store/options.def"
 #undef TEXT
 #undef DURATION

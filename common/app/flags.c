@@ -11,6 +11,7 @@
 #include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/codec/quantity.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, NAME_MAX_BYTES = 64 };
@@ -56,6 +57,7 @@ read_text(const char *path, char **text, struct err *err)
         return err_set(err, ERR_INVALID, "%s is not a text: it holds a zero byte",
                        path);
     *text = xstrdup(buf_text(&content));
+    digest_cleanse(content.at, content.len); /* credentials, perhaps */
     return true;
 }
 
@@ -150,14 +152,22 @@ assign(const struct app_flag *f, const char *value, void *options, struct err *e
     return err_set(err, ERR_INTERNAL, "flag of no kind");
 }
 
+static struct app_flag_list *
+list_at(void *options, size_t at)
+{
+    return (struct app_flag_list *)(void *)((char *)options + at);
+}
+
 static void
 assign_defaults(const struct app_flags *table, void *options)
 {
     struct err err;
     for (size_t i = 0; i < table->count; i++) {
         const struct app_flag *f = &table->flags[i];
-        if (f->kind == APP_FLAG_LIST)
-            ((struct app_flag_list *)(void *)((char *)options + f->at))->count = 0;
+        if (f->origin == APP_FLAG_INERT)
+            list_at(options, table->inert_at)->count = 0;
+        else if (f->kind == APP_FLAG_LIST)
+            list_at(options, f->at)->count = 0;
         else
             CHECK(assign(f, f->initial, options, &err));
     }
@@ -238,6 +248,21 @@ next_value(struct parser *p)
     return p->args.at[p->next++];
 }
 
+/* A wrong value is as wrong as it will be when the flag has its function. */
+static bool
+check_inert(const struct app_flag *f, const char *value, struct err *err)
+{
+    union {
+        const char *text;
+        bool is_on;
+        int64_t number;
+        uint64_t size_bytes;
+    } unused;
+    if (f->refused != NULL && *value != 0)
+        return err_set(err, ERR_INVALID, "%s", f->refused);
+    return f->kind == APP_FLAG_LIST || assign(f, value, &unused, err);
+}
+
 /* value is what stood behind "=", or NULL. */
 static bool
 take_flag(struct parser *p, size_t i, const char *value, struct err *err)
@@ -245,13 +270,19 @@ take_flag(struct parser *p, size_t i, const char *value, struct err *err)
     const struct app_flag *f = &p->table->flags[i];
     if (p->given[i] && f->kind != APP_FLAG_LIST)
         return err_set(err, ERR_INVALID, "--%s is given twice", f->name);
+    bool is_first = !p->given[i];
     p->given[i] = true;
     if (value == NULL)
         value = f->kind == APP_FLAG_BOOL ? "true" : next_value(p);
     if (value == NULL)
         return err_set(err, ERR_INVALID, "--%s needs a value: %s", f->name,
                        f->argument);
-    return assign(f, value, p->options, err) || err_wrap(err, "--%s", f->name);
+    bool ok = f->origin != APP_FLAG_INERT
+                  ? assign(f, value, p->options, err)
+                  : check_inert(f, value, err) &&
+                        (!is_first ||
+                         append(list_at(p->options, p->table->inert_at), f->name, err));
+    return ok || err_wrap(err, "--%s", f->name);
 }
 
 /* An argument that does not begin with "--": "-o", or a value of the list that takes
@@ -331,6 +362,17 @@ app_flags_parse(const struct app_flags *table, int argc, char **argv, void *opti
         if (!take_argument(&p, p.args.at[p.next++], err))
             return APP_FLAGS_USAGE;
     return APP_FLAGS_OK;
+}
+
+void
+app_flags_warn_inert(const struct app_flag_list *given)
+{
+    CLEANUP(buf_fini) struct buf names = {0};
+    for (size_t i = 0; i < given->count; i++)
+        buf_printf(&names, "%s--%s", i > 0 ? " " : "", given->at[i]);
+    if (given->count > 0)
+        LOG_WARN("flags are without effect in this version",
+                 LOG_BYTES("flags", buf_bytes(&names)));
 }
 
 bool

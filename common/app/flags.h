@@ -23,6 +23,15 @@ enum app_flag_kind {
     APP_FLAG_LIST      /* struct app_flag_list */
 };
 
+/* Whose flag it is, and where it is listed. */
+enum app_flag_origin {
+    APP_FLAG_THANOS,
+    APP_FLAG_OURS,   /* not in Thanos: listed apart */
+    APP_FLAG_HIDDEN, /* of Thanos, in the man page only, as its --help hides it */
+    APP_FLAG_INERT   /* of Thanos, without function here: it has no field, its value is
+                        checked and its name is put into the table's list */
+};
+
 enum { APP_FLAG_LIST_MAX = 256 };
 
 /* The values of a flag that may be given more than once, in their order. */
@@ -41,7 +50,9 @@ struct app_flag {
     const char *help;     /* one sentence */
     int64_t min;          /* INT and DURATION */
     int64_t max;
-    bool ours;            /* not in Thanos: listed apart in --help */
+    enum app_flag_origin origin;
+    const char *refused;  /* INERT text: why any value but the empty one is an error, as
+                             to do nothing would do harm; NULL: it is none */
     char letter;          /* "-o" for --output; 0: none */
     bool takes_arguments; /* LIST: arguments without a flag are its values */
 };
@@ -51,6 +62,8 @@ struct app_flags {
     const char *purpose; /* one line for --help */
     const struct app_flag *flags;
     size_t count;
+    size_t inert_at; /* offsetof the struct app_flag_list that gets the names of the
+                        inert flags that were given; of no meaning without such */
 };
 
 enum app_flags_result {
@@ -64,6 +77,10 @@ enum app_flags_result {
  * (@file). Prints --help, --help-man and --version. */
 enum app_flags_result app_flags_parse(const struct app_flags *table, int argc,
                                       char **argv, void *options, struct err *err);
+
+/* One warning that names the inert flags that were given; none when none were. After
+ * log_setup. */
+void app_flags_warn_inert(const struct app_flag_list *given);
 
 /* Print --help. */
 void app_flags_print_help(const struct app_flags *table, FILE *to);

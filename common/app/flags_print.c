@@ -123,13 +123,24 @@ print_man_entry(const struct app_flag *f, FILE *to)
     fprintf(to, "`\n:   %s\n", buf_text(&text));
 }
 
-static void
-print_group(const struct app_flags *table, bool ours, print_fn *print, FILE *to)
+static bool
+has(const struct app_flags *table, enum app_flag_origin origin)
 {
-    for (size_t i = 0; !ours && i < ARRAY_LEN(common_flags); i++)
+    for (size_t i = 0; i < table->count; i++)
+        if (table->flags[i].origin == origin)
+            return true;
+    return false;
+}
+
+/* The flags of one origin, and of another that is listed among them. */
+static void
+print_group(const struct app_flags *table, enum app_flag_origin origin,
+            enum app_flag_origin also, print_fn *print, FILE *to)
+{
+    for (size_t i = 0; origin == APP_FLAG_THANOS && i < ARRAY_LEN(common_flags); i++)
         print(&common_flags[i], to);
     for (size_t i = 0; i < table->count; i++)
-        if (table->flags[i].ours == ours)
+        if (table->flags[i].origin == origin || table->flags[i].origin == also)
             print(&table->flags[i], to);
 }
 
@@ -141,18 +152,27 @@ app_flags_print_help(const struct app_flags *table, FILE *to)
         if (table->flags[i].takes_arguments)
             fprintf(to, " [%s...]", table->flags[i].argument);
     fprintf(to, "\n\n%s\n\nThanos flags:\n", table->purpose);
-    print_group(table, false, print_help_entry, to);
+    print_group(table, APP_FLAG_THANOS, APP_FLAG_THANOS, print_help_entry, to);
     fputs("\nOur own flags:\n", to);
-    print_group(table, true, print_help_entry, to);
+    print_group(table, APP_FLAG_OURS, APP_FLAG_OURS, print_help_entry, to);
+    if (has(table, APP_FLAG_INERT))
+        fputs("\nThanos flags that are accepted and have no effect yet:\n", to);
+    print_group(table, APP_FLAG_INERT, APP_FLAG_INERT, print_help_entry, to);
 }
 
 void
 app_flags_print_man(const struct app_flags *table, FILE *to)
 {
     fputs("## OPTIONS\n\n### Thanos flags\n", to);
-    print_group(table, false, print_man_entry, to);
+    print_group(table, APP_FLAG_THANOS, APP_FLAG_HIDDEN, print_man_entry, to);
     fputs("\n### Our own flags\n", to);
-    print_group(table, true, print_man_entry, to);
+    print_group(table, APP_FLAG_OURS, APP_FLAG_OURS, print_man_entry, to);
+    if (has(table, APP_FLAG_INERT))
+        fputs(
+            "\n### Thanos flags without effect\n\nThey are accepted, a wrong value is "
+            "refused, and one warning at the start names those that were\ngiven.\n",
+            to);
+    print_group(table, APP_FLAG_INERT, APP_FLAG_INERT, print_man_entry, to);
 }
 
 void

@@ -10,6 +10,7 @@
     X(LOCK_BLOCKS, "sidecar: the table of blocks and what becomes of them")   \
     X(LOCK_BANDWIDTH, "sidecar: until when the bandwidth is booked")          \
     X(LOCK_OVERLAP, "sidecar: what is known of the blocks of the bucket")     \
+    X(LOCK_PROM_FLAGS, "sidecar: what was found of the flags of Prometheus")  \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")           \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")       \
     X(LOCK_TOOLS, "tools: what several blocks at a time add to")              \

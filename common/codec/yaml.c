@@ -9,6 +9,7 @@
 
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/codec/quantity.h"
 
 enum { MAX_DEPTH = 16 };
@@ -33,6 +34,8 @@ free_content(struct yaml *y)
         if (y->kind == YAML_MAP)
             free(y->keys[i]);
     }
+    if (y->text != NULL)
+        digest_cleanse(y->text, strlen(y->text));
     free(y->children);
     free(y->keys);
     free(y->text);
@@ -446,6 +449,13 @@ put_variable(struct bytes name, struct buf *out, struct err *err)
         return err_set(err, ERR_INVALID, "environment variable %s is not set", text);
     buf_put_str(out, value);
     return true;
+}
+
+bool
+yaml_blame(const struct yaml *map, const char *key, struct err *err)
+{
+    const struct yaml *member = yaml_get(map, key);
+    return err_wrap(err, "line %d: %s", member != NULL ? member->line : 1, key);
 }
 
 bool

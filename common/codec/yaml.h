@@ -27,7 +27,8 @@ struct yaml {
 NODISCARD bool yaml_parse(struct bytes text, size_t limit, struct yaml **out,
                           struct err *err);
 
-/* CLEANUP handler; accepts NULL inside. The name yaml_free is libyaml's own. */
+/* CLEANUP handler; accepts NULL inside. Texts may be secrets and are overwritten. The
+ * name yaml_free is libyaml's own. */
 void yaml_tree_free(struct yaml **y);
 
 /* Member of a map, NULL if absent or y is not a map. */
@@ -50,6 +51,15 @@ NODISCARD bool yaml_get_i64(const struct yaml *y, const char *key, int64_t *out,
                             struct err *err);
 NODISCARD bool yaml_get_duration(const struct yaml *y, const char *key, int64_t *out_ns,
                                  struct err *err);
+
+/* Say why a member of a map will not do: fill err with "line 3: key: " and the text.
+ * Yields false. */
+#define yaml_refuse(map, key, err, ...) \
+    ((void)err_set((err), ERR_INVALID, __VA_ARGS__), yaml_blame((map), (key), (err)))
+
+/* Put "line 3: key: " in front of err's text; line 1 when the member is absent. Yields
+ * false. */
+bool yaml_blame(const struct yaml *map, const char *key, struct err *err);
 
 /* Replace each $(NAME), NAME of [a-zA-Z0-9_]+, by the environment variable; append the
  * result to out. Errors ERR_INVALID naming a variable that is not set. */

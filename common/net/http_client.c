@@ -63,6 +63,7 @@ own_options(struct net_http_client_options *o)
     o->cert_file = copy_of(o->cert_file);
     o->key_file = copy_of(o->key_file);
     o->server_name = copy_of(o->server_name);
+    o->proxy = copy_of(o->proxy);
     if (o->connect_timeout_ns == 0)
         o->connect_timeout_ns = DEFAULT_CONNECT_TIMEOUT_NS;
     if (o->first_byte_timeout_ns == 0)
@@ -81,11 +82,14 @@ free_options(struct net_http_client_options *o)
     free_copy(o->cert_file);
     free_copy(o->key_file);
     free_copy(o->server_name);
+    if (o->proxy != NULL)
+        digest_cleanse((char *)(uintptr_t)o->proxy, strlen(o->proxy));
+    free_copy(o->proxy);
 }
 
 /* curl's own complaint about a proxy would show its password. */
 static bool
-check_proxy(const char *proxy, const char *variable, struct err *err)
+check_proxy(const char *proxy, const char *whose, struct err *err)
 {
     static const char *const schemes[] = {"http", "https", "socks5", "socks5h"};
     bool known = false;
@@ -102,9 +106,9 @@ check_proxy(const char *proxy, const char *variable, struct err *err)
     curl_free(scheme);
     curl_url_cleanup(url);
     return known || err_set(err, ERR_INVALID,
-                            "the environment variable %s is no proxy: write "
-                            "http://host:port, or https or socks5",
-                            variable);
+                            "%s is no URL of a proxy: write http://host:port, or "
+                            "https or socks5",
+                            whose);
 }
 
 bool
@@ -122,8 +126,9 @@ net_http_client_new(struct net_http_client **out,
     if (own.proxy_of_environment)
         net_http_proxies_init(&c->proxies);
     if (!net_http_share_init(c, err) ||
-        !check_proxy(c->proxies.http, "HTTP_PROXY", err) ||
-        !check_proxy(c->proxies.https, "HTTPS_PROXY", err)) {
+        !check_proxy(own.proxy, "the configured proxy", err) ||
+        !check_proxy(c->proxies.http, "the environment variable HTTP_PROXY", err) ||
+        !check_proxy(c->proxies.https, "the environment variable HTTPS_PROXY", err)) {
         net_http_client_free(&c);
         return false;
     }
@@ -259,8 +264,11 @@ static bool
 set_tls(CURL *e, const struct net_http_client_options *o)
 {
     long verify = o->insecure_skip_verify ? 0 : 1;
+    /* Without a timeout of 0 a libcurl that has no directory of authorities would not
+     * look at the file again for a day. */
     return (o->ca_file == NULL || (SET(e, CURLOPT_CAINFO, o->ca_file) &&
-                                   SET(e, CURLOPT_PROXY_CAINFO, o->ca_file))) &&
+                                   SET(e, CURLOPT_PROXY_CAINFO, o->ca_file) &&
+                                   SET(e, CURLOPT_CA_CACHE_TIMEOUT, 0L))) &&
            (o->cert_file == NULL || SET(e, CURLOPT_SSLCERT, o->cert_file)) &&
            (o->key_file == NULL || SET(e, CURLOPT_SSLKEY, o->key_file)) &&
            SET(e, CURLOPT_SSL_VERIFYPEER, verify) &&
@@ -279,7 +287,9 @@ set_proxy(CURL *e, const struct net_http_client *c, const char *url)
     split_host(net_http_host_of(url), &host, &port);
     if (port.len == 0)
         port = https ? BYTES("443") : BYTES("80");
-    const char *proxy = net_http_proxies_get(&c->proxies, https, host, port);
+    const char *proxy = c->options.proxy;
+    if (proxy == NULL)
+        proxy = net_http_proxies_get(&c->proxies, https, host, port);
     return SET(e, CURLOPT_PROXY, proxy != NULL ? proxy : "") &&
            SET(e, CURLOPT_NOPROXY, "") && SET(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
@@ -327,7 +337,9 @@ set_method(CURL *e, const struct net_http_request *q)
 {
     if (strcmp(q->method, "HEAD") == 0)
         return SET(e, CURLOPT_NOBODY, 1L);
-    return (!has_body(q) || set_body(e, q)) && SET(e, CURLOPT_CUSTOMREQUEST, q->method);
+    return (!has_body(q) || set_body(e, q)) &&
+           SET(e, CURLOPT_CUSTOMREQUEST, q->method) &&
+           SET(e, CURLOPT_FRESH_CONNECT, q->once ? 1L : 0L);
 }
 
 static bool

@@ -19,6 +19,7 @@ struct net_http_client;
 /* Texts are copied. */
 struct net_http_client_options {
     const char *user_agent;
+    /* These three files are read again for each new connection. */
     const char *ca_file;       /* NULL: the system's */
     const char *cert_file;     /* certificate of this client, PEM; NULL: none */
     const char *key_file;      /* its key */
@@ -26,6 +27,8 @@ struct net_http_client_options {
     bool insecure_skip_verify; /* accept any certificate */
     bool proxy_of_environment; /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go reads them,
                                   now; never for this machine */
+    const char *proxy; /* of all requests, whatever the host and the environment; may
+                          hold user and password; NULL: none */
     bool trace; /* log each exchange at debug level, without bodies and secrets */
     int64_t connect_timeout_ns;       /* 0: 10 s */
     int64_t tls_handshake_timeout_ns; /* 0: it is part of connecting */
@@ -35,8 +38,8 @@ struct net_http_client_options {
     unsigned max_connections; /* exchanges above it wait their turn; 0: no limit */
 };
 
-/* Initialises libcurl on first use. Errors ERR_INTERNAL; ERR_INVALID: a proxy of the
- * environment that is no URL (which is not shown). */
+/* Initialises libcurl on first use. Errors ERR_INTERNAL; ERR_INVALID: a proxy that is
+ * no URL (which is not shown). */
 NODISCARD bool net_http_client_new(struct net_http_client **out,
                                    const struct net_http_client_options *options,
                                    struct err *err);
@@ -61,6 +64,9 @@ struct net_http_request {
     uint64_t body_size;
     net_http_sink_fn *sink; /* NULL: the body of a 2xx answer is dropped */
     void *sink_arg;
+    /* Send it at most once. Otherwise a request that finds its idle connection closed
+     * is sent again on another one, and the server may have seen it twice. */
+    bool once;
     int64_t expect_continue_ns;  /* how long the body waits for the server's consent, so
                                     that a refusal comes before it; 0: not at all */
     int64_t deadline_ns;         /* of the whole exchange, clock_mono_ns */
@@ -80,9 +86,9 @@ struct net_http_response {
 
 /* Perform one exchange. Any thread; blocks; a raised cancel ends it at once, whatever
  * it waits for. *response is large: keep it off small stacks. Errors ERR_UNAVAILABLE
- * (refused, reset, DNS, closed early, success before the whole body was sent),
- * ERR_TIMEOUT (deadline, connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
- * ERR_CORRUPT (a body shorter than its Content-Length or without its last chunk),
+ * (refused, reset, DNS, closed early, a body shorter than its Content-Length or without
+ * its last chunk, success before the whole body was sent), ERR_TIMEOUT (deadline,
+ * connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
  * ERR_INVALID (URL), ERR_UNSUPPORTED (not HTTP), ERR_IO (source ended early), or what
  * sink or source gave. Errors name the host and nothing else of the URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,

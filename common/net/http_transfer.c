@@ -250,8 +250,6 @@ code_of(CURLcode code)
 {
     if (code == CURLE_OPERATION_TIMEDOUT)
         return ERR_TIMEOUT;
-    if (code == CURLE_PARTIAL_FILE)
-        return ERR_CORRUPT;
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
         code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_ISSUER_ERROR)
         return ERR_DENIED;

@@ -86,13 +86,14 @@ objstore_head(struct objstore_bucket *b, const struct objstore_call *call,
     return named(ok, b, "head", key, err);
 }
 
+/* No object reaches behind INT64_MAX, and servers count no further. */
 static bool
-check_range(uint64_t offset, uint64_t len, struct err *err)
+check_range(struct objstore_read *read, struct err *err)
 {
-    uint64_t end;
-    if (len == 0 || !num_add(offset, len, &end))
+    if (read->len == 0 || read->offset > INT64_MAX)
         return err_set(err, ERR_INVALID, "bad range: %" PRIu64 " bytes at %" PRIu64,
-                       len, offset);
+                       read->len, read->offset);
+    read->len = NUM_MIN(read->len, (uint64_t)INT64_MAX - read->offset + 1);
     return true;
 }
 
@@ -102,7 +103,7 @@ objstore_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                    objstore_sink_fn *sink, void *arg, struct err *err)
 {
     struct objstore_read read = {.key = key, .offset = offset, .len = len};
-    bool ok = check_key(key, err) && check_range(offset, len, err) &&
+    bool ok = check_key(key, err) && check_range(&read, err) &&
               objstore_call_check(call, err) &&
               b->ops->get_range(b, call, &read, sink, arg, err);
     return named(ok, b, "read", key, err);

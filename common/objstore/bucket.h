@@ -6,7 +6,9 @@
  * functions below check arguments and call it. All are safe from any thread and block
  * until done, deadline or cancel.
  *
- * What a success means: a put is whole and durable under its key, an object is never
+ * What a success means: a put is whole and durable under its key (another writer may
+ * have replaced it since; so may a try of an earlier put that was given up and arrives
+ * late), an object is never
  * visible half written; a read delivered what is stored. Error codes tell what to do:
  * ERR_NOT_FOUND, ERR_DENIED, ERR_THROTTLED, ERR_UNAVAILABLE, ERR_TIMEOUT,
  * ERR_CANCELLED, ERR_CORRUPT, ERR_IO, ERR_INVALID (key or configuration), ERR_CONFLICT
@@ -68,7 +70,7 @@ enum objstore_ability {
 struct objstore_read {
     struct bytes key;
     uint64_t offset;
-    uint64_t len; /* at least 1; offset + len fits */
+    uint64_t len; /* at least 1; the last byte is not behind INT64_MAX */
     /* Which content: "" for whatever is there; a driver that can tell fills it in with
      * the first answer, and then reads this content or fails with ERR_CONFLICT. So a
      * read that goes on after a failure is not made of two objects. */

@@ -95,19 +95,6 @@ open_tree(struct objstore_bucket **out, const struct yaml *root, const char *com
     return true;
 }
 
-/* Overwrite the credentials before the memory of the tree is given back. */
-static void
-cleanse_tree(struct yaml *root)
-{
-    for (size_t i = 0; root != NULL && i < root->count; i++) {
-        struct yaml *section = &root->children[i];
-        for (size_t k = 0; k < section->count; k++)
-            if (section->children[k].text != NULL)
-                digest_cleanse(section->children[k].text,
-                               strlen(section->children[k].text));
-    }
-}
-
 bool
 objstore_open(struct objstore_bucket **out, struct bytes yaml, const char *component,
               struct metrics_registry *metrics, struct err *err)
@@ -118,7 +105,6 @@ objstore_open(struct objstore_bucket **out, struct bytes yaml, const char *compo
     bool ok = yaml_expand_env(yaml, &expanded, err) &&
               yaml_parse(buf_bytes(&expanded), MAX_CONFIG, &root, err) &&
               open_tree(&b, root, component, err);
-    cleanse_tree(root);
     if (expanded.len > 0)
         digest_cleanse(expanded.at, expanded.len);
     buf_fini(&expanded);

@@ -14,6 +14,7 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
+#include "common/net/http_config.h"
 #include "common/objstore/s3.h"
 #include "common/objstore/s3_v2.h"
 
@@ -42,18 +43,6 @@ reading_fini(struct reading *r)
         free(r->names[i]);
     buf_fini(&r->kms_context);
     digest_cleanse(r->key_text, sizeof r->key_text);
-}
-
-/* "line 3: key: " in front of what is wrong with a member that is there. */
-#define REFUSE(y, key, err, ...) \
-    refuse((y), (key), err_set((err), ERR_INVALID, __VA_ARGS__), (err))
-
-static bool
-refuse(const struct yaml *y, const char *key, bool failed, struct err *err)
-{
-    const struct yaml *member = yaml_get(y, key);
-    (void)failed;
-    return err_wrap(err, "line %d: %s", member != NULL ? member->line : 1, key);
 }
 
 static bool
@@ -91,15 +80,15 @@ read_endpoint(const struct yaml *config, struct reading *r, struct err *err)
     r->options.list_v1 = strcmp(version, "v1") == 0;
     r->lists_v2 = strcmp(version, "v2") == 0;
     if (*version != 0 && !r->options.list_v1 && !r->lists_v2)
-        return REFUSE(config, "list_objects_version", err, "\"%s\" is none of v1, v2",
-                      version);
+        return yaml_refuse(config, "list_objects_version", err,
+                           "\"%s\" is none of v1, v2", version);
     if (strcmp(lookup, "virtual-hosted") == 0)
         e->lookup = OBJSTORE_S3_LOOKUP_VIRTUAL_HOSTED;
     else if (strcmp(lookup, "path") == 0)
         e->lookup = OBJSTORE_S3_LOOKUP_PATH;
     else if (strcmp(lookup, "auto") != 0)
-        return REFUSE(config, "bucket_lookup_type", err,
-                      "\"%s\" is none of auto, virtual-hosted, path", lookup);
+        return yaml_refuse(config, "bucket_lookup_type", err,
+                           "\"%s\" is none of auto, virtual-hosted, path", lookup);
     return true;
 }
 
@@ -117,11 +106,12 @@ read_credentials(const struct yaml *config, struct reading *r, struct err *err)
         return err_set(err, ERR_INVALID,
                        "the S3 config: access_key and secret_key go together only");
     if (*c->access_key == 0 && *c->session_token != 0)
-        return REFUSE(config, "session_token", err,
-                      "it needs access_key and secret_key");
+        return yaml_refuse(config, "session_token", err,
+                           "it needs access_key and secret_key");
     if (*c->access_key != 0 && c->sdk_chain)
-        return REFUSE(config, "aws_sdk_auth", err,
-                      "it excludes access_key and secret_key: leave one of them out");
+        return yaml_refuse(
+            config, "aws_sdk_auth", err,
+            "it excludes access_key and secret_key: leave one of them out");
     return true;
 }
 
@@ -133,8 +123,8 @@ read_duration(const struct yaml *y, const char *key, int64_t least_ns, int64_t *
     if (!yaml_get_duration(y, key, out, err))
         return false;
     return !is_given(y, key) || *out >= least_ns ||
-           REFUSE(y, key, err, "%s is too short; write a duration %s 0",
-                  yaml_get(y, key)->text, least_ns > 0 ? "above" : "of at least");
+           yaml_refuse(y, key, err, "%s is too short; write a duration %s 0",
+                       yaml_get(y, key)->text, least_ns > 0 ? "above" : "of at least");
 }
 
 static bool
@@ -143,43 +133,7 @@ read_count(const struct yaml *y, const char *key, int64_t *out, struct err *err)
     if (!yaml_get_i64(y, key, out, err))
         return false;
     return (*out >= 0 && *out <= INT_MAX) ||
-           REFUSE(y, key, err, "%" PRId64 " is out of range", *out);
-}
-
-static bool
-read_file_name(const struct yaml *tls, const char *key, const char **out,
-               struct err *err)
-{
-    const char *path = "";
-    if (!yaml_get_text(tls, key, &path, err))
-        return false;
-    if (*path == 0)
-        return true;
-    *out = path;
-    return file_exists(path) || REFUSE(tls, key, err, "there is no %s", path);
-}
-
-static bool
-read_tls(const struct yaml *tls, struct net_http_client_options *http, struct err *err)
-{
-    static const char *const KEYS[] = {
-        "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify",
-        NULL};
-    const char *server_name = "";
-    if (tls == NULL)
-        return true;
-    if (!yaml_check_keys(tls, KEYS, "tls_config", err) ||
-        !read_file_name(tls, "ca_file", &http->ca_file, err) ||
-        !read_file_name(tls, "cert_file", &http->cert_file, err) ||
-        !read_file_name(tls, "key_file", &http->key_file, err) ||
-        !yaml_get_text(tls, "server_name", &server_name, err) ||
-        !yaml_get_bool(tls, "insecure_skip_verify", &http->insecure_skip_verify, err))
-        return false;
-    if (*server_name != 0)
-        http->server_name = server_name;
-    return (http->cert_file != NULL) == (http->key_file != NULL) ||
-           REFUSE(tls, http->cert_file != NULL ? "cert_file" : "key_file", err,
-                  "cert_file and key_file go together only");
+           yaml_refuse(y, key, err, "%" PRId64 " is out of range", *out);
 }
 
 /* Idle connections: 0 in Go means no limit for the first number, 2 for the second. */
@@ -211,7 +165,7 @@ read_http(const struct yaml *y, struct reading *r, struct err *err)
     bool ignored = false;
     if (y != NULL &&
         (!yaml_check_keys(y, KEYS, "http_config", err) ||
-         !read_tls(yaml_get(y, "tls_config"), http, err) ||
+         !net_http_config_tls(yaml_get(y, "tls_config"), http, err) ||
          /* Read last: it overrides the one of tls_config. */
          !yaml_get_bool(y, "insecure_skip_verify", &http->insecure_skip_verify, err) ||
          !read_duration(y, "idle_conn_timeout", 1, &http->idle_timeout_ns, err) ||
@@ -250,9 +204,9 @@ read_upload(const struct yaml *config, struct reading *r, struct err *err)
     o->part_size = (uint64_t)part_size;
     return (part_size >= OBJSTORE_S3_MIN_PART_BYTES &&
             part_size <= OBJSTORE_S3_MAX_PART_BYTES) ||
-           REFUSE(config, "part_size", err,
-                  "%" PRId64 " is none of %d to %" PRId64 " bytes", part_size,
-                  OBJSTORE_S3_MIN_PART_BYTES, OBJSTORE_S3_MAX_PART_BYTES);
+           yaml_refuse(config, "part_size", err,
+                       "%" PRId64 " is none of %d to %" PRId64 " bytes", part_size,
+                       OBJSTORE_S3_MIN_PART_BYTES, OBJSTORE_S3_MAX_PART_BYTES);
 }
 
 static void
@@ -319,8 +273,8 @@ read_metadata(const struct yaml *config, struct reading *r, struct err *err)
     if (map == NULL || map->kind == YAML_NULL)
         return true;
     if (map->kind != YAML_MAP || map->count > MAX_METADATA)
-        return REFUSE(config, section, err, "it is no map of at most %d headers",
-                      MAX_METADATA);
+        return yaml_refuse(config, section, err, "it is no map of at most %d headers",
+                           MAX_METADATA);
     for (size_t i = 0; i < map->count; i++) {
         const char *value = "";
         if (!yaml_get_text(map, map->keys[i], &value, err))
@@ -335,10 +289,10 @@ read_metadata(const struct yaml *config, struct reading *r, struct err *err)
             free(name);
         const char *fault = header_fault(r->names[i]);
         if (fault != NULL)
-            return REFUSE(map, map->keys[i], err, "%s", fault);
+            return yaml_refuse(map, map->keys[i], err, "%s", fault);
         if (!is_token(r->names[i]) || !is_printable(value))
-            return REFUSE(map, map->keys[i], err,
-                          "name or value has a character that a header must not");
+            return yaml_refuse(map, map->keys[i], err,
+                               "name or value has a character that a header must not");
         add_put_header(r, r->names[i], value);
     }
     return true;
@@ -354,7 +308,7 @@ read_kms_context(const struct yaml *sse, struct reading *r, struct err *err)
     if (map == NULL || map->kind == YAML_NULL || map->count == 0)
         return true;
     if (map->kind != YAML_MAP)
-        return REFUSE(sse, key, err, "it is no map");
+        return yaml_refuse(sse, key, err, "it is no map");
     for (size_t i = 0; i < map->count; i++) {
         const char *value = "";
         if (!yaml_get_text(map, map->keys[i], &value, err))
@@ -375,7 +329,7 @@ read_kms(const struct yaml *sse, struct reading *r, struct err *err)
     if (!yaml_get_text(sse, "kms_key_id", &key_id, err))
         return false;
     if (*key_id == 0 || !is_printable(key_id))
-        return REFUSE(sse, "type", err, "SSE-KMS needs kms_key_id");
+        return yaml_refuse(sse, "type", err, "SSE-KMS needs kms_key_id");
     add_put_header(r, "x-amz-server-side-encryption", "aws:kms");
     add_put_header(r, "x-amz-server-side-encryption-aws-kms-key-id", key_id);
     return read_kms_context(sse, r, err);
@@ -390,13 +344,14 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
     if (!yaml_get_text(sse, "encryption_key", &path, err))
         return false;
     if (*path == 0)
-        return REFUSE(sse, "type", err,
-                      "SSE-C needs encryption_key, the path of a key");
+        return yaml_refuse(sse, "type", err,
+                           "SSE-C needs encryption_key, the path of a key");
     if (r->options.endpoint.insecure)
-        return REFUSE(sse, "type", err,
-                      "SSE-C sends the key along, so it needs TLS: leave insecure out");
+        return yaml_refuse(
+            sse, "type", err,
+            "SSE-C sends the key along, so it needs TLS: leave insecure out");
     if (!file_read_all(path, 2 * SSE_C_KEY_BYTES, &key, err))
-        return refuse(sse, "encryption_key", false, err);
+        return yaml_blame(sse, "encryption_key", err);
     bool fits = key.len == SSE_C_KEY_BYTES;
     if (fits) {
         digest_md5(buf_bytes(&key), md5);
@@ -406,8 +361,8 @@ read_customer_key(const struct yaml *sse, struct reading *r, struct err *err)
     size_t len = key.len;
     digest_cleanse(key.at, key.len);
     if (!fits)
-        return REFUSE(sse, "encryption_key", err, "%s has %zu bytes, a key has %d",
-                      path, len, SSE_C_KEY_BYTES);
+        return yaml_refuse(sse, "encryption_key", err, "%s has %zu bytes, a key has %d",
+                           path, len, SSE_C_KEY_BYTES);
     const struct objstore_s3_header headers[MAX_KEY_HEADERS] = {
         {"x-amz-server-side-encryption-customer-algorithm", "AES256"},
         {"x-amz-server-side-encryption-customer-key", r->key_text},
@@ -432,8 +387,8 @@ check_unused(const struct yaml *sse, const char *type, const char *const *unused
                         (member->kind == YAML_SCALAR && *member->text == 0) ||
                         (member->kind == YAML_MAP && member->count == 0);
         if (!is_empty)
-            return REFUSE(sse, *unused, err, "it has no meaning with type: \"%s\"",
-                          type);
+            return yaml_refuse(sse, *unused, err, "it has no meaning with type: \"%s\"",
+                               type);
     }
     return true;
 }
@@ -456,8 +411,8 @@ read_encryption(const struct yaml *sse, struct reading *r, struct err *err)
     if (strcmp(type, "SSE-C") == 0)
         return check_unused(sse, type, NOT_C, err) && read_customer_key(sse, r, err);
     if (*type != 0 && strcmp(type, "SSE-S3") != 0)
-        return REFUSE(sse, "type", err, "\"%s\" is none of SSE-S3, SSE-KMS, SSE-C",
-                      type);
+        return yaml_refuse(sse, "type", err, "\"%s\" is none of SSE-S3, SSE-KMS, SSE-C",
+                           type);
     if (*type != 0)
         add_put_header(r, "x-amz-server-side-encryption", "AES256");
     return check_unused(sse, type, KEYS + 1, err);
@@ -520,16 +475,16 @@ check_v2(const struct yaml *config, const struct reading *r, struct err *err)
     const struct objstore_s3_options *o = &r->options;
     if (*r->credentials.access_key == 0 || *r->credentials.session_token != 0 ||
         r->credentials.sdk_chain || *r->credentials.sts_endpoint != 0)
-        return REFUSE(config, "signature_version2", err,
-                      "it goes with access_key and secret_key only, without "
-                      "session_token, aws_sdk_auth and sts_endpoint");
+        return yaml_refuse(config, "signature_version2", err,
+                           "it goes with access_key and secret_key only, without "
+                           "session_token, aws_sdk_auth and sts_endpoint");
     if (o->integrity == OBJSTORE_S3_INTEGRITY_CHECKSUM)
-        return REFUSE(config, "send_content_md5", err, "%s", WHY);
+        return yaml_refuse(config, "send_content_md5", err, "%s", WHY);
     if (o->put_header_count > 0)
-        return REFUSE(
+        return yaml_refuse(
             config, is_given(config, "sse_config") ? "sse_config" : "put_user_metadata",
             err, "%s", WHY);
-    return !r->lists_v2 || REFUSE(config, "list_objects_version", err, "%s", WHY);
+    return !r->lists_v2 || yaml_refuse(config, "list_objects_version", err, "%s", WHY);
 }
 
 static bool

@@ -28,18 +28,9 @@ objstore_s3_transfer(struct net_http_client *http, const struct objstore_call *c
                      struct net_http_request request,
                      struct net_http_response *response, struct err *err)
 {
-    struct objstore_outlet outlet = {.sink = request.sink, .arg = request.sink_arg};
     request.deadline_ns = call->deadline_ns;
     request.cancel = call->cancel;
-    if (request.sink != NULL) {
-        request.sink = objstore_outlet_sink;
-        request.sink_arg = &outlet;
-    }
-    if (net_http_perform(http, &request, response, err))
-        return true;
-    if (err->code == ERR_CORRUPT && request.sink != NULL && !outlet.refused)
-        err->code = ERR_UNAVAILABLE;
-    return false;
+    return net_http_perform(http, &request, response, err);
 }
 
 /* Where S3's own code says more than the status. */
@@ -149,6 +140,31 @@ objstore_s3_etag(const struct net_http_response *response)
     return etag;
 }
 
+void
+objstore_s3_copy_etag(const struct net_http_response *response,
+                      char etag[OBJSTORE_ETAG_SIZE])
+{
+    struct bytes text = objstore_s3_etag(response);
+    snprintf(etag, OBJSTORE_ETAG_SIZE, "%.*s",
+             text.len < OBJSTORE_ETAG_SIZE ? (int)text.len : 0,
+             text.len > 0 ? (const char *)text.at : "");
+}
+
+bool
+objstore_s3_settle(const struct objstore_s3_receipt *receipt,
+                   struct objstore_attrs *attrs, bool *was_replaced, struct err *err)
+{
+    *was_replaced = *receipt->etag != 0 && *attrs->etag != 0 &&
+                    strcmp(receipt->etag, attrs->etag) != 0;
+    if (!*was_replaced)
+        return true;
+    attrs->size = receipt->size;
+    memcpy(attrs->etag, receipt->etag, sizeof attrs->etag);
+    return receipt->is_compared ||
+           err_set(err, ERR_CONFLICT,
+                   "another writer has replaced it before it could be compared");
+}
+
 static bool
 is_md5(const struct net_http_response *response, struct bytes etag)
 {
@@ -182,9 +198,7 @@ objstore_s3_attrs(const struct net_http_response *response,
                   struct objstore_attrs *attrs, struct err *err)
 {
     struct objstore_attrs read = {0};
-    struct bytes etag = objstore_s3_etag(response);
-    if (etag.len < sizeof read.etag)
-        snprintf(read.etag, sizeof read.etag, "%.*s", BYTES_FMT(etag));
+    objstore_s3_copy_etag(response, read.etag);
     if (!objstore_parse_u64(net_http_response_header(response, "content-length"),
                             &read.size) ||
         !net_http_date(net_http_response_header(response, "last-modified"),
@@ -220,9 +234,20 @@ check_content(const struct objstore_s3_ranged *r, struct err *err)
     struct bytes etag = objstore_s3_etag(r->response);
     if (*r->read->etag != 0 && !bytes_eq(etag, bytes_of_str(r->read->etag)))
         return err_set(err, ERR_CONFLICT, "the object was replaced while it was read");
-    if (etag.len < sizeof r->read->etag)
-        snprintf(r->read->etag, sizeof r->read->etag, "%.*s", BYTES_FMT(etag));
+    objstore_s3_copy_etag(r->response, r->read->etag);
     return true;
+}
+
+/* Whether the body is that of the range; another one may be a mistake of the way. */
+static bool
+check_length(const struct objstore_s3_ranged *r, struct err *err)
+{
+    uint64_t len;
+    struct bytes text = net_http_response_header(r->response, "content-length");
+    return text.len == 0 || (objstore_parse_u64(text, &len) && len == r->left) ||
+           err_set(err, ERR_UNAVAILABLE,
+                   "a range of %" PRIu64 " bytes came with a body of %.*s", r->left,
+                   BYTES_FMT(text));
 }
 
 static bool
@@ -248,7 +273,7 @@ check_range_answer(struct objstore_s3_ranged *r, struct err *err)
                        ", the server answers with the range \"%.*s\"",
                        r->read->len, r->read->offset, BYTES_FMT(range));
     r->left = last - first + 1;
-    return check_content(r, err);
+    return check_length(r, err) && check_content(r, err);
 }
 
 bool

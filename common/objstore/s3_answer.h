@@ -14,9 +14,7 @@ struct objstore_s3_answer {
 };
 
 /* Perform a request once, within the limits of call. True when an answer has arrived,
- * of whatever status.
- * Errors: those of net_http_perform, but for a body that was cut, which is
- * ERR_UNAVAILABLE. */
+ * of whatever status. Errors: those of net_http_perform. */
 NODISCARD bool objstore_s3_transfer(struct net_http_client *http,
                                     const struct objstore_call *call,
                                     struct net_http_request request,
@@ -40,6 +38,24 @@ NODISCARD bool objstore_s3_attrs(const struct net_http_response *response,
 
 /* The ETag without its quotes; the empty slice if there is none. */
 struct bytes objstore_s3_etag(const struct net_http_response *response);
+
+/* Copy the ETag; "" if there is none, or a longer one. */
+void objstore_s3_copy_etag(const struct net_http_response *response,
+                           char etag[OBJSTORE_ETAG_SIZE]);
+
+/* What a put has stored, as its answer says. */
+struct objstore_s3_receipt {
+    uint64_t size;
+    char etag[OBJSTORE_ETAG_SIZE]; /* "" if the answer had none */
+    bool is_compared;              /* it is what was sent */
+};
+
+/* attrs is what the bucket says of the key afterwards. Where that is another object,
+ * since another writer has replaced it, *attrs is made to tell of what was stored.
+ * Errors ERR_CONFLICT: replaced before anything could be compared. */
+NODISCARD bool objstore_s3_settle(const struct objstore_s3_receipt *receipt,
+                                  struct objstore_attrs *attrs, bool *was_replaced,
+                                  struct err *err);
 
 /* Compare the ETag with the MD5 of what was sent, in hexadecimal. *same: they are
  * equal. Errors ERR_CORRUPT: the ETag is an MD5, as it is without encryption or with
@@ -65,7 +81,7 @@ NODISCARD bool objstore_s3_ranged_sink(void *ranged, struct bytes piece,
 /* The answer has ended with a status of 2xx.
  * Errors ERR_INVALID: the object is empty; ERR_UNSUPPORTED: the server ignores ranges;
  * ERR_CORRUPT: another range than was asked for; ERR_CONFLICT: of another object;
- * ERR_UNAVAILABLE: less than announced.
+ * ERR_UNAVAILABLE: a body of another length than the range.
  */
 NODISCARD bool objstore_s3_ranged_end(struct objstore_s3_ranged *r, struct err *err);
 

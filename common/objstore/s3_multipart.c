@@ -118,6 +118,7 @@ try_request(void *arg, struct err *err)
     return objstore_s3_perform(s3->peer, r->call, &target,
                                (struct net_http_request){.method = r->method,
                                                          .body = r->body,
+                                                         .once = true,
                                                          .sink = keep_body,
                                                          .sink_arg = &r->answer},
                                answer, err);
@@ -145,8 +146,8 @@ begin(struct upload *u, struct err *err)
                         .common = u->s3->put_headers};
     if (!objstore_retry(u->s3->retrier, u->call, try_request, &r, err)) {
         /* It may be the checksum that is asked for. */
-        atomic_store(&u->is_refused,
-                     err->code == ERR_INVALID || err->code == ERR_UNSUPPORTED);
+        atomic_store(&u->is_refused, !u->uses_md5 && (err->code == ERR_INVALID ||
+                                                      err->code == ERR_UNSUPPORTED));
         return err_wrap(err, "begin an upload in parts");
     }
     if (!objstore_s3_fields(buf_bytes(&r.answer), "InitiateMultipartUploadResult",
@@ -311,9 +312,9 @@ put_manifest(const struct upload *u, struct buf *body)
 
 /* The server may send blanks while it works, and an error after it has said 200. */
 static bool
-check_completed(struct bytes answer, struct err *err)
+read_completed(struct bytes answer, char etag[OBJSTORE_ETAG_SIZE + 2], struct err *err)
 {
-    const struct objstore_s3_field none = {0};
+    const struct objstore_s3_field field = {"ETag", etag, OBJSTORE_ETAG_SIZE + 2};
     struct objstore_s3_error error;
     while (answer.len > 0 && (answer.at[0] == ' ' || answer.at[0] == '\n' ||
                               answer.at[0] == '\r' || answer.at[0] == '\t'))
@@ -322,7 +323,7 @@ check_completed(struct bytes answer, struct err *err)
     if (*error.code != 0)
         return err_set(err, ERR_UNAVAILABLE, "status 200, and then %s: %s", error.code,
                        error.message);
-    if (!objstore_s3_fields(answer, "CompleteMultipartUploadResult", &none, 0, err)) {
+    if (!objstore_s3_fields(answer, "CompleteMultipartUploadResult", &field, 1, err)) {
         err->code = ERR_UNAVAILABLE;
         return false;
     }
@@ -332,6 +333,7 @@ check_completed(struct bytes answer, struct err *err)
 struct completing {
     struct request request;
     unsigned tries;
+    char etag[OBJSTORE_ETAG_SIZE + 2]; /* perhaps in quotes; "" if it is not known */
 };
 
 static bool
@@ -340,13 +342,14 @@ try_complete(void *arg, struct err *err)
     struct completing *c = arg;
     c->tries++;
     return try_request(&c->request, err) &&
-           check_completed(buf_bytes(&c->request.answer), err);
+           read_completed(buf_bytes(&c->request.answer), c->etag, err);
 }
 
 /* *was_there: the upload was gone when it was tried again, so the first try may have
  * worked and only its answer was lost. */
 static bool
-complete(const struct upload *u, bool *was_there, struct err *err)
+complete(const struct upload *u, char etag[OBJSTORE_ETAG_SIZE], bool *was_there,
+         struct err *err)
 {
     CLEANUP(buf_fini) struct buf query = {0};
     CLEANUP(buf_fini) struct buf body = {0};
@@ -362,6 +365,10 @@ complete(const struct upload *u, bool *was_there, struct err *err)
     bool ok = objstore_retry(u->s3->retrier, u->call, try_complete, &c, err);
     *was_there = !ok && err->code == ERR_NOT_FOUND && c.tries > 1;
     request_fini(&c.request);
+    size_t quote = *c.etag == '"', len = strlen(c.etag);
+    if (len > 2 * quote && len - 2 * quote < OBJSTORE_ETAG_SIZE)
+        snprintf(etag, OBJSTORE_ETAG_SIZE, "%.*s", (int)(len - 2 * quote),
+                 c.etag + quote);
     return ok || err_wrap(err, "complete an upload of %zu parts", u->count);
 }
 
@@ -380,37 +387,29 @@ composite_text(const struct upload *u, char text[OBJSTORE_S3_CHECKSUM_SIZE])
     snprintf(text, OBJSTORE_S3_CHECKSUM_SIZE, "%s-%zu", whole, u->count);
 }
 
-/* must_match: there has to be a checksum, since nothing else says that the object is
- * this one. */
+/* What completing puts together is what was compared, part by part. */
 static bool
-compare_stored(const struct upload *u, struct objstore_attrs *stored, bool must_match,
-               struct err *err)
+upload(struct upload *u, struct objstore_attrs *attrs, struct err *err)
 {
-    char said[OBJSTORE_S3_CHECKSUM_SIZE], sent[OBJSTORE_S3_CHECKSUM_SIZE];
-    if (!objstore_s3_stored(u->s3, u->call, u->put->key, stored, said, err))
-        return false;
-    composite_text(u, sent);
-    /* Of the whole content, if there is no dash: the parts have been compared. */
-    bool is_composite = !u->uses_md5 && strchr(said, '-') != NULL;
-    if (is_composite && strcmp(said, sent) != 0)
-        return err_set(err, ERR_CORRUPT, "the bucket holds CRC-32C %s instead of %s",
-                       said, sent);
-    return is_composite || !must_match ||
-           err_set(err, ERR_UNAVAILABLE, "the answer to the completed upload was lost");
-}
-
-static bool
-upload(struct upload *u, struct objstore_attrs *stored, struct err *err)
-{
+    struct objstore_s3_stored what = {
+        .key = u->put->key, .receipt = {.size = u->put->size, .is_compared = true}};
     bool was_there = false;
     if (u->put->sole_writer)
         remove_leftovers(u);
     if (!begin(u, err))
         return false;
-    bool ok = send_all(u, err) && complete(u, &was_there, err);
-    if (!ok && !was_there)
+    bool ok = send_all(u, err) && complete(u, what.receipt.etag, &was_there, err);
+    if (!ok && !was_there) {
         abort_upload(u, u->id);
-    return (ok || was_there) && compare_stored(u, stored, was_there, err);
+        return false;
+    }
+    if (!u->uses_md5)
+        composite_text(u, what.checksum);
+    if (!objstore_s3_ask_stored(u->s3, u->call, &what, attrs, err))
+        return false;
+    /* Without the answer only the checksum says that this upload has made it. */
+    return ok || what.has_checksum ||
+           err_set(err, ERR_UNAVAILABLE, "the answer to the completed upload was lost");
 }
 
 bool

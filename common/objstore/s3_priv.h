@@ -35,14 +35,26 @@ NODISCARD bool objstore_s3_put(struct objstore_s3 *s3, const struct objstore_cal
                                const struct objstore_put *put,
                                struct objstore_attrs *stored, struct err *err);
 
-/* Ask what the bucket holds under put's key now, with tries. checksum is its CRC-32C as
- * the server says it, "" if it does not. */
+/* What was stored by a request that has succeeded, and what to compare. */
 enum { OBJSTORE_S3_CHECKSUM_SIZE = 24 };
-NODISCARD bool objstore_s3_stored(const struct objstore_s3 *s3,
-                                  const struct objstore_call *call, struct bytes key,
-                                  struct objstore_attrs *stored,
-                                  char checksum[OBJSTORE_S3_CHECKSUM_SIZE],
-                                  struct err *err);
+struct objstore_s3_stored {
+    struct bytes key;
+    struct objstore_s3_receipt receipt;
+    char checksum[OBJSTORE_S3_CHECKSUM_SIZE]; /* CRC-32C, as HEAD says it; "" unknown */
+    /* What became of it. */
+    bool has_checksum; /* HEAD has said one, and it is this one */
+};
+
+/* Ask what the bucket holds now, with tries, and compare. Errors those of
+ * objstore_s3_settle; ERR_CORRUPT: another checksum. */
+NODISCARD bool objstore_s3_ask_stored(const struct objstore_s3 *s3,
+                                      const struct objstore_call *call,
+                                      struct objstore_s3_stored *stored,
+                                      struct objstore_attrs *attrs, struct err *err);
+
+/* Another way out than to try again, for a server that does not take checksums while
+ * the configuration asks for nothing else. Yields false. */
+bool objstore_s3_explain_refusal(struct err *err);
 
 /* An object in parts. */
 struct objstore_s3_parts {

@@ -31,28 +31,59 @@ struct question {
 };
 
 static bool
-try_stored(void *arg, struct err *err)
+try_ask(void *arg, struct err *err)
 {
     const struct question *q = arg;
-    return objstore_s3_head(q->s3, q->call, q->key, q->attrs, q->answer, err);
+    if (objstore_s3_head(q->s3, q->call, q->key, q->attrs, q->answer, err))
+        return true;
+    /* It is there: that is what the answer to the PUT meant. */
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_UNAVAILABLE;
+    return err_wrap(err, "ask what is stored");
 }
 
 bool
-objstore_s3_stored(const struct objstore_s3 *s3, const struct objstore_call *call,
-                   struct bytes key, struct objstore_attrs *stored,
-                   char checksum[OBJSTORE_S3_CHECKSUM_SIZE], struct err *err)
+objstore_s3_ask_stored(const struct objstore_s3 *s3, const struct objstore_call *call,
+                       struct objstore_s3_stored *stored, struct objstore_attrs *attrs,
+                       struct err *err)
 {
     CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
-    struct question q = {s3, call, key, stored, answer};
-    if (!objstore_retry(s3->retrier, call, try_stored, &q, err))
-        return err_wrap(err, "ask what is stored");
+    struct question q = {s3, call, stored->key, attrs, answer};
+    if (!objstore_retry(s3->retrier, call, try_ask, &q, err))
+        return false;
+    bool was_replaced;
+    if (!objstore_s3_settle(&stored->receipt, attrs, &was_replaced, err))
+        return false;
+    if (was_replaced)
+        return true;
     struct bytes said =
         net_http_response_header(&answer->http, "x-amz-checksum-crc32c");
-    snprintf(checksum, OBJSTORE_S3_CHECKSUM_SIZE, "%.*s",
-             said.len < OBJSTORE_S3_CHECKSUM_SIZE ? (int)said.len : 0,
-             said.len > 0 ? (const char *)said.at : "");
-    return true;
+    /* Of one kind: a dash and the number of parts is behind a checksum of checksums. */
+    bool is_composite = said.len > 0 && memchr(said.at, '-', said.len) != NULL;
+    bool is_known = said.len > 0 && *stored->checksum != 0 &&
+                    is_composite == (strchr(stored->checksum, '-') != NULL);
+    stored->has_checksum = is_known && bytes_eq(said, bytes_of_str(stored->checksum));
+    return !is_known || stored->has_checksum ||
+           err_set(err, ERR_CORRUPT, "the bucket holds CRC-32C %.*s instead of %s",
+                   (int)NUM_MIN(said.len, (size_t)OBJSTORE_S3_CHECKSUM_SIZE),
+                   (const char *)said.at, stored->checksum);
 }
+
+bool
+objstore_s3_explain_refusal(struct err *err)
+{
+    err->code = ERR_UNSUPPORTED;
+    return err_wrap(err, "the server does not take checksums (leave "
+                         "send_content_md5: false out, or write true)");
+}
+
+/* An object that may be what a create has made. */
+struct reading_back {
+    struct objstore_s3 *s3;
+    const struct objstore_call *call;
+    const struct objstore_put *put;
+    struct buf there;
+};
 
 /* One object in one request, with its tries. */
 struct whole {
@@ -69,16 +100,31 @@ try_whole(void *arg, struct err *err)
     return objstore_s3_send_once(&w->send, err) || w->send.is_refused;
 }
 
-/* Whether the object is what a create wanted to store: then an earlier try of it has
- * arrived, and only its answer was lost. */
+static bool
+try_read_back(void *arg, struct err *err)
+{
+    struct reading_back *r = arg;
+    buf_clear(&r->there);
+    return objstore_get(&r->s3->base, r->call, r->put->key, r->put->data.len, &r->there,
+                        err);
+}
+
+/* An object is there, and an earlier try of this create may be what has made it: only
+ * its answer was lost. */
 static bool
 is_created(struct objstore_s3 *s3, const struct objstore_call *call,
-           const struct objstore_put *put)
+           const struct objstore_put *put, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf there = {0};
-    struct err ignored;
-    return objstore_get(&s3->base, call, put->key, put->data.len, &there, &ignored) &&
-           bytes_eq(buf_bytes(&there), put->data);
+    struct reading_back r = {.s3 = s3, .call = call, .put = put};
+    struct err why;
+    bool ok = objstore_retry(s3->retrier, call, try_read_back, &r, &why);
+    bool same = ok && bytes_eq(buf_bytes(&r.there), put->data);
+    buf_fini(&r.there);
+    if (!ok && err_is_transient(why.code))
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the answer was lost, and the object cannot be read back: %s",
+                       why.text);
+    return same;
 }
 
 static bool
@@ -87,7 +133,7 @@ send_whole(struct objstore_s3 *s3, const struct objstore_put *put, struct whole 
 {
     bool ok = objstore_retry(s3->retrier, w->send.call, try_whole, w, err);
     if (!ok && put->create && err->code == ERR_CONFLICT && w->tries > 1)
-        return is_created(s3, w->send.call, put);
+        return is_created(s3, w->send.call, put, err);
     return ok && !w->send.is_refused;
 }
 
@@ -100,6 +146,8 @@ send_somehow(struct objstore_s3 *s3, const struct objstore_put *put, struct whol
 {
     w->send.uses_md5 = atomic_load(&s3->uses_md5);
     bool ok = send_whole(s3, put, w, err);
+    if (!ok && w->send.is_refused && !s3->is_auto)
+        return objstore_s3_explain_refusal(err);
     if (w->send.uses_md5 || !s3->is_auto)
         return ok;
     if (ok ? w->send.is_compared : !w->send.is_refused)
@@ -114,23 +162,12 @@ send_somehow(struct objstore_s3 *s3, const struct objstore_put *put, struct whol
 }
 
 static bool
-compare_checksum(const struct whole *w, const char *said, struct err *err)
-{
-    char sent[OBJSTORE_S3_CRC_TEXT_SIZE];
-    objstore_s3_crc_text(w->send.crc, sent);
-    if (!w->send.uses_md5 && *said != 0 && strcmp(said, sent) != 0)
-        return err_set(err, ERR_CORRUPT, "the bucket holds CRC-32C %s instead of %s",
-                       said, sent);
-    return true;
-}
-
-static bool
 put_whole(struct objstore_s3 *s3, const struct objstore_call *call,
           const struct objstore_put *put, struct objstore_attrs *stored,
           struct err *err)
 {
     static const struct objstore_s3_header IF_ABSENT = {"if-none-match", "*"};
-    char checksum[OBJSTORE_S3_CHECKSUM_SIZE];
+    struct objstore_s3_stored what = {.key = put->key, .receipt.size = put->size};
     CLEANUP(xfree) struct objstore_s3_answer *answer = xcalloc(1, sizeof *answer);
     struct whole w = {.send = {.s3 = s3,
                                .call = call,
@@ -145,11 +182,15 @@ put_whole(struct objstore_s3 *s3, const struct objstore_call *call,
                        "%" PRIu64 " bytes are more than the 5 GiB that one PUT may "
                        "store; leave disable_multipart out",
                        put->size);
-    if (!send_somehow(s3, put, &w, err) ||
-        !objstore_s3_stored(s3, call, put->key, stored, checksum, err) ||
-        !compare_checksum(&w, checksum, err))
+    if (!send_somehow(s3, put, &w, err))
         return false;
-    if (!w.send.is_compared && (w.send.uses_md5 || *checksum == 0))
+    objstore_s3_copy_etag(&answer->http, what.receipt.etag);
+    what.receipt.is_compared = w.send.is_compared;
+    if (!w.send.uses_md5)
+        objstore_s3_crc_text(w.send.crc, what.checksum);
+    if (!objstore_s3_ask_stored(s3, call, &what, stored, err))
+        return false;
+    if (!what.receipt.is_compared && !what.has_checksum)
         LOG_DEBUG("only the size of the object could be compared",
                   LOG_BYTES("object", put->key), LOG_INT("bytes", put->size));
     return true;
@@ -165,7 +206,9 @@ put_parts(struct objstore_s3 *s3, const struct objstore_call *call,
         .s3 = s3, .call = call, .put = put, .uses_md5 = atomic_load(&s3->uses_md5)};
     if (objstore_s3_put_parts(&parts, stored, err))
         return true;
-    if (!parts.is_refused || !s3->is_auto || parts.uses_md5)
+    if (parts.is_refused && !s3->is_auto)
+        return objstore_s3_explain_refusal(err);
+    if (!parts.is_refused || parts.uses_md5)
         return false;
     parts.uses_md5 = true;
     if (!objstore_s3_put_parts(&parts, stored, err))

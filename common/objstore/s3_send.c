@@ -128,6 +128,7 @@ perform(struct objstore_s3_send *s, struct request *r, struct net_http_request h
     target.own = (struct objstore_s3_headers){r->headers, r->count};
     target.payload_hash = r->hash;
     http.method = "PUT";
+    http.once = s->put->create;
     return objstore_s3_perform(s->s3->peer, s->call, &target, http, s->answer, err);
 }
 

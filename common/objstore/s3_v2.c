@@ -398,6 +398,7 @@ struct putting {
     struct text name;
     char md5_hex[MD5_HEX_SIZE];
     char md5_base64[DIGEST_BASE64_SIZE(DIGEST_MD5_SIZE)];
+    struct objstore_s3_receipt receipt;
     struct objstore_attrs *stored;
 };
 
@@ -406,7 +407,7 @@ static bool
 try_put(void *arg, struct err *err)
 {
     static const S3PutObjectHandler handler = {.responseHandler = HANDLER};
-    const struct putting *p = arg;
+    struct putting *p = arg;
     const S3PutProperties properties = {.md5 = p->md5_base64, .expires = -1};
     struct source source = {.put = p->put};
     CLEANUP(xfree) struct exchange *x = begin(p->s3, p->call, err);
@@ -414,9 +415,11 @@ try_put(void *arg, struct err *err)
     x->request.source_arg = &source;
     x->request.body_size = p->put->size;
     S3_put_object(&x->place, p->name.at, p->put->size, &properties, NULL, &handler, x);
-    bool same;
-    return finish(x) &&
-           objstore_s3_compare_etag(&x->answer.http, p->md5_hex, &same, err);
+    if (!finish(x))
+        return false;
+    objstore_s3_copy_etag(&x->answer.http, p->receipt.etag);
+    return objstore_s3_compare_etag(&x->answer.http, p->md5_hex,
+                                    &p->receipt.is_compared, err);
 }
 
 static bool
@@ -450,8 +453,11 @@ s3_v2_put(struct objstore_bucket *b, const struct objstore_call *call,
         return false;
     digest_hex(bytes_of(md5, sizeof md5), p.md5_hex);
     digest_base64(bytes_of(md5, sizeof md5), p.md5_base64);
+    bool was_replaced;
+    p.receipt.size = put->size;
     return objstore_retry(p.s3->retrier, call, try_put, &p, err) &&
-           objstore_retry(p.s3->retrier, call, try_head, &p, err);
+           objstore_retry(p.s3->retrier, call, try_head, &p, err) &&
+           objstore_s3_settle(&p.receipt, stored, &was_replaced, err);
 }
 
 static bool

@@ -6,14 +6,14 @@
 
 #include "common/base/clock.h"
 
-enum { THANOS = false, OURS = true };
+enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS };
 
 /* Below this there is no room for the listing of a bucket beside one block. */
 static const uint64_t MIN_MEMORY_BYTES = UINT64_C(32) << 20;
 
-#define ROW(field_, name_, initial_, origin, help_)                \
+#define ROW(field_, name_, initial_, origin_, help_)               \
     .name = (name_), .at = offsetof(struct tools_options, field_), \
-    .initial = (initial_), .help = (help_), .ours = (origin)
+    .initial = (initial_), .help = (help_), .origin = (enum app_flag_origin)(origin_)
 
 /* What all commands have. */
 #define COMMON_FLAGS                                                         \

@@ -46,6 +46,11 @@ SIDECAR_FLAGS = [
     (["--hash-func=MD5"], USAGE, "MD5"),
     (["--prometheus.url=gopher://x"], USAGE, "gopher"),
     (["--prometheus.url="], USAGE, "prometheus.url"),
+    (["--http.config={d}/web.yml"], USAGE, "http.config"),
+    (["--reloader.rule-dir={d}"], USAGE, "reloader.rule-dir"),
+    (["--prometheus.http-client=basic_aut: {}"], FAILED, "basic_aut"),
+    (["--prometheus.http-client=proxy_url: http://u:hunter2@h:99999"], FAILED, "proxy"),
+    (["--prometheus.http-client-file={d}/no-such-file"], FAILED, "no-such-file"),
 ]
 
 DIR = "type: FILESYSTEM\nconfig:\n  directory: {d}\n"

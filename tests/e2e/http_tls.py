@@ -6,41 +6,42 @@ the resumption of sessions.
 usage: http_tls.py <http_probe>
 """
 import os
-import shutil
 import ssl
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+import certificate  # noqa: E402
+
 SKIP = 77
-
-
-def make_certificate(directory, name):
-    key, cert = (os.path.join(directory, f"{name}.{end}") for end in ("key", "crt"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
-                    "-keyout", key, "-out", cert],
-                   check=True, stderr=subprocess.DEVNULL)
-    return cert, key
 
 
 class Server:
     """Answers each connection once, with what it knows of it, and closes."""
 
-    def __init__(self, cert, client_ca=None):
+    def __init__(self, cert, client_ca=None, renew=None):
         self.names = {}
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*cert)
-        self.context.sni_callback = \
-            lambda connection, name, context: self.names.update({connection: name})
-        if client_ca:
-            self.context.load_verify_locations(client_ca)
-            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.client_ca = client_ca
+        self.renew = renew  # called at each connection; yields the certificate from then on
+        self.context = self.make_context(cert)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.run, daemon=True).start()
+
+    def make_context(self, cert):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*cert)
+        context.sni_callback = \
+            lambda connection, name, context: self.names.update({connection: name})
+        if self.client_ca:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
     def run(self):
         while True:
@@ -63,6 +64,8 @@ class Server:
                     if line.lower().startswith("host: "))
         peer = connection.getpeercert()
         peer = dict(pair[0] for pair in peer["subject"])["commonName"] if peer else None
+        if self.renew:
+            self.context = self.make_context(self.renew())
         body = (f"name={self.names.get(connection)} host={host} peer={peer} "
                 f"resumed={connection.session_reused}\n")
         connection.sendall((f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n"
@@ -84,11 +87,11 @@ def expect(what, got, status, *lines):
 
 
 def main(probe):
-    if not shutil.which("openssl"):
+    if not certificate.can_make():
         print("SKIP: no openssl to make certificates with")
         return SKIP
     with tempfile.TemporaryDirectory() as directory:
-        names = {name: make_certificate(directory, name) for name in
+        names = {name: certificate.make(directory, name) for name in
                  ("localhost", "bucket.test", "client.test")}
         cert, _ = names["localhost"]
         server = Server(names["localhost"])
@@ -97,6 +100,20 @@ def main(probe):
                f"name=localhost host=localhost:{server.port} peer=None resumed=False",
                f"name=localhost host=localhost:{server.port} peer=None resumed=True")
         expect("an unknown authority", ask(probe, url), 1, "denied: GET localhost:")
+
+        authority = os.path.join(directory, "authority.pem")
+
+        def renew():
+            shutil.copy(second[0], authority)
+            return second
+        first, second = (certificate.make(directory, "localhost", file)
+                         for file in ("first", "second"))
+        shutil.copy(first[0], authority)
+        server = Server(first, renew=renew)
+        expect("an authority that changes between two connections",
+               ask(probe, f"https://localhost:{server.port}/", ca_file=authority,
+                   in_turn="yes"), 0,
+               "name=localhost", "resumed=False")
 
         cert, _ = names["bucket.test"]
         server = Server(names["bucket.test"])

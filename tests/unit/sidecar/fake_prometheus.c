@@ -10,13 +10,36 @@
 #include "common/base/clock.h"
 #include "tests/unit/sidecar/fake_prometheus.h"
 
+/* Whether the request may pass; if not, it is answered. */
+static bool
+admit(struct fake_prometheus *p, struct net_http_exchange *x)
+{
+    const char *header = net_http_exchange_header(x, "authorization");
+    const char *wants = atomic_load(&p->wants);
+    if (wants == NULL || (header != NULL && strcmp(wants, header) == 0))
+        return true;
+    atomic_fetch_add(&p->refused, 1);
+    net_http_reply(x, 401, "text/plain", BYTES("Unauthorized"));
+    return false;
+}
+
+static void
+answer_flags(void *arg, struct net_http_exchange *x)
+{
+    struct fake_prometheus *p = arg;
+    if (admit(p, x))
+        net_http_reply(x, atomic_load(&p->flags_status), "application/json",
+                       bytes_of_str(atomic_load(&p->flags_body)));
+}
+
 static void
 answer(void *arg, struct net_http_exchange *x)
 {
     struct fake_prometheus *p = arg;
     atomic_fetch_add(&p->asked, 1);
-    net_http_reply(x, atomic_load(&p->status), "application/json",
-                   bytes_of_str(atomic_load(&p->body)));
+    if (admit(p, x))
+        net_http_reply(x, atomic_load(&p->status), "application/json",
+                       bytes_of_str(atomic_load(&p->body)));
 }
 
 void
@@ -24,18 +47,24 @@ fake_prometheus_start(struct fake_prometheus *p)
 {
     struct err err;
     *p = (struct fake_prometheus){
-        .route = {.method = "GET",
-                  .path = "/prom/api/v1/status/config",
-                  .name = "config",
-                  .handler = answer,
-                  .arg = p},
+        .routes = {{.method = "GET",
+                    .path = "/prom/api/v1/status/config",
+                    .name = "config",
+                    .handler = answer,
+                    .arg = p},
+                   {.method = "GET",
+                    .path = "/prom/api/v1/status/flags",
+                    .name = "flags",
+                    .handler = answer_flags,
+                    .arg = p}},
     };
     fake_prometheus_say(p, 503, "");
+    fake_prometheus_say_flags(p, 404, "");
     budget_init(&p->budget, "test", SIZE_MAX, NULL);
     struct net_http_server_options options = {
         .address = "127.0.0.1:0",
-        .routes = &p->route,
-        .route_count = 1,
+        .routes = p->routes,
+        .route_count = ARRAY_LEN(p->routes),
         .budget = &p->budget,
     };
     if (!net_http_server_start(&p->server, &options, &err))
@@ -55,4 +84,11 @@ fake_prometheus_say(struct fake_prometheus *p, int status, const char *body)
 {
     atomic_store(&p->body, body);
     atomic_store(&p->status, status);
+}
+
+void
+fake_prometheus_say_flags(struct fake_prometheus *p, int status, const char *body)
+{
+    atomic_store(&p->flags_body, body);
+    atomic_store(&p->flags_status, status);
 }

@@ -12,9 +12,14 @@ struct fake_prometheus {
     atomic_uint asked;
     _Atomic int status;
     const char *_Atomic body;
+    _Atomic int flags_status;
+    const char *_Atomic flags_body;
+    const char
+        *_Atomic wants; /* as Authorization, else it answers 401; NULL: nothing */
+    atomic_uint refused;
     /* private */
     struct budget budget;
-    struct net_http_route route;
+    struct net_http_route routes[2];
     struct net_http_server *server;
 };
 
@@ -23,11 +28,16 @@ struct fake_prometheus {
     "{\"status\":\"success\",\"data\":{\"yaml\":\"global:\\n  external_labels: " \
     "{" labels "}\\nscrape_configs:\\n- job_name: x\\n\"}}"
 
-/* Listen on a free port; it answers 503 until told otherwise. */
+/* The answer with these flags (members of a JSON object). */
+#define FAKE_FLAGS(members) "{\"status\":\"success\",\"data\":{" members "}}"
+
+/* Listen on a free port; it answers 503 until told otherwise, and does not know flags.
+ */
 void fake_prometheus_start(struct fake_prometheus *p);
 void fake_prometheus_stop(struct fake_prometheus *p);
 
-/* Change the answer. */
+/* Change the answer, and that about flags. */
 void fake_prometheus_say(struct fake_prometheus *p, int status, const char *body);
+void fake_prometheus_say_flags(struct fake_prometheus *p, int status, const char *body);
 
 #endif

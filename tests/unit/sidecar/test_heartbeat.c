@@ -19,6 +19,7 @@ struct world {
     struct app_admin *admin;
     struct sidecar_prom_client *client;
     struct sidecar_heartbeat *heartbeat;
+    const struct sidecar_prom_flags_wanted *wanted;
     atomic_uint changes;
 };
 
@@ -40,6 +41,7 @@ start(struct world *w, int64_t ready_timeout_ns)
         .interval_ns = CLOCK_NS_PER_MS,
         .timeout_ns = 10 * CLOCK_NS_PER_S,
         .ready_timeout_ns = ready_timeout_ns,
+        .wanted_flags = w->wanted,
         .changed = count_change,
         .changed_arg = w,
     };
@@ -54,7 +56,8 @@ setup(void **state)
     fake_prometheus_start(&w->prometheus);
     w->metrics = metrics_registry_new();
     w->admin = app_admin_new("sidecar", w->metrics);
-    assert_true(sidecar_prom_client_new(&w->client, w->prometheus.url, &err));
+    assert_true(sidecar_prom_client_new(&w->client, w->prometheus.url,
+                                        (struct bytes){0}, &err));
     *state = w;
     return 0;
 }
@@ -91,13 +94,31 @@ wait_for_metric(struct world *w, const char *line)
 
 #define READY "thanos_status{component=\"sidecar\",check=\"ready\"} "
 #define UP "thanos_sidecar_prometheus_up "
+#define NOT_READY(reason) \
+    "blockhouse_sidecar_prometheus_not_ready{reason=\"" reason "\"} "
+#define UNSUITABLE(reason) \
+    "blockhouse_sidecar_prometheus_flags_unsuitable{reason=\"" reason "\"} "
+#define FAKE_LENGTHS(min, max)                              \
+    FAKE_FLAGS("\"storage.tsdb.min-block-duration\":\"" min \
+               "\",\"storage.tsdb.max-block-duration\":\"" max "\"")
 
 static void
-assert_labels(struct world *w, const char *want)
+wait_for_beats(struct world *w, unsigned count)
+{
+    int64_t deadline_ns = clock_deadline(20 * CLOCK_NS_PER_S);
+    unsigned asked = atomic_load(&w->prometheus.asked);
+    while (atomic_load(&w->prometheus.asked) - asked < count) {
+        assert_true(clock_left_ns(deadline_ns) > 0);
+        sched_yield();
+    }
+}
+
+static void
+assert_labels(struct world *w, enum sidecar_labels_state state, const char *want)
 {
     CLEANUP(buf_fini) struct buf text = {0};
-    CLEANUP(sidecar_ext_labels_fini)
-    struct sidecar_ext_labels labels = sidecar_heartbeat_labels(w->heartbeat);
+    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
+    assert_int_equal(sidecar_heartbeat_labels(w->heartbeat, &labels), state);
     tsdb_labels_print(labels.set, &text);
     assert_string_equal(buf_text(&text), want);
 }
@@ -107,12 +128,14 @@ becomes_ready_with_labels(void **state)
 {
     struct world *w = *state;
     start(w, 0);
+    wait_for_metric(w, NOT_READY("replaying") "1");
     wait_for_metric(w, UP "0");
-    assert_labels(w, "{}");
+    assert_labels(w, SIDECAR_LABELS_UNKNOWN, "{}");
     fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: b"));
     wait_for_metric(w, READY "1");
     wait_for_metric(w, UP "1");
-    assert_labels(w, "{a=\"b\"}");
+    wait_for_metric(w, NOT_READY("replaying") "0");
+    assert_labels(w, SIDECAR_LABELS_KNOWN, "{a=\"b\"}");
     assert_int_equal(atomic_load(&w->changes), 1);
 }
 
@@ -126,10 +149,10 @@ keeps_labels_while_prometheus_is_down(void **state)
     fake_prometheus_say(&w->prometheus, 503, "");
     wait_for_metric(w, UP "0");
     wait_for_metric(w, READY "0");
-    assert_labels(w, "{a=\"b\"}");
+    assert_labels(w, SIDECAR_LABELS_KNOWN, "{a=\"b\"}");
     fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: c"));
     wait_for_metric(w, READY "1");
-    assert_labels(w, "{a=\"c\"}");
+    assert_labels(w, SIDECAR_LABELS_KNOWN, "{a=\"c\"}");
     assert_int_equal(atomic_load(&w->changes), 2);
 }
 
@@ -141,7 +164,67 @@ is_not_ready_without_labels(void **state)
     start(w, 0);
     wait_for_metric(w, UP "1");
     wait_for_metric(w, READY "0");
-    assert_labels(w, "{}");
+    assert_labels(w, SIDECAR_LABELS_NONE, "{}");
+}
+
+static void
+forgets_labels_that_vanish(void **state)
+{
+    struct world *w = *state;
+    fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: b"));
+    start(w, 1);
+    wait_for_metric(w, READY "1");
+    fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG(""));
+    wait_for_metric(w, READY "0");
+    wait_for_metric(w, NOT_READY("unlabeled") "1");
+    assert_labels(w, SIDECAR_LABELS_NONE, "{}");
+    wait_for_metric(w, "blockhouse_sidecar_ready_timeout_exceeded 1");
+    /* Down after that is no reason to take the old ones. */
+    fake_prometheus_say(&w->prometheus, 503, "");
+    wait_for_metric(w, NOT_READY("replaying") "1");
+    wait_for_metric(w, NOT_READY("unlabeled") "0");
+    assert_labels(w, SIDECAR_LABELS_NONE, "{}");
+    fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: c"));
+    wait_for_metric(w, READY "1");
+    wait_for_metric(w, "blockhouse_sidecar_ready_timeout_exceeded 0");
+    assert_labels(w, SIDECAR_LABELS_KNOWN, "{a=\"c\"}");
+    assert_int_equal(atomic_load(&w->changes), 3);
+}
+
+static void
+checks_flags_and_sees_them_mended(void **state)
+{
+    static const struct sidecar_prom_flags_wanted wanted = {.tsdb_path = "/d",
+                                                            .state_name = "s"};
+    struct world *w = *state;
+    fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: b"));
+    fake_prometheus_say_flags(&w->prometheus, 200, FAKE_LENGTHS("2h", "31d"));
+    w->wanted = &wanted;
+    start(w, 0);
+    wait_for_metric(w, UNSUITABLE("unequal_block_durations") "1");
+    struct sidecar_prom_flags_verdict verdict = sidecar_heartbeat_flags(w->heartbeat);
+    assert_int_equal(verdict.kind, SIDECAR_PROM_FLAGS_UNEQUAL_BLOCKS);
+    assert_int_equal(verdict.level, LOG_LEVEL_ERROR);
+    /* It is ready all the same, and a failure to ask changes nothing. */
+    wait_for_metric(w, READY "1");
+    fake_prometheus_say_flags(&w->prometheus, 500, "");
+    wait_for_beats(w, 2);
+    wait_for_metric(w, UNSUITABLE("unequal_block_durations") "1");
+    fake_prometheus_say_flags(&w->prometheus, 200, FAKE_LENGTHS("2h", "2h"));
+    wait_for_metric(w, UNSUITABLE("unequal_block_durations") "0");
+    verdict = sidecar_heartbeat_flags(w->heartbeat);
+    assert_int_equal(verdict.kind, SIDECAR_PROM_FLAGS_SUITABLE);
+}
+
+static void
+does_not_ask_for_flags_that_do_not_matter(void **state)
+{
+    struct world *w = *state;
+    fake_prometheus_say(&w->prometheus, 200, FAKE_CONFIG("a: b"));
+    start(w, 0);
+    wait_for_metric(w, READY "1");
+    assert_int_equal(sidecar_heartbeat_flags(w->heartbeat).kind,
+                     SIDECAR_PROM_FLAGS_UNKNOWN);
 }
 
 static void
@@ -165,6 +248,9 @@ main(void)
         CASE(keeps_labels_while_prometheus_is_down),
         CASE(is_not_ready_without_labels),
         CASE(goes_on_past_the_ready_timeout),
+        CASE(forgets_labels_that_vanish),
+        CASE(checks_flags_and_sees_them_mended),
+        CASE(does_not_ask_for_flags_that_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,10 @@ has_the_defaults_of_thanos(void **state)
     assert_int_equal(o.ready_timeout_ns, 600 * CLOCK_NS_PER_S);
     assert_int_equal(o.get_config_interval_ns, 30 * CLOCK_NS_PER_S);
     assert_int_equal(o.get_config_timeout_ns, 30 * CLOCK_NS_PER_S);
+    assert_string_equal(o.http_client, "");
+    assert_string_equal(o.http_client_file, "");
+    assert_false(o.ignore_unequal_block_size);
+    assert_int_equal(o.inert.count, 0);
     assert_string_equal(o.objstore_config, "");
     assert_string_equal(o.objstore_config_file, "");
     assert_false(o.upload_compacted);
@@ -101,6 +105,12 @@ names_the_flag_with_a_wrong_value(void **state)
         {"--prometheus.get_config_interval=0s", "prometheus.get_config_interval"},
         {"--prometheus.get_config_timeout=30", "prometheus.get_config_timeout"},
         {"--no-such-flag", "no-such-flag"},
+        {"--http.config=/web.yml", "--http-address"},
+        {"--reloader.config-file=/p.yml", "reloader.config-file"},
+        {"--reloader.config-envsubst-file=/p.yml", "reloader.config-envsubst-file"},
+        {"--reloader.rule-dir=/r", "reloader.rule-dir"},
+        {"--grpc-grace-period=2", "grpc-grace-period"},
+        {"--store.limits.request-series=-1", "store.limits.request-series"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err = {0};
@@ -111,6 +121,32 @@ names_the_flag_with_a_wrong_value(void **state)
     }
 }
 
+static void
+takes_flags_without_function_by_their_names(void **state)
+{
+    (void)state;
+    static const char *const args[] = {
+        "--grpc-address=:10901",
+        "--grpc-server-tls-ciphers=a",
+        "--grpc-server-tls-ciphers=b",
+        "--min-time=-2w",
+        "--enable-auto-gomemlimit",
+        "--http.config=",
+        "--shipper.ignore-unequal-block-size",
+        NULL,
+    };
+    static const char *const names[] = {"grpc-address", "grpc-server-tls-ciphers",
+                                        "min-time", "enable-auto-gomemlimit",
+                                        "http.config"};
+    struct err err;
+    struct sidecar_options o;
+    assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
+    assert_true(o.ignore_unequal_block_size);
+    assert_int_equal(o.inert.count, ARRAY_LEN(names));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_string_equal(o.inert.at[i], names[i]);
+}
+
 int
 main(void)
 {
@@ -118,6 +154,7 @@ main(void)
         cmocka_unit_test(has_the_defaults_of_thanos),
         cmocka_unit_test(understands_values),
         cmocka_unit_test(names_the_flag_with_a_wrong_value),
+        cmocka_unit_test(takes_flags_without_function_by_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static const struct app_flag flags[] = {
      .initial = "true",
      .argument = "",
      .help = "How fast.",
-     .ours = true},
+     .origin = APP_FLAG_OURS},
     {.name = "count",
      .kind = APP_FLAG_INT,
      .at = offsetof(struct options, count),
@@ -70,7 +70,7 @@ static const struct app_flag flags[] = {
      .argument = "<bytes>",
      .help = "How large: a sentence that is certainly longer than a line of eighty "
              "columns can ever be.",
-     .ours = true},
+     .origin = APP_FLAG_OURS},
 };
 
 static const struct app_flags table = {.program = "blockhouse-test",
@@ -210,6 +210,8 @@ reads_arguments_from_a_file(void **state)
 struct listed {
     struct app_flag_list ids;
     const char *output;
+    bool seldom;
+    struct app_flag_list inert;
 };
 
 static const struct app_flag listed_flags[] = {
@@ -227,11 +229,40 @@ static const struct app_flag listed_flags[] = {
      .argument = "<format>",
      .help = "How.",
      .letter = 'o'},
+    {.name = "seldom",
+     .kind = APP_FLAG_BOOL,
+     .at = offsetof(struct listed, seldom),
+     .initial = "false",
+     .argument = "",
+     .help = "Rare.",
+     .origin = APP_FLAG_HIDDEN},
+    {.name = "grace",
+     .kind = APP_FLAG_DURATION,
+     .initial = "2m",
+     .argument = "<duration>",
+     .help = "Nothing.",
+     .max = INT64_MAX,
+     .origin = APP_FLAG_INERT},
+    {.name = "curves",
+     .kind = APP_FLAG_LIST,
+     .initial = "",
+     .argument = "<curve>",
+     .help = "Nothing either.",
+     .origin = APP_FLAG_INERT},
+    {.name = "lock",
+     .kind = APP_FLAG_TEXT,
+     .initial = "",
+     .argument = "<path>",
+     .help = "A lock.",
+     .refused = "there is no lock; leave it out",
+     .origin = APP_FLAG_INERT},
 };
 static const struct app_flags listed_table = {.program = "blockhouse-test",
                                               .purpose = "Tests lists.",
                                               .flags = listed_flags,
-                                              .count = ARRAY_LEN(listed_flags)};
+                                              .count = ARRAY_LEN(listed_flags),
+                                              .inert_at =
+                                                  offsetof(struct listed, inert)};
 
 static void
 takes_lists_letters_and_bare_arguments(void **state)
@@ -289,6 +320,78 @@ help_shows_lists_and_letters(void **state)
     assert_non_null(strstr(text, "  --id=<id>...\n"));
     assert_non_null(strstr(text, "  -o, --output=<format>\n"));
     free(text);
+}
+
+static enum app_flags_result
+parse_listed(const char *const args[ARGS_MAX], struct listed *o, struct err *err)
+{
+    char *argv[ARGS_MAX + 2] = {(char *)"program"};
+    int argc = 1;
+    for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
+        argv[argc++] = (char *)args[i];
+    return app_flags_parse(&listed_table, argc, argv, o, err);
+}
+
+static void
+collects_the_names_of_inert_flags(void **state)
+{
+    static const char *const none[ARGS_MAX] = {"--seldom"};
+    static const char *const some[ARGS_MAX] = {"--curves=a", "--grace=1s", "--curves=b",
+                                               "--lock="};
+    struct listed o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse_listed(none, &o, &err), APP_FLAGS_OK);
+    assert_true(o.seldom);
+    assert_int_equal(o.inert.count, 0);
+    assert_int_equal(parse_listed(some, &o, &err), APP_FLAGS_OK);
+    assert_int_equal(o.inert.count, 3);
+    assert_string_equal(o.inert.at[0], "curves");
+    assert_string_equal(o.inert.at[1], "grace");
+    assert_string_equal(o.inert.at[2], "lock");
+}
+
+static void
+refuses_wrong_and_harmful_values_of_inert_flags(void **state)
+{
+    static const char *const wrong[ARGS_MAX] = {"--grace=5"};
+    static const char *const harmful[ARGS_MAX] = {"--lock=/l"};
+    static const char *const twice[ARGS_MAX] = {"--grace=5s", "--grace=5s"};
+    struct listed o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse_listed(wrong, &o, &err), APP_FLAGS_USAGE);
+    assert_non_null(strstr(err.text, "--grace: "));
+    assert_int_equal(parse_listed(harmful, &o, &err), APP_FLAGS_USAGE);
+    assert_string_equal(err.text, "--lock: there is no lock; leave it out");
+    assert_int_equal(parse_listed(twice, &o, &err), APP_FLAGS_USAGE);
+    assert_string_equal(err.text, "--grace is given twice");
+}
+
+static void
+lists_flags_by_their_origin(void **state)
+{
+    char *help = NULL, *man = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&help, &len);
+    (void)state;
+    assert_non_null(to);
+    app_flags_print_help(&listed_table, to);
+    fclose(to);
+    to = open_memstream(&man, &len);
+    assert_non_null(to);
+    app_flags_print_man(&listed_table, to);
+    fclose(to);
+    assert_null(strstr(help, "seldom"));
+    assert_non_null(strstr(man, "`--[no-]seldom`\n:   Rare.\n"));
+    const char *inert = strstr(help, "no effect yet:\n  --grace=<duration>\n");
+    assert_non_null(inert);
+    assert_non_null(strstr(inert, "--curves=<curve>..."));
+    inert = strstr(man, "### Thanos flags without effect\n");
+    assert_non_null(inert);
+    assert_non_null(strstr(inert, "`--grace=<duration>`\n:   Nothing. Default `2m`."));
+    free(help);
+    free(man);
 }
 
 static void
@@ -413,6 +516,9 @@ main(void)
         cmocka_unit_test(takes_lists_letters_and_bare_arguments),
         cmocka_unit_test(a_list_has_an_end),
         cmocka_unit_test(help_shows_lists_and_letters),
+        cmocka_unit_test(collects_the_names_of_inert_flags),
+        cmocka_unit_test(refuses_wrong_and_harmful_values_of_inert_flags),
+        cmocka_unit_test(lists_flags_by_their_origin),
         cmocka_unit_test(answers_help_and_version_before_judging),
         cmocka_unit_test(help_lists_both_groups_with_defaults_and_limits),
         cmocka_unit_test(man_page_has_the_same),

@@ -368,9 +368,9 @@ codes_follow_from_what_the_peer_does(void **state)
     } cases[] = {
         {"", ERR_UNAVAILABLE},
         {"HTTP/1.1 200 OK\r\nContent-Le", ERR_UNAVAILABLE},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", ERR_CORRUPT},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", ERR_UNAVAILABLE},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-         ERR_CORRUPT},
+         ERR_UNAVAILABLE},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
          ERR_UNAVAILABLE},
         {"+OK this is no web server\r\n", ERR_UNSUPPORTED},

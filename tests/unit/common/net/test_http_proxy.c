@@ -148,29 +148,28 @@ exceptions(void **state)
     }
 }
 
-static struct net_http_client *
-new_client(void)
-{
-    const struct net_http_client_options options = {.proxy_of_environment = true};
-    struct net_http_client *c = NULL;
-    struct err err;
-    if (!net_http_client_new(&c, &options, &err))
-        fail_msg("%s", err.text);
-    return c;
-}
-
 /* GET with a new client; the code of the failure, or ERR_NONE. */
 static enum err_code
-get(const char *url, struct err *err)
+get_with(const struct net_http_client_options *options, const char *url,
+         struct err *err)
 {
     static struct net_http_response response;
-    CLEANUP(net_http_client_free) struct net_http_client *c = new_client();
+    CLEANUP(net_http_client_free) struct net_http_client *c = NULL;
+    if (!net_http_client_new(&c, options, err))
+        fail_msg("%s", err->text);
     const struct net_http_request q = {.method = "GET",
                                        .url = url,
                                        .deadline_ns =
                                            clock_deadline(10 * CLOCK_NS_PER_S)};
     *err = (struct err){0};
     return net_http_perform(c, &q, &response, err) ? ERR_NONE : err->code;
+}
+
+static enum err_code
+get(const char *url, struct err *err)
+{
+    const struct net_http_client_options options = {.proxy_of_environment = true};
+    return get_with(&options, url, err);
 }
 
 static void
@@ -203,6 +202,28 @@ a_client_goes_through_the_proxy(void **state)
     buf_fini(&p.request);
 }
 
+/* For this machine, too, and against the environment. */
+static void
+a_fixed_proxy_is_for_every_host(void **state)
+{
+    struct raw_peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
+    char proxy[100];
+    struct err err;
+    (void)state;
+    raw_peer_begin(&p);
+    snprintf(proxy, sizeof proxy, "http://user:pass@127.0.0.1:%u", p.port);
+    const struct net_http_client_options options = {.proxy = proxy,
+                                                    .proxy_of_environment = true};
+    setenv("HTTP_PROXY", "http://127.0.0.1:1", 1);
+    setenv("NO_PROXY", "*", 1);
+    assert_int_equal(get_with(&options, "http://127.0.0.1:1/x", &err), ERR_NONE);
+    assert_int_equal(get_with(&options, "http://bucket.test/", &err), ERR_NONE);
+    raw_peer_end(&p);
+    assert_non_null(strstr(buf_text(&p.request), "GET http://127.0.0.1:1/x HTTP/1.1"));
+    assert_non_null(strstr(buf_text(&p.request), "GET http://bucket.test/ HTTP/1.1"));
+    buf_fini(&p.request);
+}
+
 static void
 a_client_refuses_what_is_no_proxy(void **state)
 {
@@ -213,6 +234,11 @@ a_client_refuses_what_is_no_proxy(void **state)
     struct err err;
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        const struct net_http_client_options fixed = {.proxy = values[i]};
+        unsetenv("HTTPS_PROXY");
+        assert_false(net_http_client_new(&c, &fixed, &err));
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_null(strstr(err.text, "planted"));
         setenv("HTTPS_PROXY", values[i], 1);
         assert_false(net_http_client_new(&c, &options, &err));
         assert_int_equal(err.code, ERR_INVALID);
@@ -233,6 +259,7 @@ main(void)
         PROXY_TEST(this_machine_needs_none),
         PROXY_TEST(exceptions),
         PROXY_TEST(a_client_goes_through_the_proxy),
+        PROXY_TEST(a_fixed_proxy_is_for_every_host),
         PROXY_TEST(a_client_refuses_what_is_no_proxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
