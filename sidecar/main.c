@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-sidecar: what it consists of, in the order of its start. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/app/admin.h"
@@ -121,7 +122,10 @@ start_heartbeat(struct sidecar *s, struct err *err)
         .changed = wake_shipper,
         .changed_arg = s->watch,
     };
-    return sidecar_heartbeat_start(&s->heartbeat, &options, err);
+    if (!sidecar_heartbeat_start(&s->heartbeat, &options, err))
+        return false;
+    atomic_store(&s->status.heartbeat, s->heartbeat);
+    return true;
 }
 
 static struct sidecar_ext_labels
@@ -175,10 +179,10 @@ stop(struct sidecar *s)
         NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
     sidecar_ship_loop_stop(&s->ship_loop);
+    net_http_server_stop(&s->server, drained_by_ns);
     sidecar_heartbeat_stop(&s->heartbeat);
     sidecar_prom_client_free(&s->client);
     sidecar_watch_close(&s->watch);
-    net_http_server_stop(&s->server, drained_by_ns);
     objstore_free(&s->bucket);
     sidecar_block_table_free(&s->table);
     free(s->pins);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/status.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -32,6 +33,9 @@ void
 sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *view)
 {
     view->bucket = s->bucket;
+    struct sidecar_heartbeat *heartbeat = atomic_load(&s->heartbeat);
+    if (heartbeat != NULL)
+        view->flags = sidecar_heartbeat_flags(heartbeat);
     view->is_ready = app_admin_is_ready(s->admin, &view->reason);
     view->now_ms = clock_wall_ns() / CLOCK_NS_PER_MS;
     view->now_mono_ns = clock_mono_ns();
@@ -117,6 +121,7 @@ sidecar_status_json(const struct sidecar_status_view *view, struct buf *out)
         append_row(blocks, view, &view->rows.at[i]);
     json_set_bool(prometheus, "ready", view->is_ready);
     json_set_text(prometheus, "reason", view->reason);
+    json_set_text(prometheus, "flags", view->flags.text);
     json_set(data, "prometheus", &prometheus);
     if (view->bucket != NULL)
         json_set_text(data, "bucket", view->bucket);

@@ -7,12 +7,14 @@
 
 #include "common/app/admin.h"
 #include "sidecar/block_table.h"
+#include "sidecar/heartbeat.h"
 
 /* All is borrowed and must outlive the routes. */
 struct sidecar_status {
     struct sidecar_block_table *table;
     struct app_admin *admin;
-    const char *bucket; /* NULL: nothing is shipped */
+    const char *bucket;                          /* NULL: nothing is shipped */
+    struct sidecar_heartbeat *_Atomic heartbeat; /* NULL: not started yet */
 };
 
 /* One moment. Times are of the wall clock; INT64_MIN: not known. */
@@ -20,6 +22,7 @@ struct sidecar_status_view {
     const char *bucket;
     bool is_ready;
     const char *reason; /* of not being ready */
+    struct sidecar_prom_flags_verdict flags;
     int64_t now_ms;
     int64_t now_mono_ns;
     int64_t newest_shipped_ms; /* end of its time range */

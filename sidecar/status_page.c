@@ -87,6 +87,8 @@ put_summary(struct buf *out, const struct sidecar_status_view *view)
 {
     buf_put_str(out, "<table>\n<tr><th>Prometheus</th><td>");
     put_escaped(out, view->is_ready ? "answers and has external labels" : view->reason);
+    buf_put_str(out, "</td></tr>\n<tr><th>Its flags</th><td>");
+    put_escaped(out, *view->flags.text != 0 ? view->flags.text : "not known");
     buf_put_str(out, "</td></tr>\n<tr><th>Bucket</th><td>");
     put_escaped(out, view->bucket != NULL ? view->bucket
                                           : "none is configured: nothing is shipped");

@@ -163,6 +163,7 @@ tells_how_prometheus_is(void **state)
         assert_true(json_bool(json_get(p, "ready"), &ready));
         assert_false(ready);
         assert_text(p, "reason", "starting");
+        assert_text(p, "flags", "");
     }
     app_admin_set_ready(w->status.admin, true, "");
     CLEANUP(json_free) struct json *root = ask(w);
@@ -195,6 +196,7 @@ draws_a_page_of_the_same(void **state)
     assert_on_page(w, "3.0 MiB", true);
     assert_on_page(w, "4 h 0 min", true);
     assert_on_page(w, "in 5 s", true);
+    assert_on_page(w, "not known", true); /* the flags of Prometheus */
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
