@@ -351,8 +351,8 @@ is_expected(enum op op, const struct err *err)
         return true;
     case ERR_NOT_FOUND:
         return op == GET || op == READ || op == HEAD || op == SHARE;
-    case ERR_CONFLICT:
-        return op == CREATE;
+    case ERR_CONFLICT: /* of a read: the object was replaced in the midst of it */
+        return op == CREATE || op == GET || op == READ || op == SHARE;
     case ERR_BUDGET:
     case ERR_CANCELLED:
     case ERR_IO:
