@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "common/base/file.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
+
+enum { PIECE_BYTES = 64 * 1024 };
 
 struct reader {
     const char *directory;
@@ -76,6 +79,52 @@ sidecar_block_files_cover(const struct sidecar_block_files *have,
             have->at[i].size >= wanted->at[found].size)
             found++;
     return found == wanted->count;
+}
+
+static bool
+digest_pieces(int fd, const char *path, uint64_t size, struct digest_stream *stream,
+              const struct cancel *cancel, struct err *err)
+{
+    CLEANUP(xfree) uint8_t *piece = xcalloc(1, PIECE_BYTES);
+    for (uint64_t at = 0; at < size;) {
+        size_t len = (size_t)NUM_MIN(size - at, (uint64_t)PIECE_BYTES);
+        if (cancel_is_raised(cancel))
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        if (!file_pread(fd, path, piece, len, at, err))
+            return false;
+        digest_stream_add(stream, bytes_of(piece, len));
+        at += len;
+    }
+    return true;
+}
+
+bool
+sidecar_block_file_digest(const char *directory, const struct sidecar_block_file *file,
+                          enum digest_algorithm algorithm, char *hex,
+                          const struct cancel *cancel, struct err *err)
+{
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", directory, file->rel_path);
+    CLEANUP(file_close) int fd = -1;
+    CLEANUP(digest_stream_free)
+    struct digest_stream *stream = digest_stream_new(algorithm);
+    uint8_t digest[DIGEST_MAX_SIZE];
+    if (!file_open_read(path, &fd, err) ||
+        !digest_pieces(fd, path, file->size, stream, cancel, err))
+        return false;
+    digest_stream_finish(&stream, digest);
+    digest_hex(bytes_of(digest,
+                        algorithm == DIGEST_MD5 ? DIGEST_MD5_SIZE : DIGEST_SHA256_SIZE),
+               hex);
+    return true;
+}
+
+uint64_t
+sidecar_block_files_size(const struct sidecar_block_files *files)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < files->count; i++)
+        sum += files->at[i].size;
+    return sum;
 }
 
 void

@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/cancel.h"
 #include "common/base/err.h"
+#include "common/codec/digest.h"
 
 struct sidecar_block_file {
     char *rel_path; /* "chunks/000001", "index" */
@@ -30,6 +32,17 @@ NODISCARD bool sidecar_block_files_read(struct sidecar_block_files *out,
 /* Whether have names each file of wanted, none of them smaller. */
 NODISCARD bool sidecar_block_files_cover(const struct sidecar_block_files *have,
                                          const struct sidecar_block_files *wanted);
+
+/* Digest of a file of the block in directory, as lower-case hexadecimal text; hex holds
+ * 2 * DIGEST_MAX_SIZE + 1 bytes. Errors ERR_IO; ERR_CORRUPT: it is shorter than its
+ * size; ERR_CANCELLED (cancel may be NULL). */
+NODISCARD bool sidecar_block_file_digest(const char *directory,
+                                         const struct sidecar_block_file *file,
+                                         enum digest_algorithm algorithm, char *hex,
+                                         const struct cancel *cancel, struct err *err);
+
+/* Bytes of all files. */
+uint64_t sidecar_block_files_size(const struct sidecar_block_files *files);
 
 /* Release; CLEANUP handler. */
 void sidecar_block_files_fini(struct sidecar_block_files *files);

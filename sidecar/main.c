@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-sidecar: what it consists of, in the order of its start. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
@@ -7,9 +10,11 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
+#include "sidecar/block_pin.h"
 #include "sidecar/heartbeat.h"
 #include "sidecar/options.h"
 #include "sidecar/ship_loop.h"
+#include "sidecar/status.h"
 
 /* Probes and scrapes have no bodies; this bounds what a stranger may send. */
 enum { REQUEST_BUDGET_BYTES = 1024 * 1024 };
@@ -19,25 +24,38 @@ struct sidecar {
     struct budget budget;
     struct metrics_registry *metrics;
     struct app_admin *admin;
-    struct net_http_route routes[APP_ADMIN_ROUTES];
-    struct net_http_server *server;
+    struct sidecar_block_table *table;
+    struct sidecar_shipper_metrics shipper_metrics;
+    struct sidecar_status status;
     struct objstore_bucket *bucket; /* NULL: nothing is shipped */
+    struct net_http_route routes[APP_ADMIN_ROUTES + SIDECAR_STATUS_ROUTES];
+    struct net_http_server *server;
+    char *pins;
     struct sidecar_watch *watch;
     struct sidecar_prom_client *client;
     struct sidecar_heartbeat *heartbeat;
     struct sidecar_ship_loop *ship_loop;
 };
 
-static bool
-start_http(struct sidecar *s, struct err *err)
+static void
+make_shared(struct sidecar *s)
 {
     budget_init(&s->budget, "requests", REQUEST_BUDGET_BYTES, NULL);
     s->metrics = metrics_registry_new();
     s->admin = app_admin_new("sidecar", s->metrics);
+    s->table = sidecar_block_table_new();
+    s->status = (struct sidecar_status){.table = s->table, .admin = s->admin};
+}
+
+static bool
+start_http(struct sidecar *s, struct err *err)
+{
+    size_t count = app_admin_routes(s->admin, s->routes);
+    count += sidecar_status_routes(&s->status, s->routes + count);
     struct net_http_server_options options = {
         .address = s->options.http_address,
         .routes = s->routes,
-        .route_count = app_admin_routes(s->admin, s->routes),
+        .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
     };
@@ -57,7 +75,8 @@ open_bucket(struct sidecar *s, struct err *err)
     }
     if (!objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err))
         return false;
-    LOG_INFO("ships to bucket", LOG_STR("bucket", objstore_name(s->bucket)));
+    s->status.bucket = objstore_name(s->bucket);
+    LOG_INFO("ships to bucket", LOG_STR("bucket", s->status.bucket));
     return true;
 }
 
@@ -103,7 +122,10 @@ start_heartbeat(struct sidecar *s, struct err *err)
         .changed = wake_shipper,
         .changed_arg = s->watch,
     };
-    return sidecar_heartbeat_start(&s->heartbeat, &options, err);
+    if (!sidecar_heartbeat_start(&s->heartbeat, &options, err))
+        return false;
+    atomic_store(&s->status.heartbeat, s->heartbeat);
+    return true;
 }
 
 static struct sidecar_ext_labels
@@ -119,17 +141,33 @@ start_shipper(struct sidecar *s, struct err *err)
 {
     if (s->bucket == NULL)
         return true;
-    struct sidecar_shipper_options options = {
-        .tsdb_path = s->options.tsdb_path,
-        .state_name = s->options.meta_file_name,
-        .upload_compacted = s->options.upload_compacted,
-        .hash_sha256 = s->options.hash_sha256,
-        .bucket = s->bucket,
-        .metrics = s->metrics,
+    const struct sidecar_options *o = &s->options;
+    s->pins = sidecar_block_pin_folder(o->tsdb_path);
+    sidecar_shipper_metrics_init(&s->shipper_metrics, s->metrics, s->table);
+    const struct sidecar_shipper_options options = {
+        .tsdb_path = o->tsdb_path,
+        .pins = s->pins,
+        .state_name = o->meta_file_name,
+        .upload_compacted = o->upload_compacted,
+        .table = s->table,
+        .metrics = &s->shipper_metrics,
         .labels = labels_now,
         .labels_arg = s->heartbeat,
     };
-    return sidecar_ship_loop_start(&s->ship_loop, &options, s->watch, err);
+    const struct sidecar_ship_work_options work = {
+        .tsdb_path = o->tsdb_path,
+        .pins = s->pins,
+        .bucket = s->bucket,
+        .table = s->table,
+        .metrics = &s->shipper_metrics,
+        .verify = o->verify_level,
+        .hash_sha256 = o->hash_sha256,
+        .allow_overlaps = o->allow_out_of_order_uploads,
+        .block_concurrency = (unsigned)o->block_concurrency,
+        .file_concurrency = (unsigned)o->upload_concurrency,
+        .bandwidth_bytes_per_s = o->bandwidth_limit_bytes,
+    };
+    return sidecar_ship_loop_start(&s->ship_loop, &options, &work, s->watch, err);
 }
 
 /* In reverse order of the start; takes a sidecar that started in part. */
@@ -141,11 +179,13 @@ stop(struct sidecar *s)
         NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
     sidecar_ship_loop_stop(&s->ship_loop);
+    net_http_server_stop(&s->server, drained_by_ns);
     sidecar_heartbeat_stop(&s->heartbeat);
     sidecar_prom_client_free(&s->client);
     sidecar_watch_close(&s->watch);
     objstore_free(&s->bucket);
-    net_http_server_stop(&s->server, drained_by_ns);
+    sidecar_block_table_free(&s->table);
+    free(s->pins);
     app_admin_free(&s->admin);
     metrics_registry_free(&s->metrics);
 }
@@ -165,7 +205,8 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
     app_flags_warn_inert(&s.options.inert);
-    bool started = start_http(&s, &err) && open_bucket(&s, &err) &&
+    make_shared(&s);
+    bool started = open_bucket(&s, &err) && start_http(&s, &err) &&
                    start_heartbeat(&s, &err) && start_shipper(&s, &err);
     if (started)
         app_lifecycle_wait();

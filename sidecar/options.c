@@ -52,10 +52,30 @@ static const struct app_flag flags[] = {
      .help = (why_),                           \
      .origin = APP_FLAG_INERT,                 \
      .refused = (why_)},
+#define INT(field, name_, initial_, min_, max_, origin_, help_) \
+    {.name = (name_),                                           \
+     .kind = APP_FLAG_INT,                                      \
+     .at = offsetof(struct sidecar_options, field),             \
+     .initial = (initial_),                                     \
+     .argument = "<number>",                                    \
+     .help = (help_),                                           \
+     .min = (min_),                                             \
+     .max = (max_),                                             \
+     .origin = (enum app_flag_origin)(origin_)},
+#define SIZE(field, name_, initial_, origin_, help_)        \
+    {.name = (name_),                                       \
+     .kind = APP_FLAG_SIZE,                                 \
+     .at = offsetof(struct sidecar_options, field##_bytes), \
+     .initial = (initial_),                                 \
+     .argument = "<size>",                                  \
+     .help = (help_),                                       \
+     .origin = (enum app_flag_origin)(origin_)},
 #include "sidecar/options.def"
 #undef TEXT
 #undef DURATION
 #undef BOOL
+#undef INT
+#undef SIZE
 #undef INERT
 #undef REFUSED
 };
@@ -72,12 +92,19 @@ static bool
 derive(struct sidecar_options *o, struct err *err)
 {
     static const char *const hashes[] = {"", "SHA256"};
-    size_t hash = 0;
+    static const char *const levels[] = {
+        [TSDB_VERIFY_FRAME] = "frame",
+        [TSDB_VERIFY_FULL] = "full",
+    };
+    size_t hash = 0, level = 0;
     if (!app_flags_log(o->log_level, o->log_format, &o->level, &o->format, err) ||
         !app_flags_choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash,
-                          err))
+                          err) ||
+        !app_flags_choose("shipper.verify", o->verify, levels, ARRAY_LEN(levels),
+                          &level, err))
         return false;
     o->hash_sha256 = hash == 1;
+    o->verify_level = (enum tsdb_verify_level)level;
     return true;
 }
 

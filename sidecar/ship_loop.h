@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that makes one pass of the shipper after the other. */
+/* The threads of the shipper: one that makes a pass after the other, and workers. */
 #ifndef SIDECAR_SHIP_LOOP_H
 #define SIDECAR_SHIP_LOOP_H
 
+#include "sidecar/ship_work.h"
 #include "sidecar/shipper.h"
 #include "sidecar/watch.h"
 
 struct sidecar_ship_loop;
 
-/* Make a shipper from options, whose cancel is set here, and start its thread. The
+/* Make a shipper and workers, whose cancel is set here, and start their threads. The
  * first pass follows at once, others when w (borrowed) tells of a block or is woken. */
 NODISCARD bool sidecar_ship_loop_start(struct sidecar_ship_loop **out,
                                        const struct sidecar_shipper_options *options,
+                                       const struct sidecar_ship_work_options *work,
                                        struct sidecar_watch *w, struct err *err);
 
-/* Cancel a running upload, leaving its pin, end the thread, release. Accepts NULL. */
+/* Cancel running uploads, leaving their pins, end the threads, release. Accepts NULL.
+ */
 void sidecar_ship_loop_stop(struct sidecar_ship_loop **out);
 
 #endif

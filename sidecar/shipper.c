@@ -3,44 +3,56 @@
  *
  *   discovered   a directory with a ULID name in the data directory
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
+ *                and its labels, <ULID>.json beside it (block_note.c)
  *   uploading    objects in the bucket, no meta.json   (block_upload.c)
  *   committed    meta.json in the bucket
  *   recorded     its id in thanos.shipper.json         (shipper_state.c)
- *   unpinned     the pin is gone
+ *   unpinned     the pin is gone, then the labels
  *
  * Nothing else is remembered, so after a crash the next pass finds each block in one of
  * these states and goes on from there. A pin without a block is one that Prometheus has
  * deleted in the meantime: it is shipped all the same, and not recorded, because the
- * state file speaks of local blocks only. */
+ * state file speaks of local blocks only.
+ *
+ * This thread does what concerns the data directory, workers what concerns the bucket;
+ * between them stands the table of blocks. A block that is CHECKING or UPLOADING is a
+ * worker's, any other is ours.
+ *
+ * A state file that is missing or broken is made again: empty at first, because
+ * Prometheus must find one, then from one listing of the bucket, during which no block
+ * is given to the workers. One that cannot be read may be whole: it is left alone until
+ * it can. */
 #include "sidecar/shipper.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "sidecar/backoff.h"
+#include "sidecar/block_files.h"
+#include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
-#include "sidecar/block_scan.h"
-#include "sidecar/block_upload.h"
-#include "sidecar/shipper_metrics.h"
 #include "sidecar/shipper_state.h"
 
 #define RESCAN_NS (30 * CLOCK_NS_PER_S)
 
 struct sidecar_shipper {
     struct sidecar_shipper_options options;
-    struct sidecar_shipper_metrics metrics;
     char *state_path;
-    char *pins; /* the folder of pins */
+    int lock_fd; /* of the data directory; -1: not locked */
     struct sidecar_shipper_state state;
+    bool state_is_known;
     bool state_is_dirty; /* the file does not say what the state says */
+    bool state_is_lost;  /* the bucket is still to be asked */
     struct sidecar_block_list local;
-    struct sidecar_backoff backoff;
+    bool local_is_known;              /* by this pass */
+    double failed_uploads;            /* the metric, at the last pass */
+    struct sidecar_ext_labels labels; /* during a pass */
     bool waits_for_labels;
 };
 
@@ -49,15 +61,8 @@ sidecar_shipper_new(const struct sidecar_shipper_options *options)
 {
     struct sidecar_shipper *s = xcalloc(1, sizeof *s);
     s->options = *options;
-    s->metrics = sidecar_shipper_metrics_new(options->metrics);
+    s->lock_fd = -1;
     s->state_path = xasprintf("%s/%s", options->tsdb_path, options->state_name);
-    s->pins = sidecar_block_pin_folder(options->tsdb_path);
-    struct err err;
-    if (!sidecar_shipper_state_load(&s->state, s->state_path, &err)) {
-        LOG_AT(err.code == ERR_NOT_FOUND ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-               "no state of a former run, will ask the bucket", LOG_ERR(&err));
-        s->state_is_dirty = true;
-    }
     return s;
 }
 
@@ -67,12 +72,92 @@ sidecar_shipper_free(struct sidecar_shipper **out)
     struct sidecar_shipper *s = TAKE(*out);
     if (s == NULL)
         return;
-    sidecar_backoff_fini(&s->backoff);
     sidecar_block_list_fini(&s->local);
     sidecar_shipper_state_fini(&s->state);
-    free(s->pins);
+    file_close(&s->lock_fd);
     free(s->state_path);
     free(s);
+}
+
+static bool
+complain(const struct err *err)
+{
+    LOG_ERROR("data directory cannot be used", LOG_ERR(err));
+    return false;
+}
+
+static bool
+block_failed(struct sidecar_shipper *s, const struct tsdb_ulid *id, const char *msg,
+             const struct err *err)
+{
+    int64_t pause_ns =
+        sidecar_block_table_fail(s->options.table, id, err, clock_mono_ns());
+    LOG_ERROR(msg, LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
+              LOG_STR("code", err_code_name(err->code)),
+              LOG_INT("retry_ms", pause_ns / CLOCK_NS_PER_MS));
+    return false;
+}
+
+static bool
+is_free(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+{
+    return sidecar_block_table_is_free(s->options.table, id, clock_mono_ns());
+}
+
+static void
+report_bad(void *arg, const struct tsdb_ulid *id, const struct err *err)
+{
+    struct sidecar_shipper *s = arg;
+    const struct sidecar_block block = {.id = *id};
+    struct err corrupt = *err;
+    corrupt.code = ERR_CORRUPT;
+    sidecar_block_table_see(s->options.table, &block);
+    if (!is_free(s, id) ||
+        sidecar_block_table_state(s->options.table, id) != SIDECAR_BLOCK_FOUND)
+        return;
+    metrics_add(s->options.metrics->corrupted, 1);
+    block_failed(s, id, "block cannot be read", &corrupt);
+}
+
+/* Two sidecars in one data directory would take each other's half-made pins away. The
+ * lock lasts until the directory is another one. A file system that knows no locks
+ * holds none back. */
+static bool
+lock_directory(struct sidecar_shipper *s, struct err *err)
+{
+    struct stat held, now;
+    const char *path = s->options.tsdb_path;
+    if (s->lock_fd >= 0 && fstat(s->lock_fd, &held) == 0 && stat(path, &now) == 0 &&
+        held.st_ino == now.st_ino && held.st_dev == now.st_dev)
+        return true;
+    file_close(&s->lock_fd);
+    CLEANUP(file_close) int fd = -1;
+    if (!file_open_read(path, &fd, err))
+        return false;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return err_set(err, ERR_CONFLICT, "another sidecar works in %s", path);
+    s->lock_fd = fd;
+    fd = -1;
+    return true;
+}
+
+/* Read the state file, once. */
+static bool
+know_state(struct sidecar_shipper *s, struct err *err)
+{
+    if (s->state_is_known)
+        return true;
+    if (!sidecar_shipper_state_load(&s->state, s->state_path, err)) {
+        bool is_missing = err->code == ERR_NOT_FOUND;
+        if (!is_missing && err->code != ERR_CORRUPT)
+            return false;
+        LOG_AT(is_missing ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "no state of a former run",
+               LOG_ERR(err));
+        s->state_is_dirty = true;
+        s->state_is_lost = true;
+    }
+    s->state_is_known = true;
+    return true;
 }
 
 static bool
@@ -84,40 +169,84 @@ flush_state(struct sidecar_shipper *s, struct err *err)
     return true;
 }
 
-static void
-block_failed(struct sidecar_shipper *s, const struct tsdb_ulid *id, const char *msg,
-             const struct err *err)
-{
-    int64_t pause_ns = sidecar_backoff_failed(&s->backoff, id, clock_mono_ns());
-    if (err->code == ERR_CORRUPT)
-        metrics_add(s->metrics.corrupted, 1);
-    LOG_ERROR(msg, LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
-              LOG_STR("code", err_code_name(err->code)),
-              LOG_INT("retry_ms", pause_ns / CLOCK_NS_PER_MS));
-}
-
-static void
-report_bad(void *arg, const struct tsdb_ulid *id, const struct err *err)
-{
-    struct sidecar_shipper *s = arg;
-    struct err corrupt = *err;
-    corrupt.code = ERR_CORRUPT;
-    if (sidecar_backoff_is_due(&s->backoff, id, clock_mono_ns()))
-        block_failed(s, id, "block cannot be read", &corrupt);
-}
-
+/* One that is pinned was wanted when it was found. */
 static bool
 is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
 {
-    return b->num_samples > 0 && b->level > 1 && !s->options.upload_compacted &&
-           !sidecar_shipper_state_has(&s->state, &b->id);
+    enum sidecar_block_state state =
+        sidecar_block_table_state(s->options.table, &b->id);
+    return b->level > 1 && !s->options.upload_compacted &&
+           (state == SIDECAR_BLOCK_FOUND || state == SIDECAR_BLOCK_PASSED_OVER);
+}
+
+/* The labels of a block are those at its discovery, or the first ones that are known
+ * afterwards. *known: they are noted. */
+static bool
+remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
+                struct err *err)
+{
+    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels noted = {0};
+    *known = sidecar_block_note_read(s->options.pins, id, &noted, err);
+    if (*known)
+        return true;
+    if (err->code == ERR_CORRUPT)
+        LOG_WARN("the labels of a block are taken anew", LOG_ERR(err));
+    else if (err->code != ERR_NOT_FOUND)
+        return false;
+    *known = s->labels.set.len > 0;
+    return !*known || sidecar_block_note_write(s->options.pins, id, s->labels.set, err);
 }
 
 static bool
-is_wanted(const struct sidecar_shipper *s, const struct sidecar_block *b)
+pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
 {
-    return b->num_samples > 0 && !is_passed_over(s, b) &&
-           !sidecar_shipper_state_has(&s->state, &b->id);
+    struct err err, note_err;
+    bool made, known;
+    /* Labels that cannot be written down are no reason to lose the block. */
+    bool noted = remember_labels(s, id, &known, &note_err);
+    if (!sidecar_block_pin(s->options.tsdb_path, s->options.pins, id, &made, &err))
+        return block_failed(s, id, "block cannot be pinned", &err);
+    if (made)
+        LOG_INFO("pinned block", LOG_STR("block", tsdb_ulid_print(id).text));
+    return noted ||
+           block_failed(s, id, "labels of a block cannot be remembered", &note_err);
+}
+
+static void
+measure(struct sidecar_shipper *s, const char *folder, const struct tsdb_ulid *id)
+{
+    CLEANUP(xfree)
+    char *directory = xasprintf("%s/%s", folder, tsdb_ulid_print(id).text);
+    CLEANUP(sidecar_block_files_fini) struct sidecar_block_files files = {0};
+    struct err ignored;
+    if (sidecar_block_files_read(&files, directory, &ignored))
+        sidecar_block_table_measure(s->options.table, id,
+                                    sidecar_block_files_size(&files));
+}
+
+static void
+see(struct sidecar_shipper *s, const char *folder, const struct sidecar_block *b)
+{
+    if (sidecar_block_table_see(s->options.table, b))
+        measure(s, folder, &b->id);
+}
+
+static bool
+visit_local(struct sidecar_shipper *s, const struct sidecar_block *b)
+{
+    struct sidecar_block_table *table = s->options.table;
+    if (b->num_samples == 0)
+        return true;
+    see(s, s->options.tsdb_path, b);
+    if (!is_free(s, &b->id))
+        return true;
+    if (sidecar_shipper_state_has(&s->state, &b->id))
+        sidecar_block_table_set(table, &b->id, SIDECAR_BLOCK_SHIPPED);
+    else if (is_passed_over(s, b))
+        sidecar_block_table_set(table, &b->id, SIDECAR_BLOCK_PASSED_OVER);
+    else
+        return pin(s, &b->id);
+    return true;
 }
 
 /* Say when Prometheus has compacted blocks: what it merged before this process saw it
@@ -128,223 +257,209 @@ count_passed_over(struct sidecar_shipper *s)
 {
     size_t count = 0;
     for (size_t i = 0; i < s->local.count; i++)
-        count += is_passed_over(s, &s->local.at[i]);
-    if ((double)count > metrics_get(s->metrics.passed_over))
+        count += sidecar_block_table_state(s->options.table, &s->local.at[i].id) ==
+                 SIDECAR_BLOCK_PASSED_OVER;
+    struct metrics_value *passed_over = s->options.metrics->passed_over;
+    if ((double)count > metrics_get(passed_over))
         LOG_WARN("compacted blocks are not shipped: keep Prometheus from compacting "
                  "(equal min and max block duration, or delay-compact-file), or give "
                  "--shipper.upload-compacted",
                  LOG_INT("count", count));
-    metrics_set(s->metrics.passed_over, (double)count);
-}
-
-static bool
-pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
-{
-    struct err err;
-    bool made;
-    if (!sidecar_backoff_is_due(&s->backoff, id, clock_mono_ns()))
-        return true;
-    if (!sidecar_block_pin(s->options.tsdb_path, s->pins, id, &made, &err)) {
-        block_failed(s, id, "block cannot be pinned", &err);
-        return false;
-    }
-    if (made)
-        LOG_INFO("pinned block", LOG_STR("block", tsdb_ulid_print(id).text));
-    return true;
-}
-
-static bool
-pin_wanted(struct sidecar_shipper *s)
-{
-    bool ok = true;
-    for (size_t i = 0; i < s->local.count; i++)
-        if (is_wanted(s, &s->local.at[i]))
-            ok = pin(s, &s->local.at[i].id) && ok;
-    return ok;
-}
-
-/* Set the gauges from the pins that there are. */
-static void
-count_pins(struct sidecar_shipper *s, const struct sidecar_block_list *pins)
-{
-    int64_t oldest_ms = pins->count > 0 ? pins->at[0].maxt_ms : 0;
-    metrics_set(s->metrics.pinned, (double)pins->count);
-    metrics_set(s->metrics.oldest, (double)oldest_ms / 1000);
-}
-
-static bool
-list_pins(struct sidecar_shipper *s, struct sidecar_block_list *pins, struct err *err)
-{
-    if (!sidecar_block_scan(pins, s->pins, report_bad, s, err))
-        return false;
-    count_pins(s, pins);
-    return true;
-}
-
-static bool
-complain(const struct err *err)
-{
-    LOG_ERROR("data directory cannot be used", LOG_ERR(err));
-    return false;
+    metrics_set(passed_over, (double)count);
 }
 
 /* Read the data directory, and make room for pins in it. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
 {
-    sidecar_block_list_fini(&s->local);
-    if (!sidecar_block_scan(&s->local, s->options.tsdb_path, report_bad, s, err))
+    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list now = {0};
+    if (!sidecar_block_scan(&now, s->options.tsdb_path, report_bad, s, err))
         return false;
+    sidecar_block_list_fini(&s->local);
+    s->local = now;
+    s->local_is_known = true;
+    now = (struct sidecar_block_list){0};
     if (sidecar_shipper_state_retain(&s->state, &s->local))
         s->state_is_dirty = true;
-    return sidecar_block_pin_prepare(s->pins, err);
+    return sidecar_block_pin_prepare(s->options.pins, err);
+}
+
+/* Find and pin what is new. */
+static bool
+discover(struct sidecar_shipper *s)
+{
+    struct err err;
+    bool ok = true;
+    if (!know_state(s, &err))
+        ok = complain(&err);
+    if (!scan_local(s, &err))
+        return complain(&err);
+    if (s->state_is_lost && s->local.count > 0)
+        sidecar_block_table_want_listing(s->options.table);
+    s->state_is_lost = false;
+    for (size_t i = 0; i < s->local.count; i++)
+        ok = visit_local(s, &s->local.at[i]) && ok;
+    count_passed_over(s);
+    return ok;
+}
+
+/* The bucket has the block: write that down, and only then let go of it. */
+static bool
+settle(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct err *err)
+{
+    const char *pins = s->options.pins;
+    if (sidecar_block_find(&s->local, id) != NULL &&
+        sidecar_shipper_state_add(&s->state, id))
+        s->state_is_dirty = true;
+    return flush_state(s, err) && sidecar_block_unpin(pins, id, err) &&
+           sidecar_block_note_remove(pins, id, err);
+}
+
+/* Give a pinned block to the workers. */
+static bool
+hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+{
+    struct err err;
+    bool known;
+    /* Asked first: from then on no worker touches a block that is PINNED. */
+    bool is_listed = sidecar_block_table_is_listed(s->options.table);
+    if (!is_free(s, id) ||
+        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_READY)
+        return true;
+    if (!remember_labels(s, id, &known, &err))
+        return block_failed(s, id, "labels of a block cannot be remembered", &err);
+    sidecar_block_table_set(s->options.table, id,
+                            known && is_listed ? SIDECAR_BLOCK_READY
+                                               : SIDECAR_BLOCK_PINNED);
+    return true;
+}
+
+static bool
+visit_pin(struct sidecar_shipper *s, const struct sidecar_block *b)
+{
+    struct err err;
+    see(s, s->options.pins, b);
+    if (sidecar_block_table_state(s->options.table, &b->id) != SIDECAR_BLOCK_SHIPPED)
+        return hand_over(s, &b->id);
+    if (!is_free(s, &b->id) || settle(s, &b->id, &err))
+        return true;
+    return block_failed(s, &b->id, "shipped block cannot be unpinned", &err);
+}
+
+/* Pins can be shipped even when the data directory is in trouble. */
+static bool
+visit_pins(struct sidecar_shipper *s)
+{
+    struct err err;
+    bool ok = true;
+    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list pins = {0};
+    if (!sidecar_block_scan(&pins, s->options.pins, report_bad, s, &err)) {
+        if (err.code == ERR_NOT_FOUND)
+            return true;
+        LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
+        return false;
+    }
+    for (size_t i = 0; i < pins.count; i++)
+        ok = visit_pin(s, &pins.at[i]) && ok;
+    metrics_set(s->options.metrics->pinned, (double)pins.count);
+    return ok;
+}
+
+static bool
+record(struct sidecar_shipper *s, const struct sidecar_block_row *row)
+{
+    struct err err;
+    if (!sidecar_backoff_is_due(&row->backoff, clock_mono_ns()))
+        return true;
+    if (!settle(s, &row->block.id, &err))
+        return block_failed(s, &row->block.id, "shipped block cannot be recorded",
+                            &err);
+    sidecar_block_table_set(s->options.table, &row->block.id, SIDECAR_BLOCK_SHIPPED);
+    metrics_add(s->options.metrics->pinned, -1);
+    return true;
+}
+
+/* Write down what the workers have brought to the bucket. */
+static bool
+record_committed(struct sidecar_shipper *s)
+{
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
+    bool ok = true;
+    sidecar_block_table_copy(s->options.table, &rows);
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.at[i].state == SIDECAR_BLOCK_COMMITTED)
+            ok = record(s, &rows.at[i]) && ok;
+    return ok;
+}
+
+static bool
+is_noted(void *arg, const struct tsdb_ulid *id)
+{
+    const struct sidecar_block_rows *rows = arg;
+    for (size_t i = 0; i < rows->count; i++)
+        if (tsdb_ulid_cmp(&rows->at[i].block.id, id) == 0)
+            return !sidecar_block_row_is_settled(&rows->at[i]);
+    return false;
+}
+
+/* Set what follows from the table. */
+static bool
+sum_up(struct sidecar_shipper *s)
+{
+    struct err err;
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
+    sidecar_block_table_copy(s->options.table, &rows);
+    size_t open = 0;
+    for (size_t i = 0; i < rows.count; i++)
+        open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
+    metrics_set(s->options.metrics->compacted_done,
+                s->options.upload_compacted && s->local_is_known && open == 0);
+    return sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
+           err.code == ERR_NOT_FOUND || complain(&err);
 }
 
 /* Pins come before the state: retention does not wait for a state that cannot be saved.
  */
 static bool
-update_local(struct sidecar_shipper *s)
-{
-    struct err err;
-    if (!scan_local(s, &err))
-        return complain(&err);
-    bool ok = pin_wanted(s);
-    count_passed_over(s);
-    return (flush_state(s, &err) || complain(&err)) && ok;
-}
-
-/* Find and pin what is new, and list all pins: those can be shipped even when the data
- * directory is in trouble. */
-static bool
-discover(struct sidecar_shipper *s, struct sidecar_block_list *pins)
-{
-    struct err err;
-    bool ok = update_local(s);
-    if (!list_pins(s, pins, &err) && err.code != ERR_NOT_FOUND) {
-        LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
-        return false;
-    }
-    return ok;
-}
-
-static bool
-upload(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct tsdb_labels labels,
-       struct err *err)
-{
-    struct sidecar_block_upload how = {
-        .bucket = s->options.bucket,
-        .labels = labels,
-        .hash_sha256 = s->options.hash_sha256,
-        .cancel = s->options.cancel,
-    };
-    struct tsdb_ulid_text name = tsdb_ulid_print(id);
-    CLEANUP(xfree) char *directory = xasprintf("%s/%s", s->pins, name.text);
-    int64_t start_ns = clock_mono_ns();
-    LOG_INFO("upload new block", LOG_STR("block", name.text));
-    if (!sidecar_block_upload(&how, directory, id, err))
-        return false;
-    metrics_add(s->metrics.uploads, 1);
-    LOG_INFO("uploaded block", LOG_STR("block", name.text),
-             LOG_INT("dur_ms", (clock_mono_ns() - start_ns) / CLOCK_NS_PER_MS));
-    return true;
-}
-
-/* The block is in the bucket: write that down, and only then let go of it. */
-static bool
-settle(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct err *err)
-{
-    if (sidecar_block_find(&s->local, id) != NULL &&
-        !sidecar_shipper_state_has(&s->state, id)) {
-        sidecar_shipper_state_add(&s->state, id);
-        s->state_is_dirty = true;
-    }
-    return flush_state(s, err) && sidecar_block_unpin(s->pins, id, err);
-}
-
-static bool
-ship(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct tsdb_labels labels)
-{
-    struct err err;
-    bool shipped = sidecar_shipper_state_has(&s->state, id);
-    if (!shipped && !upload(s, id, labels, &err)) {
-        if (err.code == ERR_CANCELLED)
-            return true;
-        metrics_add(s->metrics.failed_uploads, 1);
-        block_failed(s, id, "block cannot be shipped", &err);
-        return false;
-    }
-    if (!settle(s, id, &err)) {
-        block_failed(s, id, "shipped block cannot be recorded", &err);
-        return false;
-    }
-    sidecar_backoff_forget(&s->backoff, id);
-    return true;
-}
-
-static bool
-know_labels(struct sidecar_shipper *s, struct tsdb_labels labels)
-{
-    bool waits = labels.len == 0;
-    if (waits && !s->waits_for_labels)
-        LOG_WARN("blocks wait: external labels are not known");
-    s->waits_for_labels = waits;
-    return !waits;
-}
-
-static bool
-ship_all(struct sidecar_shipper *s, const struct sidecar_block_list *pins)
-{
-    CLEANUP(sidecar_ext_labels_fini)
-    struct sidecar_ext_labels labels = s->options.labels(s->options.labels_arg);
-    bool ok = true;
-    if (!know_labels(s, labels.set))
-        return true;
-    for (size_t i = 0; i < pins->count && !cancel_is_raised(s->options.cancel); i++) {
-        const struct tsdb_ulid *id = &pins->at[i].id;
-        if (!sidecar_backoff_is_due(&s->backoff, id, clock_mono_ns()))
-            continue;
-        CLEANUP(sidecar_block_list_fini) struct sidecar_block_list now = {0};
-        ok = ship(s, id, labels.set) && ok;
-        /* Shipping took its time: pin what has come in the meantime. */
-        ok = discover(s, &now) && ok;
-    }
-    return ok;
-}
-
-/* Two sidecars in one data directory would take each other's half-made pins away. The
- * lock ends with *fd. A file system that knows no locks holds none back. */
-static bool
-lock_directory(const char *path, int *fd, struct err *err)
-{
-    if (!file_open_read(path, fd, err))
-        return false;
-    if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return err_set(err, ERR_CONFLICT, "another sidecar works in %s", path);
-    return true;
-}
-
-static bool
 work(struct sidecar_shipper *s)
 {
-    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list pins = {0};
-    CLEANUP(file_close) int lock = -1;
     struct err err;
-    if (!lock_directory(s->options.tsdb_path, &lock, &err))
+    if (!lock_directory(s, &err))
         return complain(&err);
-    bool ok = discover(s, &pins);
-    return ship_all(s, &pins) && ok;
+    sidecar_block_table_begin(s->options.table);
+    s->local_is_known = false;
+    bool found = discover(s);
+    bool ok = visit_pins(s) && found;
+    sidecar_block_table_end(s->options.table);
+    if (s->state_is_known && s->local_is_known) {
+        ok = record_committed(s) && ok;
+        ok = (flush_state(s, &err) || complain(&err)) && ok;
+    }
+    return sum_up(s) && ok;
+}
+
+static void
+know_labels(struct sidecar_shipper *s)
+{
+    s->labels = s->options.labels(s->options.labels_arg);
+    bool waits = s->labels.set.len == 0;
+    if (waits && !s->waits_for_labels)
+        LOG_WARN("new blocks wait: external labels are not known");
+    s->waits_for_labels = waits;
 }
 
 bool
 sidecar_shipper_pass(struct sidecar_shipper *s)
 {
-    metrics_add(s->metrics.passes, 1);
-    bool ok = work(s);
+    const struct sidecar_shipper_metrics *m = s->options.metrics;
+    double failed_uploads = metrics_get(m->failed_uploads);
+    metrics_add(m->passes, 1);
+    know_labels(s);
+    bool ok = work(s) && failed_uploads <= s->failed_uploads;
     if (!ok)
-        metrics_add(s->metrics.failed_passes, 1);
-    bool all_shipped = ok && metrics_get(s->metrics.pinned) <= 0;
-    metrics_set(s->metrics.compacted_done, s->options.upload_compacted && all_shipped);
-    sidecar_backoff_prune(&s->backoff, clock_mono_ns());
+        metrics_add(m->failed_passes, 1);
+    s->failed_uploads = failed_uploads;
+    sidecar_ext_labels_fini(&s->labels);
     return ok;
 }
 
@@ -352,5 +467,5 @@ int64_t
 sidecar_shipper_next_ns(const struct sidecar_shipper *s)
 {
     return NUM_MIN(clock_deadline(RESCAN_NS),
-                   sidecar_backoff_next_ns(&s->backoff, clock_mono_ns()));
+                   sidecar_block_table_next_ns(s->options.table, clock_mono_ns()));
 }

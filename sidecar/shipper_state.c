@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
@@ -61,35 +62,53 @@ sidecar_shipper_state_load(struct sidecar_shipper_state *out, const char *path,
     return true;
 }
 
+/* Position of an id, or where it belongs. */
+static size_t
+position(const struct sidecar_shipper_state *s, const struct tsdb_ulid *id)
+{
+    size_t lo = 0, hi = s->count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (tsdb_ulid_cmp(&s->ids[mid], id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 bool
 sidecar_shipper_state_has(const struct sidecar_shipper_state *s,
                           const struct tsdb_ulid *id)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (tsdb_ulid_cmp(&s->ids[i], id) == 0)
-            return true;
-    return false;
+    size_t at = position(s, id);
+    return at < s->count && tsdb_ulid_cmp(&s->ids[at], id) == 0;
 }
 
-void
+bool
 sidecar_shipper_state_add(struct sidecar_shipper_state *s, const struct tsdb_ulid *id)
 {
     if (sidecar_shipper_state_has(s, id))
-        return;
+        return false;
+    size_t at = position(s, id);
     s->ids = xrealloc(s->ids, (s->count + 1) * sizeof *s->ids);
-    s->ids[s->count++] = *id;
+    memmove(&s->ids[at + 1], &s->ids[at], (s->count - at) * sizeof *s->ids);
+    s->ids[at] = *id;
+    s->count++;
+    return true;
 }
 
 bool
 sidecar_shipper_state_retain(struct sidecar_shipper_state *s,
                              const struct sidecar_block_list *list)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < s->count; i++)
-        if (sidecar_block_find(list, &s->ids[i]) != NULL)
-            s->ids[kept++] = s->ids[i];
-    bool changed = kept != s->count;
-    s->count = kept;
+    struct sidecar_shipper_state kept = {0};
+    for (size_t i = 0; i < list->count; i++)
+        if (sidecar_shipper_state_has(s, &list->at[i].id))
+            sidecar_shipper_state_add(&kept, &list->at[i].id);
+    bool changed = kept.count != s->count;
+    sidecar_shipper_state_fini(s);
+    *s = kept;
     return changed;
 }
 

@@ -16,20 +16,21 @@
 /* Owned; the zero value is empty. */
 struct sidecar_shipper_state {
     size_t count;
-    struct tsdb_ulid *ids; /* in the order of the file */
+    struct tsdb_ulid *ids; /* ascending */
 };
 
 /* Read the file at path. *out must be the zero value.
- * Errors ERR_NOT_FOUND: no file; ERR_CORRUPT: not such a file. An empty state is then
- * right: the bucket will be asked again. */
+ * Errors ERR_NOT_FOUND: no file; ERR_CORRUPT: not such a file, or one of another
+ * version. An empty state is then right: the bucket will be asked again. After any
+ * other error the file may be whole. Members that are not known are passed over. */
 NODISCARD bool sidecar_shipper_state_load(struct sidecar_shipper_state *out,
                                           const char *path, struct err *err);
 
 NODISCARD bool sidecar_shipper_state_has(const struct sidecar_shipper_state *s,
                                          const struct tsdb_ulid *id);
 
-/* Add a block; one that is there already is not added twice. */
-void sidecar_shipper_state_add(struct sidecar_shipper_state *s,
+/* Add a block. Returns whether it was not there yet. */
+bool sidecar_shipper_state_add(struct sidecar_shipper_state *s,
                                const struct tsdb_ulid *id);
 
 /* Forget the blocks that are not in list. Returns whether there were any. */

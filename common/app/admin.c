@@ -26,6 +26,7 @@ struct probe {
 struct app_admin {
     struct metrics_registry *metrics;
     struct probe ready;
+    const char *_Atomic reason; /* of not being ready */
     struct probe healthy;
 };
 
@@ -56,6 +57,7 @@ app_admin_new(const char *component, struct metrics_registry *metrics)
     a->healthy.gauge =
         metrics_child(status, (const char *const[]){component, "healthy", NULL});
     atomic_store(&a->healthy.good, true);
+    atomic_store(&a->reason, "starting");
     metrics_set(a->healthy.gauge, 1);
     register_build(metrics);
     metrics_process_register(metrics);
@@ -80,6 +82,7 @@ set(struct probe *p, bool good)
 void
 app_admin_set_ready(struct app_admin *a, bool ready, const char *reason)
 {
+    atomic_store(&a->reason, ready ? "" : reason);
     if (!set(&a->ready, ready))
         return;
     if (ready)
@@ -87,6 +90,13 @@ app_admin_set_ready(struct app_admin *a, bool ready, const char *reason)
     else
         LOG_WARN("changing probe status", LOG_STR("status", "not-ready"),
                  LOG_STR("reason", reason));
+}
+
+bool
+app_admin_is_ready(const struct app_admin *a, const char **reason)
+{
+    *reason = atomic_load(&a->reason);
+    return **reason == 0;
 }
 
 void

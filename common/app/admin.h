@@ -15,8 +15,11 @@ struct app_admin *app_admin_new(const char *component,
                                 struct metrics_registry *metrics);
 void app_admin_free(struct app_admin **a);
 
-/* Any thread. Logs a change; reason (a constant) says why when not ready. */
+/* Any thread. Logs a change; reason (a constant that is not empty) says why when not
+ * ready. */
 void app_admin_set_ready(struct app_admin *a, bool ready, const char *reason);
+/* Whether it is ready, and why not; *reason is "" if it is. Any thread. */
+NODISCARD bool app_admin_is_ready(const struct app_admin *a, const char **reason);
 void app_admin_set_healthy(struct app_admin *a, bool healthy);
 
 /* Write the routes /-/healthy, /-/ready, /metrics to at; returns their number, which is

@@ -7,6 +7,9 @@
 /* X(name, what it guards), in rank order, lowest first. */
 #define LOCK_RANKS(X)                                                         \
     X(LOCK_LABELS, "sidecar: the external labels last read from Prometheus")  \
+    X(LOCK_BLOCKS, "sidecar: the table of blocks and what becomes of them")   \
+    X(LOCK_BANDWIDTH, "sidecar: until when the bandwidth is booked")          \
+    X(LOCK_OVERLAP, "sidecar: what is known of the blocks of the bucket")     \
     X(LOCK_PROM_FLAGS, "sidecar: what was found of the flags of Prometheus")  \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")           \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")       \

@@ -201,7 +201,9 @@ objstore_put_file(struct objstore_bucket *b, const struct objstore_call *call,
     const struct objstore_put put = {.key = key,
                                      .fd = file->fd,
                                      .size = file->size,
-                                     .sole_writer = file->sole_writer};
+                                     .sole_writer = file->sole_writer,
+                                     .gate = file->gate,
+                                     .gate_arg = file->gate_arg};
     return store(b, call, &put, stored, err);
 }
 
@@ -298,6 +300,14 @@ objstore_put_read(const struct objstore_put *put, uint64_t offset, uint8_t *into
     if (len > 0)
         memcpy(into, put->data.at + offset, len);
     return true;
+}
+
+bool
+objstore_put_send(const struct objstore_put *put, uint64_t offset, uint8_t *into,
+                  size_t len, struct err *err)
+{
+    return (put->gate == NULL || put->gate(put->gate_arg, len, err)) &&
+           objstore_put_read(put, offset, into, len, err);
 }
 
 static bool

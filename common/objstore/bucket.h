@@ -52,6 +52,11 @@ typedef bool objstore_list_fn(void *arg, const struct objstore_object *object,
 /* Called per piece of a ranged read, in order. Returns false with err to stop. */
 typedef bool objstore_sink_fn(void *arg, struct bytes piece, struct err *err);
 
+/* Called before each piece of a file is sent, by the threads that send: to pace them,
+ * or to see how far they are. May block. A piece that is sent again is told again.
+ * Returns false, with err filled, to end the put with that error. */
+typedef bool objstore_gate_fn(void *arg, size_t len, struct err *err);
+
 /* What some drivers can and others cannot; to be combined with |. What a driver cannot
  * is ERR_UNSUPPORTED. */
 enum objstore_ability {
@@ -79,7 +84,9 @@ struct objstore_put {
     struct bytes data; /* with fd -1 */
     uint64_t size;     /* bytes of either */
     bool create; /* ERR_CONFLICT, and nothing stored, if the key is there already */
-    bool sole_writer; /* as in struct objstore_file */
+    bool sole_writer;       /* as in struct objstore_file */
+    objstore_gate_fn *gate; /* the same */
+    void *gate_arg;
 };
 
 struct objstore_bucket {
@@ -148,6 +155,8 @@ struct objstore_file {
     /* Nobody else stores this key at the same time, so what earlier uploads of it left
      * unfinished in the bucket is removed first. */
     bool sole_writer;
+    objstore_gate_fn *gate; /* NULL: none */
+    void *gate_arg;
 };
 
 /* Store an open file under key, replacing what is there. Memory does not depend on its

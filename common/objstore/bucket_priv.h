@@ -35,6 +35,10 @@ NODISCARD bool objstore_memory_sink(void *memory, struct bytes piece, struct err
 NODISCARD bool objstore_put_read(const struct objstore_put *put, uint64_t offset,
                                  uint8_t *into, size_t len, struct err *err);
 
+/* The same for bytes that are sent next: they pass the gate. Errors also its own. */
+NODISCARD bool objstore_put_send(const struct objstore_put *put, uint64_t offset,
+                                 uint8_t *into, size_t len, struct err *err);
+
 /* Whether a key or prefix is made of A-Z a-z 0-9 . _ - and / only: what buckets without
  * OBJSTORE_CAN_ANY_KEY take. Errors ERR_UNSUPPORTED, naming it. */
 NODISCARD bool objstore_check_plain(struct bytes key, struct err *err);

@@ -212,7 +212,7 @@ copy_file(const struct tmp *t, const struct objstore_call *call,
     for (uint64_t done = 0; done < put->size;) {
         size_t n = NUM_MIN(put->size - done, (uint64_t)PIECE);
         if (!objstore_call_check(call, err) ||
-            !file_pread(put->fd, "the file to store", piece, n, done, err) ||
+            !objstore_put_send(put, done, piece, n, err) ||
             !file_write_all(t->fd, t->place->key, bytes_of(piece, n), err))
             return false;
         done += n;

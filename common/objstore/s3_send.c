@@ -60,7 +60,7 @@ static bool
 read_content(void *arg, uint64_t offset, uint8_t *into, size_t len, struct err *err)
 {
     const struct objstore_s3_send *s = arg;
-    return objstore_put_read(s->put, s->offset + offset, into, len, err);
+    return objstore_put_send(s->put, s->offset + offset, into, len, err);
 }
 
 struct digests {
@@ -80,7 +80,8 @@ digest_content(struct objstore_s3_send *s, struct digests *out, struct err *err)
     uint8_t *piece = xcalloc(1, NUM_MIN(s->size, (uint64_t)HASH_PIECE) + 1);
     for (uint64_t done = 0; done < s->size;) {
         size_t n = NUM_MIN(s->size - done, (uint64_t)HASH_PIECE);
-        if (!objstore_call_check(s->call, err) || !read_content(s, done, piece, n, err))
+        if (!objstore_call_check(s->call, err) ||
+            !objstore_put_read(s->put, s->offset + done, piece, n, err))
             return false;
         digest_stream_add(md5, bytes_of(piece, n));
         if (!s->s3->is_encrypted)

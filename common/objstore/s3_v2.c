@@ -366,7 +366,7 @@ static bool
 read_source(void *arg, uint8_t *into, size_t room, size_t *got, struct err *err)
 {
     struct source *s = arg;
-    if (!objstore_put_read(s->put, s->sent, into, room, err))
+    if (!objstore_put_send(s->put, s->sent, into, room, err))
         return false;
     s->sent += room;
     *got = room;

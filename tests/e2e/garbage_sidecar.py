@@ -98,6 +98,17 @@ def state(sidecar):
         return json.load(file)
 
 
+def status_is_complete(sidecar, good, broken):
+    """Each block with its state, and why it failed, as JSON and on the page."""
+    answer = json.loads(sidecar.request("GET", "/api/v1/sidecar/status").text)
+    blocks = {block["ulid"]: block for block in answer["data"]["blocks"]}
+    page = sidecar.request("GET", "/").text
+    failed = {one for one in broken if one in blocks}
+    return (blocks[good]["state"] == "shipped" and good in page and failed and
+            all(blocks[one]["state"] == "failed" and blocks[one]["reason"] and
+                one in page for one in failed))
+
+
 def ships_the_good_block(sidecar, good, broken):
     name = os.path.basename(good)
     meta = os.path.join(sidecar.bucket, name, "meta.json")
@@ -107,6 +118,8 @@ def ships_the_good_block(sidecar, good, broken):
                            os.path.join(sidecar.bucket, name, file), shallow=False)
     wait_until("every broken block to be named",
                lambda: all(one in sidecar.log_text() for one in broken))
+    wait_until("the status page to say the same",
+               lambda: status_is_complete(sidecar, name, broken))
     shipped = set(os.listdir(sidecar.bucket)) - {name}
     assert not shipped, f"shipped: {[(one, broken.get(one)) for one in shipped]}"
     wait_until("the good block to be recorded",

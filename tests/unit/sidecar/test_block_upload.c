@@ -14,18 +14,41 @@
 #include "tests/support/faulty_bucket.h"
 #include "tests/unit/sidecar/fixture.h"
 
+static bool is_broken; /* what the last upload said */
+
+static void
+ignore_sent(void *arg, uint64_t bytes)
+{
+    (void)arg;
+    (void)bytes;
+}
+
+static struct sidecar_block_upload
+how_to(struct fixture *f)
+{
+    static struct sidecar_bandwidth no_limit;
+    return (struct sidecar_block_upload){
+        .sender = {.bucket = f->bucket,
+                   .bandwidth = &no_limit,
+                   .slowest_bytes_per_s = 1024,
+                   .concurrency = 3,
+                   .sent = ignore_sent},
+        .labels = fixture_labels,
+    };
+}
+
 static bool
 upload_as(struct fixture *f, const struct tsdb_ulid *id,
           const struct sidecar_block_upload *how, struct err *err)
 {
     CLEANUP(xfree) char *directory = fixture_path(f->tsdb, id, "");
-    return sidecar_block_upload(how, directory, id, err);
+    return sidecar_block_upload(how, directory, id, &is_broken, err);
 }
 
 static bool
 upload(struct fixture *f, const struct tsdb_ulid *id, struct err *err)
 {
-    struct sidecar_block_upload how = {.bucket = f->bucket, .labels = fixture_labels};
+    struct sidecar_block_upload how = how_to(f);
     return upload_as(f, id, &how, err);
 }
 
@@ -61,8 +84,8 @@ leaves_no_meta_when_a_call_fails(void **state)
         {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_REFUSE},
         {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_LOSE},
         {.ops = FAULTY_PUT, .part = "index", .how = FAULTY_TRUNCATE},
-        {.ops = FAULTY_HEAD, .part = "index", .first = 1, .how = FAULTY_REFUSE},
-        {.ops = FAULTY_HEAD, .part = "meta.json", .how = FAULTY_REFUSE},
+        {.ops = FAULTY_LIST, .how = FAULTY_REFUSE},
+        {.ops = FAULTY_LIST, .how = FAULTY_CUT},
         {.ops = FAULTY_PUT, .part = "meta.json", .how = FAULTY_REFUSE},
     };
     for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
@@ -122,6 +145,7 @@ names_an_object_that_arrived_cut(void **state)
     assert_int_equal(err.code, ERR_CORRUPT);
     assert_non_null(strstr(err.text, "/index\""));
     assert_non_null(strstr(err.text, "it arrived with"));
+    assert_false(is_broken);
 }
 
 static void
@@ -174,6 +198,82 @@ waits_when_the_meta_that_is_there_cannot_be_read(void **state)
     assert_int_equal(err.code, ERR_UNAVAILABLE);
 }
 
+/* Three requests and those of the puts: no object is asked about by itself. */
+static void
+looks_twice_and_commits_once(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    must_upload(f, &id);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_LIST), 2);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_HEAD | FAULTY_GET), 0);
+}
+
+/* Thanos: other formatting, another upload time, keys that we do not write. */
+static void
+takes_a_meta_of_another_writer_for_success(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    must_upload(f, &id);
+    CLEANUP(buf_fini) struct buf text = fixture_read(meta);
+    CLEANUP(buf_fini) struct buf theirs = {0};
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] != '\n' && text.at[i] != '\t')
+            buf_put_u8(&theirs, text.at[i]);
+    char *year = strstr((char *)(uintptr_t)buf_text(&theirs), "\"upload_time\"");
+    assert_non_null(year);
+    year = strstr(year, ": \"2");
+    assert_non_null(year);
+    year[strlen(": \"2")] = '9';
+    fixture_write(meta, buf_text(&theirs));
+    unsigned puts = faulty_bucket_calls(f->bucket, FAULTY_PUT);
+    must_upload(f, &id);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_PUT), puts);
+}
+
+static bool
+refuse(void *arg, const struct tsdb_meta *meta, struct err *err)
+{
+    (void)meta;
+    *(bool *)arg = true;
+    return err_set(err, ERR_CONFLICT, "not this one");
+}
+
+static void
+sends_nothing_that_is_refused_after_the_check(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    bool asked = false;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct sidecar_block_upload how = how_to(f);
+    how.checked = refuse;
+    how.checked_arg = &asked;
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_true(asked);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_ANY), 0);
+}
+
+static void
+checks_every_chunk_when_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *segment = fixture_path(f->tsdb, &id, "chunks/000001");
+    struct sidecar_block_upload how = how_to(f);
+    fixture_flip(segment, -1); /* of a checksum */
+    how.verify = TSDB_VERIFY_FULL;
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "chunks/000001"));
+    how.verify = TSDB_VERIFY_FRAME;
+    assert_true(upload_as(f, &id, &how, &err));
+}
+
 static const struct objstore_bucket_ops *honest_ops;
 static const char *prey;
 
@@ -204,6 +304,68 @@ restores_an_object_that_vanished_before_the_commit(void **state)
     fixture_assert_shipped(f, f->tsdb, &id);
 }
 
+static const char *rival; /* the meta.json that somebody else writes */
+static const char *rival_text;
+
+static bool
+put_after_a_rival(struct objstore_bucket *b, const struct objstore_call *call,
+                  const struct objstore_put *put, struct objstore_attrs *stored,
+                  struct err *err)
+{
+    if (put->fd < 0) {
+        assert_true(put->create);
+        fixture_write(rival, rival_text);
+    }
+    return honest_ops->put(b, call, put, stored, err);
+}
+
+/* Two writers: the meta.json of the other came between our look and our commit. */
+static void
+compares_with_a_writer_that_was_faster(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    must_upload(f, &id);
+    CLEANUP(buf_fini) struct buf same = fixture_read(meta);
+    struct objstore_bucket_ops ops = *f->bucket->ops;
+    honest_ops = f->bucket->ops;
+    ops.put = put_after_a_rival;
+    rival = meta;
+    rival_text = buf_text(&same);
+    assert_int_equal(unlink(meta), 0);
+    f->bucket->ops = &ops;
+    must_upload(f, &id);
+    assert_int_equal(unlink(meta), 0);
+    rival_text = "{\"version\":1}";
+    assert_false(upload(f, &id, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    CLEANUP(buf_fini) struct buf kept = fixture_read(meta);
+    assert_string_equal(buf_text(&kept), rival_text);
+    f->bucket->ops = honest_ops;
+}
+
+static unsigned
+no_create(const struct objstore_bucket *b)
+{
+    return honest_ops->abilities(b) & ~(unsigned)OBJSTORE_CAN_CREATE;
+}
+
+static void
+replaces_where_nothing_can_be_created(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct objstore_bucket_ops ops = *f->bucket->ops;
+    honest_ops = f->bucket->ops;
+    ops.abilities = no_create;
+    f->bucket->ops = &ops;
+    must_upload(f, &id);
+    f->bucket->ops = honest_ops;
+    fixture_assert_shipped(f, f->tsdb, &id);
+}
+
 static void
 refuses_another_block_under_the_id(void **state)
 {
@@ -212,7 +374,8 @@ refuses_another_block_under_the_id(void **state)
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
     CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
     static const struct tsdb_label other[] = {{BYTES("cluster"), BYTES("us1")}};
-    struct sidecar_block_upload how = {.bucket = f->bucket, .labels = {other, 1}};
+    struct sidecar_block_upload how = how_to(f);
+    how.labels = (struct tsdb_labels){other, 1};
     must_upload(f, &id);
     assert_false(upload_as(f, &id, &how, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
@@ -229,7 +392,8 @@ refuses_empty_labels(void **state)
     struct fixture *f = *state;
     struct err err;
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
-    struct sidecar_block_upload how = {.bucket = f->bucket};
+    struct sidecar_block_upload how = how_to(f);
+    how.labels.len = 0;
     assert_false(upload_as(f, &id, &how, &err));
     assert_int_equal(err.code, ERR_INVALID);
     assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_ANY), 0);
@@ -245,6 +409,7 @@ refuses_a_broken_block(void **state)
     fixture_flip(index, -20);
     assert_false(upload(f, &id, &err));
     assert_int_equal(err.code, ERR_CORRUPT);
+    assert_true(is_broken);
     assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_ANY), 0);
 }
 
@@ -254,8 +419,8 @@ writes_hashes_when_asked(void **state)
     struct fixture *f = *state;
     struct err err;
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
-    struct sidecar_block_upload how = {
-        .bucket = f->bucket, .labels = fixture_labels, .hash_sha256 = true};
+    struct sidecar_block_upload how = how_to(f);
+    how.hash_sha256 = true;
     assert_true(upload_as(f, &id, &how, &err));
     CLEANUP(xfree) char *index_path = fixture_path(f->tsdb, &id, "index");
     CLEANUP(xfree) char *meta_path = fixture_path(f->bucket_dir, &id, "meta.json");
@@ -276,8 +441,8 @@ stops_when_cancelled(void **state)
     struct err err;
     CLEANUP(cancel_fini) struct cancel cancel = {0};
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
-    struct sidecar_block_upload how = {
-        .bucket = f->bucket, .labels = fixture_labels, .cancel = &cancel};
+    struct sidecar_block_upload how = how_to(f);
+    how.sender.cancel = &cancel;
     cancel_raise(&cancel);
     assert_false(upload_as(f, &id, &how, &err));
     assert_int_equal(err.code, ERR_CANCELLED);
@@ -300,7 +465,13 @@ main(void)
         CASE(sends_again_what_has_another_size),
         CASE(restores_an_object_behind_a_meta),
         CASE(waits_when_the_meta_that_is_there_cannot_be_read),
+        CASE(looks_twice_and_commits_once),
+        CASE(takes_a_meta_of_another_writer_for_success),
+        CASE(sends_nothing_that_is_refused_after_the_check),
+        CASE(checks_every_chunk_when_asked),
         CASE(restores_an_object_that_vanished_before_the_commit),
+        CASE(compares_with_a_writer_that_was_faster),
+        CASE(replaces_where_nothing_can_be_created),
         CASE(refuses_another_block_under_the_id),
         CASE(refuses_empty_labels),
         CASE(refuses_a_broken_block),

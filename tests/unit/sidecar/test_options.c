@@ -9,7 +9,7 @@
 #include "common/base/clock.h"
 #include "sidecar/options.h"
 
-enum { ARGS_MAX = 8 };
+enum { ARGS_MAX = 12 };
 
 /* args ends with NULL. */
 static enum app_flags_result
@@ -43,6 +43,12 @@ has_the_defaults_of_thanos(void **state)
     assert_string_equal(o.objstore_config, "");
     assert_string_equal(o.objstore_config_file, "");
     assert_false(o.upload_compacted);
+    assert_int_equal(o.upload_concurrency, 0);
+    assert_false(o.allow_out_of_order_uploads);
+    assert_false(o.skip_corrupted_blocks);
+    assert_int_equal(o.block_concurrency, 2);
+    assert_int_equal(o.bandwidth_limit_bytes, 0);
+    assert_int_equal(o.verify_level, TSDB_VERIFY_FRAME);
     assert_string_equal(o.meta_file_name, "thanos.shipper.json");
     assert_false(o.hash_sha256);
     assert_int_equal(o.level, LOG_LEVEL_INFO);
@@ -61,6 +67,8 @@ understands_values(void **state)
         "--log.format=json",
         "--tsdb.path=/tmp",
         "--shipper.upload-compacted",
+        "--shipper.verify=full",
+        "--shipper.bandwidth-limit=10MiB",
         NULL,
     };
     struct err err;
@@ -68,6 +76,8 @@ understands_values(void **state)
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
     assert_true(o.hash_sha256);
     assert_true(o.upload_compacted);
+    assert_int_equal(o.verify_level, TSDB_VERIFY_FULL);
+    assert_int_equal(o.bandwidth_limit_bytes, 10 << 20);
     assert_int_equal(o.level, LOG_LEVEL_DEBUG);
     assert_int_equal(o.format, LOG_FORMAT_JSON);
     assert_string_equal(o.tsdb_path, "/tmp");
@@ -84,6 +94,10 @@ names_the_flag_with_a_wrong_value(void **state)
         {"--log.level=loud", "log.level"},
         {"--log.format=xml", "log.format"},
         {"--hash-func=MD5", "hash-func"},
+        {"--shipper.verify=half", "shipper.verify"},
+        {"--shipper.block-concurrency=0", "shipper.block-concurrency"},
+        {"--shipper.upload-concurrency=-1", "shipper.upload-concurrency"},
+        {"--shipper.bandwidth-limit=fast", "shipper.bandwidth-limit"},
         {"--prometheus.url=localhost:9090", "prometheus.url"},
         {"--tsdb.path=", "tsdb.path"},
         {"--shipper.meta-file-name=../x", "shipper.meta-file-name"},

@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "sidecar/ship_loop.h"
 #include "tests/support/faulty_bucket.h"
@@ -20,6 +22,8 @@
 struct world {
     struct fixture *f;
     struct metrics_registry *metrics;
+    struct sidecar_shipper_metrics counts;
+    struct sidecar_block_table *table;
     struct sidecar_watch *watch;
     struct sidecar_ship_loop *loop;
 };
@@ -35,14 +39,34 @@ static void
 start(struct world *w)
 {
     struct err err;
-    struct sidecar_shipper_options options = {
+    w->metrics = metrics_registry_new();
+    w->table = sidecar_block_table_new();
+    sidecar_shipper_metrics_init(&w->counts, w->metrics, w->table);
+    const struct sidecar_shipper_options options = {
         .tsdb_path = w->f->tsdb,
+        .pins = w->f->pins,
         .state_name = "thanos.shipper.json",
-        .bucket = w->f->bucket,
-        .metrics = w->metrics,
+        .table = w->table,
+        .metrics = &w->counts,
         .labels = labels_of,
     };
-    assert_true(sidecar_ship_loop_start(&w->loop, &options, w->watch, &err));
+    const struct sidecar_ship_work_options work = {
+        .tsdb_path = w->f->tsdb,
+        .pins = w->f->pins,
+        .bucket = w->f->bucket,
+        .table = w->table,
+        .metrics = &w->counts,
+        .block_concurrency = 2,
+    };
+    assert_true(sidecar_ship_loop_start(&w->loop, &options, &work, w->watch, &err));
+}
+
+static void
+stop(struct world *w)
+{
+    sidecar_ship_loop_stop(&w->loop);
+    metrics_registry_free(&w->metrics);
+    sidecar_block_table_free(&w->table);
 }
 
 static int
@@ -53,7 +77,6 @@ setup(void **state)
     void *fixture;
     fixture_setup(&fixture);
     w->f = fixture;
-    w->metrics = metrics_registry_new();
     assert_true(sidecar_watch_open(&w->watch, w->f->tsdb, &err));
     *state = w;
     return 0;
@@ -64,9 +87,8 @@ teardown(void **state)
 {
     struct world *w = *state;
     void *fixture = w->f;
-    sidecar_ship_loop_stop(&w->loop);
+    stop(w);
     sidecar_watch_close(&w->watch);
-    metrics_registry_free(&w->metrics);
     free(w);
     return fixture_teardown(&fixture);
 }
@@ -115,15 +137,51 @@ leaves_a_hanging_upload_and_its_pin(void **state)
     start(w);
     wait_for_calls(w, FAULTY_PUT);
     int64_t deadline_ns = clock_deadline(LIMIT_NS);
-    sidecar_ship_loop_stop(&w->loop);
+    stop(w);
     assert_true(clock_left_ns(deadline_ns) > 0);
     assert_true(fixture_has(w->f->pins, &id, "index"));
     assert_false(fixture_has(w->f->bucket_dir, &id, "meta.json"));
     faulty_bucket_heal(w->f->bucket);
-    metrics_registry_free(&w->metrics);
-    w->metrics = metrics_registry_new();
     start(w);
     wait_until_shipped(w, &id);
+}
+
+static void
+wait_for(struct world *w, const char *folder, const struct tsdb_ulid *id,
+         const char *rel_path)
+{
+    (void)w;
+    int64_t deadline_ns = clock_deadline(LIMIT_NS);
+    while (!fixture_has(folder, id, rel_path)) {
+        assert_true(clock_left_ns(deadline_ns) > 0);
+        sched_yield();
+    }
+}
+
+/* Both workers hang; a block that appears is pinned all the same. */
+static void
+pins_while_uploads_hang(void **state)
+{
+    struct world *w = *state;
+    fixture_block(w->f->tsdb, 1, 1);
+    fixture_block(w->f->tsdb, 2, 1);
+    faulty_bucket_add(w->f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_PUT, .how = FAULTY_HANG});
+    start(w);
+    int64_t deadline_ns = clock_deadline(LIMIT_NS);
+    while (faulty_bucket_calls(w->f->bucket, FAULTY_PUT) < 2) {
+        assert_true(clock_left_ns(deadline_ns) > 0);
+        sched_yield();
+    }
+    CLEANUP(xfree) char *elsewhere = xasprintf("%s/elsewhere", w->f->root);
+    CLEANUP(xfree)
+    char *new_name = xasprintf("%s/%s", w->f->tsdb, "01ARZ3NDEKTSV4RRFFQ69G5FA3");
+    struct err err;
+    assert_true(file_mkdirs(elsewhere, &err));
+    struct tsdb_ulid late = fixture_block(elsewhere, 3, 1);
+    CLEANUP(xfree) char *old_name = fixture_path(elsewhere, &late, "");
+    assert_int_equal(rename(old_name, new_name), 0);
+    wait_for(w, w->f->pins, &late, "index");
 }
 
 static void
@@ -145,6 +203,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(ships_what_is_there_and_what_comes),
         CASE(leaves_a_hanging_upload_and_its_pin),
+        CASE(pins_while_uploads_hang),
         CASE(stops_while_it_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

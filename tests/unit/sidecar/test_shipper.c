@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -12,7 +13,9 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
+#include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
+#include "sidecar/ship_work.h"
 #include "sidecar/shipper.h"
 #include "sidecar/shipper_state.h"
 #include "tests/support/faulty_bucket.h"
@@ -22,7 +25,10 @@
 struct run {
     struct fixture *f;
     struct metrics_registry *metrics;
+    struct sidecar_shipper_metrics counts;
+    struct sidecar_block_table *table;
     struct sidecar_shipper *shipper;
+    struct sidecar_ship_work *work;
     struct tsdb_labels labels;
     bool upload_compacted;
 };
@@ -38,14 +44,25 @@ static void
 begin(struct run *r)
 {
     r->metrics = metrics_registry_new();
+    r->table = sidecar_block_table_new();
+    sidecar_shipper_metrics_init(&r->counts, r->metrics, r->table);
     r->shipper = sidecar_shipper_new(&(struct sidecar_shipper_options){
         .tsdb_path = r->f->tsdb,
+        .pins = r->f->pins,
         .state_name = "thanos.shipper.json",
         .upload_compacted = r->upload_compacted,
-        .bucket = r->f->bucket,
-        .metrics = r->metrics,
+        .table = r->table,
+        .metrics = &r->counts,
         .labels = labels_of,
         .labels_arg = r,
+    });
+    r->work = sidecar_ship_work_new(&(struct sidecar_ship_work_options){
+        .tsdb_path = r->f->tsdb,
+        .pins = r->f->pins,
+        .bucket = r->f->bucket,
+        .table = r->table,
+        .metrics = &r->counts,
+        .block_concurrency = 1,
     });
 }
 
@@ -53,7 +70,9 @@ static void
 end(struct run *r)
 {
     sidecar_shipper_free(&r->shipper);
+    sidecar_ship_work_free(&r->work);
     metrics_registry_free(&r->metrics);
+    sidecar_block_table_free(&r->table);
 }
 
 static int
@@ -80,10 +99,25 @@ teardown(void **state)
     return fixture_teardown(&fixture);
 }
 
+/* Passes, and what they make the workers do, until nothing is left to be done. Returns
+ * whether all of it succeeded. */
+static bool
+settle(struct run *r)
+{
+    bool ok = true, worked;
+    do {
+        ok = sidecar_shipper_pass(r->shipper) && ok;
+        worked = false;
+        while (sidecar_ship_work_one(r->work, 0))
+            worked = true;
+    } while (worked);
+    return ok;
+}
+
 static void
 pass_ends(struct run *r, bool ok)
 {
-    assert_int_equal(sidecar_shipper_pass(r->shipper), ok);
+    assert_int_equal(settle(r), ok);
 }
 
 static void
@@ -138,7 +172,6 @@ ships_all_blocks_once(void **state)
     unsigned calls = faulty_bucket_calls(r->f->bucket, FAULTY_ANY);
     pass_ends(r, true);
     assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), calls);
-    assert_metric(r, "thanos_shipper_dir_syncs_total", "2");
     assert_metric(r, "thanos_shipper_dir_sync_failures_total", "0");
 }
 
@@ -182,7 +215,7 @@ skips_empty_blocks(void **state)
                            tsdb_ulid_print(&id).text);
     fixture_write(meta, text);
     pass_ends(r, true);
-    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), 0);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_HEAD | FAULTY_PUT), 0);
     assert_false(fixture_has(r->f->pins, &id, ""));
 }
 
@@ -194,7 +227,7 @@ pins_and_waits_without_labels(void **state)
     r->labels = (struct tsdb_labels){0};
     pass_ends(r, true);
     assert_true(fixture_has(r->f->pins, &id, "index"));
-    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), 0);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_HEAD | FAULTY_PUT), 0);
     assert_metric(r, "blockhouse_sidecar_pinned_blocks", "1");
     /* Blocks of the fixture last two hours; this one is the second. */
     CLEANUP(buf_fini) struct buf text = {0};
@@ -314,11 +347,171 @@ goes_on_after_a_failed_block(void **state)
     faulty_bucket_heal(r->f->bucket);
     pass_ends(r, true); /* not due yet */
     assert_false(is_recorded(r, &bad));
-    int64_t next_ns = sidecar_shipper_next_ns(r->shipper);
-    assert_true(next_ns <= 6 * CLOCK_NS_PER_S);
-    clock_freeze(next_ns, next_ns);
+    clock_freeze(6 * CLOCK_NS_PER_S, 6 * CLOCK_NS_PER_S);
     pass_ends(r, true);
     assert_done(r, &bad);
+}
+
+static void
+comes_back_for_a_block_that_cannot_be_pinned(void **state)
+{
+    struct run *r = *state;
+    clock_freeze(CLOCK_NS_PER_S, CLOCK_NS_PER_S);
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *index = fixture_path(r->f->tsdb, &id, "index");
+    CLEANUP(xfree) char *aside = fixture_path(r->f->tsdb, &id, "aside");
+    assert_int_equal(rename(index, aside), 0);
+    pass_ends(r, false);
+    int64_t next_ns = sidecar_shipper_next_ns(r->shipper);
+    assert_true(next_ns <= 6 * CLOCK_NS_PER_S);
+    assert_int_equal(rename(aside, index), 0);
+    clock_freeze(next_ns, next_ns);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+static const struct tsdb_label renamed[] = {{BYTES("cluster"), BYTES("us1")}};
+
+static struct sidecar_ext_labels
+noted_labels(const struct run *r, const struct tsdb_ulid *id)
+{
+    struct err err;
+    struct sidecar_ext_labels labels = {0};
+    if (!sidecar_block_note_read(r->f->pins, id, &labels, &err))
+        fail_msg("%s", err.text);
+    return labels;
+}
+
+/* At run time, and across a restart. */
+static void
+ships_a_block_with_the_labels_of_its_discovery(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid first = fixture_block(r->f->tsdb, 1, 1);
+    faulty_bucket_add(r->f->bucket, (struct faulty_rule){.ops = FAULTY_PUT});
+    pass_ends(r, false);
+    r->labels = (struct tsdb_labels){renamed, 1};
+    sidecar_shipper_pass(r->shipper);
+    CLEANUP(sidecar_ext_labels_fini)
+    struct sidecar_ext_labels kept = noted_labels(r, &first);
+    assert_int_equal(tsdb_labels_cmp(kept.set, fixture_labels), 0);
+    struct tsdb_ulid second = fixture_block(r->f->tsdb, 2, 1);
+    sidecar_shipper_pass(r->shipper);
+    CLEANUP(sidecar_ext_labels_fini)
+    struct sidecar_ext_labels new = noted_labels(r, &second);
+    assert_int_equal(tsdb_labels_cmp(new.set, r->labels), 0);
+    faulty_bucket_heal(r->f->bucket);
+    end(r);
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &first); /* with fixture_labels */
+    assert_true(is_recorded(r, &second));
+}
+
+/* Killed between the commit and the record, and started with other labels. */
+static void
+knows_its_own_commit_after_a_change_of_labels(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    faulty_bucket_add(r->f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                         .part = "meta.json",
+                                                         .how = FAULTY_LOSE});
+    pass_ends(r, false);
+    faulty_bucket_heal(r->f->bucket);
+    end(r);
+    r->labels = (struct tsdb_labels){renamed, 1};
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+static void
+takes_labels_anew_when_their_note_is_broken(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree)
+    char *note = xasprintf("%s/%s.json", r->f->pins, tsdb_ulid_print(&id).text);
+    fixture_write(note, "{");
+    pass_ends(r, true);
+    assert_done(r, &id);
+    assert_false(file_exists(note));
+}
+
+static void
+finds_all_shipped_blocks_with_one_listing(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid ids[5];
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
+        ids[i] = fixture_block(r->f->tsdb, i, 1);
+    pass_ends(r, true);
+    end(r);
+    assert_int_equal(unlink(path), 0);
+    unsigned calls = faulty_bucket_calls(r->f->bucket, FAULTY_ANY);
+    begin(r);
+    pass_ends(r, true);
+    assert_int_equal(faulty_bucket_calls(r->f->bucket, FAULTY_ANY), calls + 1);
+    for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
+        assert_done(r, &ids[i]);
+}
+
+static void
+asks_about_each_block_when_the_bucket_cannot_be_listed(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    faulty_bucket_add(r->f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_LIST, .times = 1});
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+/* A meta.json alone is no block. */
+static void
+does_not_record_what_the_bucket_holds_in_part(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    CLEANUP(xfree) char *index = fixture_path(r->f->bucket_dir, &id, "index");
+    pass_ends(r, true);
+    end(r);
+    assert_int_equal(unlink(path), 0);
+    fixture_write(index, "cut");
+    begin(r);
+    sidecar_shipper_pass(r->shipper);
+    assert_true(sidecar_ship_work_one(r->work, 0)); /* the listing */
+    sidecar_shipper_pass(r->shipper);
+    assert_false(is_recorded(r, &id));
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+/* It may be whole, so it is not taken for none. */
+static void
+leaves_a_state_alone_that_cannot_be_read(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", r->f->tsdb);
+    CLEANUP(xfree) char *aside = xasprintf("%s/aside", r->f->root);
+    pass_ends(r, true);
+    end(r);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(symlink(path, path), 0); /* a loop: ELOOP for root, too */
+    begin(r);
+    pass_ends(r, false);
+    struct tsdb_ulid late = fixture_block(r->f->tsdb, 2, 1);
+    pass_ends(r, false);
+    assert_true(fixture_has(r->f->bucket_dir, &late, "meta.json"));
+    assert_true(fixture_has(r->f->pins, &late, "index"));
+    assert_int_equal(rename(aside, path), 0);
+    pass_ends(r, true); /* without a restart */
+    assert_done(r, &id);
+    assert_done(r, &late);
 }
 
 static void
@@ -420,6 +613,14 @@ main(void)
         CASE(recovers_a_lost_state_from_the_bucket),
         CASE(forgets_blocks_that_are_gone),
         CASE(goes_on_after_a_failed_block),
+        CASE(comes_back_for_a_block_that_cannot_be_pinned),
+        CASE(ships_a_block_with_the_labels_of_its_discovery),
+        CASE(knows_its_own_commit_after_a_change_of_labels),
+        CASE(takes_labels_anew_when_their_note_is_broken),
+        CASE(finds_all_shipped_blocks_with_one_listing),
+        CASE(asks_about_each_block_when_the_bucket_cannot_be_listed),
+        CASE(does_not_record_what_the_bucket_holds_in_part),
+        CASE(leaves_a_state_alone_that_cannot_be_read),
         CASE(names_broken_blocks_and_ships_the_others),
         CASE(does_not_hurry_for_a_bad_block_that_is_gone),
         CASE(pins_although_the_state_cannot_be_saved),

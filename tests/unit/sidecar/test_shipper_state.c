@@ -42,9 +42,9 @@ reads_what_it_wrote(void **state)
     struct err err;
     CLEANUP(sidecar_shipper_state_fini) struct sidecar_shipper_state s = {0};
     CLEANUP(sidecar_shipper_state_fini) struct sidecar_shipper_state again = {0};
-    sidecar_shipper_state_add(&s, &two);
-    sidecar_shipper_state_add(&s, &one);
-    sidecar_shipper_state_add(&s, &two);
+    assert_true(sidecar_shipper_state_add(&s, &two));
+    assert_true(sidecar_shipper_state_add(&s, &one));
+    assert_false(sidecar_shipper_state_add(&s, &two));
     assert_true(sidecar_shipper_state_save(&s, path, &err));
     assert_true(sidecar_shipper_state_load(&again, path, &err));
     assert_int_equal(again.count, 2);

@@ -105,6 +105,22 @@ probes_follow_the_state(void **state)
 }
 
 static void
+knows_why_it_is_not_ready(void **state)
+{
+    (void)state;
+    const char *reason;
+    app_admin_set_ready(t.admin, false, "no labels");
+    assert_false(app_admin_is_ready(t.admin, &reason));
+    assert_string_equal(reason, "no labels");
+    app_admin_set_ready(t.admin, false, "no answer"); /* the probe does not change */
+    assert_false(app_admin_is_ready(t.admin, &reason));
+    assert_string_equal(reason, "no answer");
+    app_admin_set_ready(t.admin, true, "");
+    assert_true(app_admin_is_ready(t.admin, &reason));
+    assert_string_equal(reason, "");
+}
+
+static void
 metrics_are_text_and_name_the_build(void **state)
 {
     (void)state;
@@ -123,6 +139,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         ADMIN_TEST(begins_healthy_and_not_ready),
         ADMIN_TEST(probes_follow_the_state),
+        ADMIN_TEST(knows_why_it_is_not_ready),
         ADMIN_TEST(metrics_are_text_and_name_the_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

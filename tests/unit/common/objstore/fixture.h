@@ -58,6 +58,31 @@ put_file(struct fixture *f, const struct objstore_call *call, struct bytes key, 
     return objstore_put_file(f->bucket, call, key, &file, &stored, &f->err);
 }
 
+/* A gate for puts that lets so many bytes through, and counts them. */
+struct gate {
+    size_t limit;
+    size_t passed;
+};
+
+static inline bool
+pass_gate(void *arg, size_t len, struct err *err)
+{
+    struct gate *g = arg;
+    if (len > g->limit - g->passed)
+        return err_set(err, ERR_BUDGET, "the gate is shut");
+    g->passed += len;
+    return true;
+}
+
+static inline bool
+put_file_by(struct fixture *f, struct bytes key, int fd, uint64_t size, struct gate *g)
+{
+    struct objstore_attrs stored;
+    const struct objstore_file file = {
+        .fd = fd, .size = size, .gate = pass_gate, .gate_arg = g};
+    return objstore_put_file(f->bucket, &CALL, key, &file, &stored, &f->err);
+}
+
 /* Content of an object as a text to free; "<code>" if it cannot be read. */
 static inline char *
 get(struct fixture *f, const char *key)

@@ -122,6 +122,25 @@ stores_nothing_of_a_file_that_is_too_short(void **state)
 }
 
 static void
+asks_the_gate_before_each_piece(void **state)
+{
+    (void)state;
+    enum { SIZE = 3000000 };
+    struct fixture f;
+    struct gate open = {.limit = SIZE}, narrow = {.limit = SIZE / 2};
+    fixture_init(&f);
+    FILE *file = tmpfile();
+    assert_int_equal(ftruncate(fileno(file), SIZE), 0);
+    assert_true(put_file_by(&f, text("a"), fileno(file), SIZE, &open));
+    assert_int_equal(open.passed, SIZE);
+    assert_false(put_file_by(&f, text("b"), fileno(file), SIZE, &narrow));
+    assert_int_equal(f.err.code, ERR_BUDGET);
+    expect_list(&f, "", "a ");
+    fclose(file);
+    fixture_fini(&f);
+}
+
+static void
 lists_in_byte_order_of_keys(void **state)
 {
     (void)state;
@@ -572,6 +591,7 @@ main(void)
         cmocka_unit_test(stores_replaces_and_deletes),
         cmocka_unit_test(stores_files_of_any_size),
         cmocka_unit_test(stores_nothing_of_a_file_that_is_too_short),
+        cmocka_unit_test(asks_the_gate_before_each_piece),
         cmocka_unit_test(lists_in_byte_order_of_keys),
         cmocka_unit_test(lists_what_calls_can_read_only),
         cmocka_unit_test(removes_temporary_files_that_are_a_day_old),

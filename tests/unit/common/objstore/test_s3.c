@@ -420,6 +420,25 @@ sends_a_file_anew_at_each_try(void **state)
     scripted_fini(&s);
 }
 
+/* What is read to be hashed does not pass it. */
+static void
+asks_the_gate_for_what_is_sent(void **state)
+{
+    (void)state;
+    struct scripted s;
+    struct gate open = {.limit = 10}, shut = {0};
+    FILE *file = tmpfile();
+    fputs("0123456789", file);
+    fflush(file);
+    SCRIPT(&s, {.status = 200}, HOLDS("0123456789"));
+    assert_true(put_file_by(&s.f, text("k"), fileno(file), 10, &open));
+    assert_int_equal(open.passed, 10);
+    assert_false(put_file_by(&s.f, text("k"), fileno(file), 10, &shut));
+    assert_int_equal(s.f.err.code, ERR_BUDGET);
+    fclose(file);
+    scripted_fini(&s);
+}
+
 static void
 refuses_files_that_cannot_be_stored(void **state)
 {
@@ -585,6 +604,7 @@ main(void)
         cmocka_unit_test(reads_attributes),
         cmocka_unit_test(streams_files),
         cmocka_unit_test(sends_a_file_anew_at_each_try),
+        cmocka_unit_test(asks_the_gate_for_what_is_sent),
         cmocka_unit_test(refuses_files_that_cannot_be_stored),
         cmocka_unit_test(deletes_what_may_be_missing),
         cmocka_unit_test(takes_over_the_clock_of_the_server),

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sidecar/block_overlap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mutex.h"
+#include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
+#include "common/tsdb/block_path.h"
+#include "sidecar/block_remote.h"
+#include "sidecar/block_scan.h"
+
+/* A guess well above what a healthy store needs. */
+#define META_TIMEOUT_NS (2 * 60 * CLOCK_NS_PER_S)
+
+/* What is kept of a meta: small, there may be 50 000. */
+struct range {
+    struct tsdb_ulid id;
+    int64_t mint_ms;
+    int64_t maxt_ms;
+    int64_t resolution_ms;
+    uint8_t labels[DIGEST_SHA256_SIZE];
+};
+
+struct ranges {
+    size_t count;
+    struct range *at; /* by id */
+};
+
+struct sidecar_overlap {
+    struct mutex lock;
+    struct ranges known; /* guarded by lock */
+};
+
+struct sidecar_overlap *
+sidecar_overlap_new(void)
+{
+    struct sidecar_overlap *o = xcalloc(1, sizeof *o);
+    mutex_init(&o->lock, LOCK_OVERLAP);
+    return o;
+}
+
+void
+sidecar_overlap_free(struct sidecar_overlap **out)
+{
+    struct sidecar_overlap *o = TAKE(*out);
+    if (o == NULL)
+        return;
+    mutex_fini(&o->lock);
+    free(o->known.at);
+    free(o);
+}
+
+static void
+digest_labels(struct tsdb_labels labels, uint8_t out[DIGEST_SHA256_SIZE])
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    for (size_t i = 0; i < labels.len; i++) {
+        buf_put_be64(&text, labels.at[i].name.len);
+        buf_put(&text, labels.at[i].name);
+        buf_put_be64(&text, labels.at[i].value.len);
+        buf_put(&text, labels.at[i].value);
+    }
+    digest_sha256(buf_bytes(&text), out);
+}
+
+static void
+ranges_fini(struct ranges *r)
+{
+    free(r->at);
+}
+
+static void
+append(struct ranges *r, const struct range *range)
+{
+    r->at = xrealloc(r->at, (r->count + 1) * sizeof *r->at);
+    r->at[r->count++] = *range;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    return tsdb_ulid_cmp(&x->id, &y->id);
+}
+
+/* Fill the rest of *range, of which the id is set, from what is known. */
+static bool
+is_known(struct sidecar_overlap *o, struct range *range)
+{
+    MUTEX_SCOPE(&o->lock);
+    const struct range *found =
+        o->known.count == 0
+            ? NULL
+            : bsearch(range, o->known.at, o->known.count, sizeof *o->known.at, by_id);
+    if (found != NULL)
+        *range = *found;
+    return found != NULL;
+}
+
+static void
+list_block(void *arg, const struct sidecar_block_remote *block)
+{
+    struct ranges *listed = arg;
+    const struct range range = {.id = block->id};
+    if (sidecar_block_remote_find(block, TSDB_BLOCK_PATH_META) != NULL &&
+        sidecar_block_remote_find(block, TSDB_BLOCK_PATH_DELETION_MARK) == NULL)
+        append(listed, &range);
+}
+
+/* *usable: the meta is there, and sane. */
+static bool
+read_range(struct objstore_bucket *bucket, const struct cancel *cancel,
+           struct range *range, bool *usable, struct err *err)
+{
+    const struct objstore_call call = {clock_deadline(META_TIMEOUT_NS), cancel};
+    struct tsdb_ulid_text name = tsdb_ulid_print(&range->id);
+    CLEANUP(xfree) char *key = xasprintf("%s/" TSDB_BLOCK_PATH_META, name.text);
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
+    *usable = false;
+    if (!objstore_get(bucket, &call, bytes_of_str(key), SIDECAR_META_MAX_BYTES, &text,
+                      err))
+        return err->code == ERR_NOT_FOUND;
+    if (!tsdb_meta_parse(&meta, buf_bytes(&text), err)) {
+        LOG_WARN("a meta.json of the bucket is broken, its block is not compared",
+                 LOG_STR("block", name.text), LOG_ERR(err));
+        return true;
+    }
+    range->mint_ms = meta.mint_ms;
+    range->maxt_ms = meta.maxt_ms;
+    range->resolution_ms = meta.resolution_ms;
+    digest_labels(meta.external, range->labels);
+    *usable = true;
+    return true;
+}
+
+/* All that the bucket holds now, which is then what is known. */
+static bool
+refresh(struct sidecar_overlap *o, struct objstore_bucket *bucket,
+        const struct cancel *cancel, struct ranges *now, struct err *err)
+{
+    const struct objstore_call call = {
+        clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS), cancel};
+    CLEANUP(ranges_fini) struct ranges listed = {0};
+    if (!sidecar_block_remote_each(bucket, &call, list_block, &listed, err))
+        return false;
+    for (size_t i = 0; i < listed.count; i++) {
+        struct range range = listed.at[i];
+        bool usable = is_known(o, &range);
+        if (!usable && !read_range(bucket, cancel, &range, &usable, err))
+            return false;
+        if (usable)
+            append(now, &range);
+    }
+    struct ranges known = {.at = xcalloc(now->count + 1, sizeof *known.at)};
+    for (; known.count < now->count; known.count++)
+        known.at[known.count] = now->at[known.count];
+    MUTEX_SCOPE(&o->lock);
+    ranges_fini(&o->known);
+    o->known = known;
+    return true;
+}
+
+bool
+sidecar_overlap_check(struct sidecar_overlap *o, struct objstore_bucket *bucket,
+                      const struct cancel *cancel, const struct tsdb_meta *meta,
+                      struct tsdb_labels labels, struct err *err)
+{
+    CLEANUP(ranges_fini) struct ranges now = {0};
+    uint8_t ours[DIGEST_SHA256_SIZE];
+    digest_labels(labels, ours);
+    if (!refresh(o, bucket, cancel, &now, err))
+        return err_wrap(err, "look for blocks that overlap");
+    for (size_t i = 0; i < now.count; i++) {
+        const struct range *r = &now.at[i];
+        if (r->mint_ms < meta->maxt_ms && meta->mint_ms < r->maxt_ms &&
+            r->resolution_ms == 0 && memcmp(r->labels, ours, sizeof ours) == 0 &&
+            tsdb_ulid_cmp(&r->id, &meta->ulid) != 0)
+            return err_set(err, ERR_CONFLICT,
+                           "block %s of the bucket, with the same labels, overlaps it",
+                           tsdb_ulid_print(&r->id).text);
+    }
+    return true;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sidecar/status.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/num.h"
+#include "common/codec/json.h"
+#include "sidecar/status_page.h"
+
+/* Prometheus writes a block when its head reaches half a block beyond it. The length of
+ * blocks is that of the longest it has written so far. */
+static void
+expect_next(struct sidecar_status_view *view)
+{
+    int64_t end_ms = INT64_MIN, length_ms = 0;
+    for (size_t i = 0; i < view->rows.count; i++) {
+        const struct sidecar_block *b = &view->rows.at[i].block;
+        if (b->level != 1)
+            continue;
+        end_ms = NUM_MAX(end_ms, b->maxt_ms);
+        length_ms = NUM_MAX(length_ms, b->maxt_ms - b->mint_ms);
+    }
+    if (length_ms > 0 && num_add(end_ms, length_ms, &view->next_end_ms) &&
+        num_add(view->next_end_ms, length_ms / 2, &view->next_at_ms))
+        return;
+    view->next_end_ms = INT64_MIN;
+    view->next_at_ms = INT64_MIN;
+}
+
+void
+sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *view)
+{
+    view->bucket = s->bucket;
+    struct sidecar_heartbeat *heartbeat = atomic_load(&s->heartbeat);
+    if (heartbeat != NULL)
+        view->flags = sidecar_heartbeat_flags(heartbeat);
+    view->is_ready = app_admin_is_ready(s->admin, &view->reason);
+    view->now_ms = clock_wall_ns() / CLOCK_NS_PER_MS;
+    view->now_mono_ns = clock_mono_ns();
+    sidecar_block_table_copy(s->table, &view->rows);
+    view->newest_shipped_ms = view->rows.newest_shipped_ms;
+    for (size_t i = 0; i < view->rows.count; i++)
+        if (!sidecar_block_row_is_settled(&view->rows.at[i]))
+            view->oldest_age_ms = NUM_MAX(
+                view->oldest_age_ms, sidecar_status_age_ms(view, &view->rows.at[i]));
+    expect_next(view);
+}
+
+void
+sidecar_status_view_fini(struct sidecar_status_view *view)
+{
+    sidecar_block_rows_fini(&view->rows);
+}
+
+const char *
+sidecar_status_state(const struct sidecar_block_row *row)
+{
+    bool is_running =
+        row->state == SIDECAR_BLOCK_CHECKING || row->state == SIDECAR_BLOCK_UPLOADING;
+    return row->code != ERR_NONE && !is_running ? "failed"
+                                                : sidecar_block_state_name(row->state);
+}
+
+int64_t
+sidecar_status_age_ms(const struct sidecar_status_view *view,
+                      const struct sidecar_block_row *row)
+{
+    return NUM_MAX(view->now_ms - tsdb_ulid_time_ms(&row->block.id), INT64_C(0));
+}
+
+int64_t
+sidecar_status_retry_ms(const struct sidecar_status_view *view,
+                        const struct sidecar_block_row *row)
+{
+    if (row->backoff.failures == 0)
+        return 0;
+    return NUM_MAX(row->backoff.retry_at_ns - view->now_mono_ns, INT64_C(0)) /
+           CLOCK_NS_PER_MS;
+}
+
+/* A time that is not known is left out. */
+static void
+set_time(struct json *at, const char *key, int64_t time_ms)
+{
+    if (time_ms != INT64_MIN)
+        json_set_i64(at, key, time_ms);
+}
+
+static void
+append_row(struct json *blocks, const struct sidecar_status_view *view,
+           const struct sidecar_block_row *row)
+{
+    CLEANUP(json_free) struct json *j = json_new_object();
+    json_set_text(j, "ulid", tsdb_ulid_print(&row->block.id).text);
+    json_set_text(j, "state", sidecar_status_state(row));
+    json_set_i64(j, "minTime", row->block.mint_ms);
+    json_set_i64(j, "maxTime", row->block.maxt_ms);
+    json_set_i64(j, "level", row->block.level);
+    json_set_i64(j, "sizeBytes", (int64_t)row->size);
+    json_set_i64(j, "sentBytes", (int64_t)row->sent);
+    json_set_i64(j, "ageSeconds", sidecar_status_age_ms(view, row) / 1000);
+    json_set_i64(j, "failures", row->backoff.failures);
+    if (row->reason != NULL) {
+        json_set_text(j, "code", err_code_name(row->code));
+        json_set_text(j, "reason", row->reason);
+        json_set_i64(j, "retrySeconds", sidecar_status_retry_ms(view, row) / 1000);
+    }
+    json_append(blocks, &j);
+}
+
+void
+sidecar_status_json(const struct sidecar_status_view *view, struct buf *out)
+{
+    CLEANUP(json_free) struct json *root = json_new_object();
+    CLEANUP(json_free) struct json *data = json_new_object();
+    CLEANUP(json_free) struct json *prometheus = json_new_object();
+    CLEANUP(json_free) struct json *blocks = json_new_array();
+    for (size_t i = 0; i < view->rows.count; i++)
+        append_row(blocks, view, &view->rows.at[i]);
+    json_set_bool(prometheus, "ready", view->is_ready);
+    json_set_text(prometheus, "reason", view->reason);
+    json_set_text(prometheus, "flags", view->flags.text);
+    json_set(data, "prometheus", &prometheus);
+    if (view->bucket != NULL)
+        json_set_text(data, "bucket", view->bucket);
+    set_time(data, "newestShippedMaxTime", view->newest_shipped_ms);
+    set_time(data, "nextBlockMaxTime", view->next_end_ms);
+    set_time(data, "nextBlockExpectedAt", view->next_at_ms);
+    json_set_i64(data, "oldestUnshippedAgeSeconds", view->oldest_age_ms / 1000);
+    json_set(data, "blocks", &blocks);
+    json_set_text(root, "status", "success");
+    json_set(root, "data", &data);
+    json_print(root, 0, out);
+}
+
+static void
+on_json(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(sidecar_status_view_fini) struct sidecar_status_view view = {0};
+    CLEANUP(buf_fini) struct buf text = {0};
+    sidecar_status_look(arg, &view);
+    sidecar_status_json(&view, &text);
+    net_http_reply(x, 200, "application/json", buf_bytes(&text));
+}
+
+static void
+on_page(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(sidecar_status_view_fini) struct sidecar_status_view view = {0};
+    CLEANUP(buf_fini) struct buf text = {0};
+    sidecar_status_look(arg, &view);
+    sidecar_status_page(&view, &text);
+    net_http_exchange_add_header(x, "Content-Security-Policy",
+                                 "default-src 'none'; style-src 'unsafe-inline'");
+    net_http_reply(x, 200, "text/html; charset=utf-8", buf_bytes(&text));
+}
+
+size_t
+sidecar_status_routes(struct sidecar_status *s, struct net_http_route *at)
+{
+    const struct net_http_route routes[SIDECAR_STATUS_ROUTES] = {
+        {.method = "GET", .path = "/", .name = "page", .handler = on_page, .arg = s},
+        {.method = "GET",
+         .path = "/api/v1/sidecar/status",
+         .name = "status",
+         .handler = on_json,
+         .arg = s},
+    };
+    memcpy(at, routes, sizeof routes);
+    return SIDECAR_STATUS_ROUTES;
+}
