@@ -28,7 +28,7 @@
 #define MS CLOCK_NS_PER_MS
 
 /* At once, on a machine that does much else. */
-#define PROMPT_NS (500 * MS)
+#define PROMPT_NS (950 * MS)
 
 static struct {
     struct net_http_client *client;
@@ -162,12 +162,17 @@ black_hole_close(struct black_hole *h)
 struct raiser {
     struct cancel cancel;
     _Atomic int64_t raised_ns;
+    const atomic_int *awaited; /* connections of the peer; NULL: there will be none */
 };
 
 static void *
 raise_soon(void *arg)
 {
     struct raiser *r = arg;
+    int64_t deadline_ns = clock_deadline(10 * CLOCK_NS_PER_S);
+    while (r->awaited != NULL && atomic_load(r->awaited) == 0 &&
+           clock_left_ns(deadline_ns) > 0)
+        poll(NULL, 0, 1);
     poll(NULL, 0, 50);
     atomic_store(&r->raised_ns, clock_mono_ns());
     cancel_raise(&r->cancel);
@@ -175,9 +180,9 @@ raise_soon(void *arg)
 }
 
 static void
-assert_cancel_is_prompt(const char *url)
+assert_cancel_is_prompt(const char *url, const atomic_int *connections)
 {
-    struct raiser r = {0};
+    struct raiser r = {.awaited = connections};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, raise_soon, &r), 0);
     assert_fails((struct net_http_request){.url = url, .cancel = &r.cancel},
@@ -193,7 +198,7 @@ cancel_ends_a_look_up(void **state)
 {
     (void)state;
     assert_int_equal(pipe2(resolver.gate, O_CLOEXEC), 0);
-    assert_cancel_is_prompt("http://stuck/");
+    assert_cancel_is_prompt("http://stuck/", NULL);
     assert_true(atomic_load(&resolver.entered));
     assert_false(atomic_load(&resolver.left));
     close(resolver.gate[1]);
@@ -208,7 +213,7 @@ cancel_ends_connecting(void **state)
     struct black_hole h;
     (void)state;
     black_hole_open(&h);
-    assert_cancel_is_prompt(url_of("http", h.port));
+    assert_cancel_is_prompt(url_of("http", h.port), NULL);
     black_hole_close(&h);
 }
 
@@ -221,7 +226,7 @@ cancel_ends_a_handshake_and_a_silence(void **state)
         struct raw_peer p = {.hang = true};
         start_client((struct net_http_client_options){0});
         raw_peer_begin(&p);
-        assert_cancel_is_prompt(url_of(schemes[i], p.port));
+        assert_cancel_is_prompt(url_of(schemes[i], p.port), &p.connections);
         assert_int_equal(p.connections, 1);
         end_peer(&p);
     }
@@ -456,8 +461,7 @@ a_refusal_comes_before_the_body(void **state)
 {
     static const char *const answers[] = {
         "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nwhy?",
-        "HTTP/1.1 417 What\r\nContent-Length: 0\r\n\r\n"};
+        "HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nwhy?"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
         struct raw_peer p = {.answer = answers[i]};
@@ -468,12 +472,11 @@ a_refusal_comes_before_the_body(void **state)
         if (!ok)
             fail_msg("answer %zu: %s", i, t.err.text);
         assert_int_equal(t.response.status, atoi(answers[i] + strlen("HTTP/1.1 ")));
-        assert_true(asked == 0 || t.response.status == 417);
+        assert_int_equal(asked, 0);
         end_both(&p);
         assert_non_null(strstr(buf_text(&p.request), "\r\nExpect: 100-continue\r\n"));
         buf_fini(&p.request);
     }
-    assert_int_equal(t.response.error_body_len, 0);
 }
 
 static void
