@@ -24,7 +24,7 @@ add(struct reader *r, char **rel_path, struct err *err)
     CLEANUP(xfree) char *path = xasprintf("%s/%s", r->directory, name);
     CLEANUP(file_close) int fd = -1;
     uint64_t size;
-    if (!file_open_read(path, &fd, err) || !file_size(fd, path, &size, err))
+    if (!file_open_regular(path, &fd, &size, err))
         return false;
     struct sidecar_block_files *files = &r->files;
     files->at = xrealloc(files->at, (files->count + 1) * sizeof *files->at);
@@ -42,6 +42,8 @@ add_segment(void *arg, const char *name, struct err *err)
     return add(arg, &rel_path, err);
 }
 
+/* The index comes after the segments: Prometheus renames a block before it deletes its
+ * files, so when the index is still there by this name, no segment was missing. */
 static bool
 read_all(struct reader *r, struct err *err)
 {
@@ -55,17 +57,28 @@ read_all(struct reader *r, struct err *err)
     return add(r, &index, err);
 }
 
+/* What is missing from a block that is there breaks it, and so does what is no file. A
+ * block that is gone has no meta.json under its name any more. */
+static void
+tell_broken_from_gone(const char *directory, struct err *err)
+{
+    CLEANUP(xfree) char *meta = xasprintf("%s/%s", directory, TSDB_BLOCK_PATH_META);
+    if (err->code == ERR_INVALID || (err->code == ERR_NOT_FOUND && file_exists(meta)))
+        err->code = ERR_CORRUPT;
+}
+
 bool
 sidecar_block_files_read(struct sidecar_block_files *out, const char *directory,
                          struct err *err)
 {
     struct reader reader = {.directory = directory};
-    bool ok = read_all(&reader, err);
-    if (ok)
-        *out = reader.files;
-    else
+    if (!read_all(&reader, err)) {
         sidecar_block_files_fini(&reader.files);
-    return ok;
+        tell_broken_from_gone(directory, err);
+        return false;
+    }
+    *out = reader.files;
+    return true;
 }
 
 bool

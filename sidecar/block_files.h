@@ -24,8 +24,8 @@ struct sidecar_block_files {
 };
 
 /* List and measure the files of the block in directory. *out must be the zero value.
- * Errors ERR_NOT_FOUND: no directory, no index, no chunks; ERR_CORRUPT: chunks without
- * a segment; ERR_INVALID: not regular files. */
+ * Errors ERR_NOT_FOUND: no such block, or it has just been deleted; ERR_CORRUPT: it has
+ * no index or no segment, or one that is not a regular file; ERR_DENIED; ERR_IO. */
 NODISCARD bool sidecar_block_files_read(struct sidecar_block_files *out,
                                         const char *directory, struct err *err);
 

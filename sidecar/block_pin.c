@@ -2,23 +2,21 @@
 #include "sidecar/block_pin.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/sendfile.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "sidecar/block_files.h"
+#include "sidecar/block_scan.h"
 
 #define TMP_SUFFIX ".tmp"
 
-/* The most that sendfile moves in one call. */
-enum { COPY_STEP = 0x7ffff000 };
+/* Of st_blocks, whatever the file system's own are. */
+enum { STAT_BLOCK_BYTES = 512 };
 
 char *
 sidecar_block_pin_folder(const char *tsdb_path)
@@ -49,73 +47,46 @@ sidecar_block_pin_prepare(const char *folder, struct err *err)
     return true;
 }
 
-/* Clone on file systems that share blocks between files, else copy. */
-static bool
-copy_content(int from, int to, const char *path, struct err *err)
+/* What one call of sidecar_block_pin works on. */
+struct pinning {
+    char *source;
+    char *pin;
+    char *tmp;
+    struct sidecar_block_files files; /* of the source */
+    struct sidecar_pin_work work;
+};
+
+static void
+pinning_fini(struct pinning *p)
 {
-    if (ioctl(to, FICLONE, from) == 0)
-        return true;
-    for (;;) {
-        ssize_t n = sendfile(to, from, NULL, COPY_STEP);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(err, errno, "copy to %s", path);
-        if (n == 0)
-            return true;
-    }
+    free(p->source);
+    free(p->pin);
+    free(p->tmp);
+    sidecar_block_files_fini(&p->files);
 }
 
 static bool
-copy_file(const char *from, const char *to, struct err *err)
+pin_file(struct pinning *p, const char *rel_path, struct err *err)
 {
-    CLEANUP(file_close) int source = -1;
-    CLEANUP(file_close) int target = -1;
-    if (!file_open_read(from, &source, err))
-        return false;
-    target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (target < 0)
-        return err_sys(err, errno, "create %s", to);
-    if (!copy_content(source, target, to, err))
-        return false;
-    if (fsync(target) != 0)
-        return err_sys(err, errno, "fsync %s", to);
-    return true;
+    CLEANUP(xfree) char *from = xasprintf("%s/%s", p->source, rel_path);
+    CLEANUP(xfree) char *to = xasprintf("%s/%s", p->tmp, rel_path);
+    return sidecar_pin_file(&p->work, from, to, err);
 }
 
+/* Fill the empty directory tmp with all files of the block and make that durable. Every
+ * file goes by the name of the block, meta.json last: a block that Prometheus renames
+ * away in the meantime is not found, never half pinned. */
 static bool
-link_is_impossible(int errnum)
+build(struct pinning *p, struct err *err)
 {
-    return errnum == EPERM || errnum == EXDEV || errnum == EMLINK ||
-           errnum == EOPNOTSUPP || errnum == ENOSYS;
-}
-
-static bool
-link_file(const char *from_dir, const char *to_dir, const char *rel_path,
-          struct err *err)
-{
-    CLEANUP(xfree) char *from = xasprintf("%s/%s", from_dir, rel_path);
-    CLEANUP(xfree) char *to = xasprintf("%s/%s", to_dir, rel_path);
-    if (link(from, to) == 0)
-        return true;
-    if (link_is_impossible(errno))
-        return copy_file(from, to, err);
-    return err_sys(err, errno, "link %s to %s", from, to);
-}
-
-/* Fill the empty directory tmp with all files of the block and make that durable. */
-static bool
-build(const char *source, const char *tmp, const struct sidecar_block_files *files,
-      struct err *err)
-{
-    CLEANUP(xfree) char *chunks = xasprintf("%s/%s", tmp, TSDB_BLOCK_PATH_CHUNKS);
+    CLEANUP(xfree) char *chunks = xasprintf("%s/%s", p->tmp, TSDB_BLOCK_PATH_CHUNKS);
     if (!file_mkdirs(chunks, err))
         return false;
-    for (size_t i = 0; i < files->count; i++)
-        if (!link_file(source, tmp, files->at[i].rel_path, err))
+    for (size_t i = 0; i < p->files.count; i++)
+        if (!pin_file(p, p->files.at[i].rel_path, err))
             return false;
-    return link_file(source, tmp, TSDB_BLOCK_PATH_META, err) &&
-           file_sync_dir(chunks, err) && file_sync_dir(tmp, err);
+    return pin_file(p, TSDB_BLOCK_PATH_META, err) && file_sync_dir(chunks, err) &&
+           file_sync_dir(p->tmp, err);
 }
 
 static bool
@@ -126,41 +97,93 @@ rename_in(const char *folder, const char *from, const char *to, struct err *err)
     return file_sync_dir(folder, err);
 }
 
-/* Whether pin has all that the block has. It may have more: of a block that somebody is
- * just deleting file by file, the pin is the whole one. */
+/* Whether the pin has all that the block has. It may have more: of a block that
+ * somebody is just deleting file by file, the pin is the whole one. */
 static bool
-covers(const char *pin, const struct sidecar_block_files *files)
+is_whole(const struct pinning *p)
 {
     CLEANUP(sidecar_block_files_fini) struct sidecar_block_files pinned = {0};
-    CLEANUP(xfree) char *meta = xasprintf("%s/%s", pin, TSDB_BLOCK_PATH_META);
+    CLEANUP(xfree) char *meta = xasprintf("%s/%s", p->pin, TSDB_BLOCK_PATH_META);
     struct err why;
-    return file_exists(meta) && sidecar_block_files_read(&pinned, pin, &why) &&
-           sidecar_block_files_cover(&pinned, files);
+    return file_exists(meta) && sidecar_block_files_read(&pinned, p->pin, &why) &&
+           sidecar_block_files_cover(&pinned, &p->files);
+}
+
+static bool
+is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+static bool
+have_same_bytes(const char *a, const char *b)
+{
+    CLEANUP(buf_fini) struct buf x = {0};
+    CLEANUP(buf_fini) struct buf y = {0};
+    struct err why;
+    return file_read_all(a, SIDECAR_META_MAX_BYTES, &x, &why) &&
+           file_read_all(b, SIDECAR_META_MAX_BYTES, &y, &why) &&
+           bytes_eq(buf_bytes(&x), buf_bytes(&y));
+}
+
+/* A whole pin that a Thanos sidecar has left has the meta.json that it was about to
+ * ship, with labels of its time: take the one of the block instead, if that is still
+ * there. */
+static bool
+adopt(struct pinning *p, struct err *err)
+{
+    CLEANUP(xfree) char *ours = xasprintf("%s/%s", p->pin, TSDB_BLOCK_PATH_META);
+    CLEANUP(xfree) char *theirs = xasprintf("%s/%s", p->source, TSDB_BLOCK_PATH_META);
+    CLEANUP(xfree) char *tmp = xasprintf("%s" TMP_SUFFIX, ours);
+    if (is_same_file(ours, theirs) || have_same_bytes(ours, theirs))
+        return true;
+    return (file_remove_tree(tmp, err) &&
+            sidecar_pin_file(&p->work, theirs, tmp, err) &&
+            rename_in(p->pin, tmp, ours, err)) ||
+           err->code == ERR_NOT_FOUND;
+}
+
+static bool
+make(struct pinning *p, const char *folder, const struct tsdb_ulid *id, struct err *err)
+{
+    struct err ignored;
+    if (sidecar_block_unpin(folder, id, err) && file_remove_tree(p->tmp, err) &&
+        build(p, err) && rename_in(folder, p->tmp, p->pin, err))
+        return true;
+    if (!file_remove_tree(p->tmp, &ignored))
+        err_wrap(err, "%s", ignored.text);
+    return false;
 }
 
 bool
 sidecar_block_pin(const char *tsdb_path, const char *folder, const struct tsdb_ulid *id,
-                  bool *made, struct err *err)
+                  const struct cancel *cancel, struct sidecar_pin_cost *cost,
+                  struct err *err)
 {
     struct tsdb_ulid_text name = tsdb_ulid_print(id);
-    CLEANUP(xfree) char *source = xasprintf("%s/%s", tsdb_path, name.text);
-    CLEANUP(xfree) char *pin = xasprintf("%s/%s", folder, name.text);
-    CLEANUP(xfree) char *tmp = xasprintf("%s" TMP_SUFFIX, pin);
-    CLEANUP(sidecar_block_files_fini) struct sidecar_block_files files = {0};
-    *made = false;
-    if (!sidecar_block_files_read(&files, source, err))
+    CLEANUP(pinning_fini)
+    struct pinning p = {
+        .source = xasprintf("%s/%s", tsdb_path, name.text),
+        .pin = xasprintf("%s/%s", folder, name.text),
+        .tmp = xasprintf("%s/%s" TMP_SUFFIX, folder, name.text),
+        .work = {.cancel = cancel},
+    };
+    *cost = (struct sidecar_pin_cost){0};
+    if (!sidecar_block_files_read(&p.files, p.source, err))
         return err_wrap(err, "pin block %s", name.text);
-    if (covers(pin, &files))
-        return true;
-    if (!sidecar_block_unpin(folder, id, err) || !file_remove_tree(tmp, err) ||
-        !build(source, tmp, &files, err) || !rename_in(folder, tmp, pin, err)) {
-        struct err ignored;
-        if (!file_remove_tree(tmp, &ignored))
-            err_wrap(err, "%s", ignored.text);
-        return err_wrap(err, "pin block %s", name.text);
-    }
-    *made = true;
-    return true;
+    p.work.spare_bytes = sidecar_block_files_size(&p.files);
+    bool ok = is_whole(&p) ? adopt(&p, err) : make(&p, folder, id, err);
+    *cost = p.work.cost;
+    return ok || err_wrap(err, "pin block %s", name.text);
+}
+
+bool
+sidecar_block_is_pinned(const char *folder, const struct tsdb_ulid *id)
+{
+    CLEANUP(xfree) char *pin = xasprintf("%s/%s", folder, tsdb_ulid_print(id).text);
+    return file_exists(pin);
 }
 
 bool
@@ -175,5 +198,67 @@ sidecar_block_unpin(const char *folder, const struct tsdb_ulid *id, struct err *
     if (!file_remove_tree(tmp, err) || !rename_in(folder, pin, tmp, err) ||
         !file_remove_tree(tmp, err))
         return err_wrap(err, "unpin block %s", name.text);
+    return true;
+}
+
+struct sum {
+    const char *path;
+    uint64_t bytes;
+};
+
+/* What has no other name, and what is gone in the meantime costs nothing. */
+static bool
+add_file(void *arg, const char *name, struct err *unused)
+{
+    (void)unused;
+    struct sum *sum = arg;
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", sum->path, name);
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+        sum->bytes += (uint64_t)st.st_blocks * STAT_BLOCK_BYTES;
+    return true;
+}
+
+static bool
+add_folder(struct sum *sum, const char *path, struct err *err)
+{
+    sum->path = path;
+    return file_list(path, add_file, sum, err) || err->code == ERR_NOT_FOUND;
+}
+
+bool
+sidecar_block_pin_bytes(const char *folder, const struct tsdb_ulid *id, uint64_t *bytes,
+                        struct err *err)
+{
+    CLEANUP(xfree) char *pin = xasprintf("%s/%s", folder, tsdb_ulid_print(id).text);
+    CLEANUP(xfree) char *chunks = xasprintf("%s/%s", pin, TSDB_BLOCK_PATH_CHUNKS);
+    struct sum sum = {0};
+    if (!add_folder(&sum, pin, err) || !add_folder(&sum, chunks, err))
+        return false;
+    *bytes = sum.bytes;
+    return true;
+}
+
+static bool
+add_pin(void *arg, const char *name, struct err *err)
+{
+    struct sum *sum = arg;
+    struct tsdb_ulid id;
+    uint64_t bytes;
+    if (!tsdb_ulid_parse(&id, bytes_of_str(name)))
+        return true;
+    if (!sidecar_block_pin_bytes(sum->path, &id, &bytes, err))
+        return false;
+    sum->bytes += bytes;
+    return true;
+}
+
+bool
+sidecar_block_pins_bytes(const char *folder, uint64_t *bytes, struct err *err)
+{
+    struct sum sum = {.path = folder};
+    if (!file_list(folder, add_pin, &sum, err) && err->code != ERR_NOT_FOUND)
+        return false;
+    *bytes = sum.bytes;
     return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/block_scan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -15,6 +16,26 @@ struct scan {
     struct sidecar_block_list found;
 };
 
+static bool
+read_meta(const char *path, struct buf *text, struct err *err)
+{
+    CLEANUP(file_close) int fd = -1;
+    uint64_t size;
+    if (!file_open_regular(path, &fd, &size, err)) {
+        if (err->code == ERR_INVALID)
+            err->code = ERR_CORRUPT;
+        return false;
+    }
+    if (size > SIDECAR_META_MAX_BYTES)
+        return err_set(err, ERR_CORRUPT, "%s is larger than %d bytes", path,
+                       SIDECAR_META_MAX_BYTES);
+    uint8_t *to = buf_reserve(text, (size_t)size);
+    if (to == NULL)
+        return buf_ok(text, err);
+    text->len += (size_t)size;
+    return file_pread(fd, path, to, (size_t)size, 0, err);
+}
+
 bool
 sidecar_block_meta_read(struct tsdb_meta *meta, const char *block_directory,
                         const struct tsdb_ulid *id, struct err *err)
@@ -23,7 +44,7 @@ sidecar_block_meta_read(struct tsdb_meta *meta, const char *block_directory,
     char *path = xasprintf("%s/%s", block_directory, TSDB_BLOCK_PATH_META);
     CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(tsdb_meta_fini) struct tsdb_meta parsed = {0};
-    if (!file_read_all(path, SIDECAR_META_MAX_BYTES, &text, err))
+    if (!read_meta(path, &text, err))
         return false;
     if (!tsdb_meta_parse(&parsed, buf_bytes(&text), err)) {
         err->code = ERR_CORRUPT;
@@ -37,11 +58,21 @@ sidecar_block_meta_read(struct tsdb_meta *meta, const char *block_directory,
     return true;
 }
 
+/* Whether the block in path can be read; if not, why. ERR_NOT_FOUND: it is gone. */
 static bool
-is_directory(const char *path)
+look(const char *path, const struct tsdb_ulid *id, struct tsdb_meta *meta,
+     struct err *err)
 {
     struct stat st;
-    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (lstat(path, &st) != 0)
+        return err_sys(err, errno, "stat %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, ERR_CORRUPT, "%s is not a directory", path);
+    if (sidecar_block_meta_read(meta, path, id, err))
+        return true;
+    if (err->code == ERR_NOT_FOUND && file_exists(path))
+        err->code = ERR_CORRUPT;
+    return false;
 }
 
 static void
@@ -64,13 +95,13 @@ visit(void *arg, const char *name, struct err *unused)
     struct scan *scan = arg;
     struct tsdb_ulid id;
     CLEANUP(xfree) char *path = xasprintf("%s/%s", scan->directory, name);
-    if (!tsdb_ulid_parse(&id, bytes_of_str(name)) || !is_directory(path))
+    if (!tsdb_ulid_parse(&id, bytes_of_str(name)))
         return true;
     struct err err = {0};
     CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
-    if (sidecar_block_meta_read(&meta, path, &id, &err))
+    if (look(path, &id, &meta, &err))
         append(&scan->found, &meta);
-    else if (is_directory(path)) /* else Prometheus has just removed it */
+    else if (err.code != ERR_NOT_FOUND) /* else Prometheus has just removed it */
         scan->bad(scan->arg, &id, &err);
     return true;
 }

@@ -2,8 +2,8 @@
 /* The blocks in a directory: a data directory of Prometheus, or our folder of pins.
  *
  * A block is a directory whose whole name is a ULID; that name is the commit point of
- * its writer. Everything else is passed over. A block whose meta.json cannot be read is
- * reported and does not hide the others. */
+ * its writer. Other names are passed over. What has such a name and is no directory, or
+ * no meta.json that can be read, is reported and does not hide the others. */
 #ifndef SIDECAR_BLOCK_SCAN_H
 #define SIDECAR_BLOCK_SCAN_H
 
@@ -29,7 +29,8 @@ struct sidecar_block_list {
     struct sidecar_block *at; /* by mint_ms, then id */
 };
 
-/* Told about each block that cannot be read. */
+/* Told about each block that cannot be read. ERR_CORRUPT: it is broken; ERR_DENIED,
+ * ERR_IO and others: it may be whole. */
 typedef void sidecar_bad_block_fn(void *arg, const struct tsdb_ulid *id,
                                   const struct err *err);
 
@@ -41,7 +42,8 @@ NODISCARD bool sidecar_block_scan(struct sidecar_block_list *out, const char *di
 
 /* Read and parse the meta.json of the block in block_directory and check that it is the
  * one of id. *meta must be the zero value; release it with tsdb_meta_fini.
- * Errors ERR_CORRUPT: not a sane meta; ERR_NOT_FOUND. */
+ * Errors ERR_CORRUPT: not a sane meta, or no regular file; ERR_NOT_FOUND; ERR_DENIED;
+ * ERR_IO. */
 NODISCARD bool sidecar_block_meta_read(struct tsdb_meta *meta,
                                        const char *block_directory,
                                        const struct tsdb_ulid *id, struct err *err);

@@ -61,11 +61,13 @@ sidecar_ship_loop_start(struct sidecar_ship_loop **out,
 {
     struct sidecar_ship_loop *l = xcalloc(1, sizeof *l);
     struct sidecar_ship_work_options mine = *work;
+    struct sidecar_shipper_options ours = *options;
     mine.cancel = &l->stop;
+    ours.cancel = &l->stop;
     l->watch = w;
     l->table = options->table;
     l->work = sidecar_ship_work_new(&mine);
-    l->shipper = sidecar_shipper_new(options);
+    l->shipper = sidecar_shipper_new(&ours);
     if (!start_threads(l, mine.block_concurrency, err)) {
         sidecar_ship_loop_stop(&l);
         return false;

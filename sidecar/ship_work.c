@@ -9,6 +9,7 @@
 #include "common/base/xmalloc.h"
 #include "sidecar/block_note.h"
 #include "sidecar/block_overlap.h"
+#include "sidecar/block_pin.h"
 #include "sidecar/block_upload.h"
 
 /* A transfer slower than this has stalled. A guess: 512 MiB may take two hours. */
@@ -89,12 +90,21 @@ note_checked(void *arg, const struct tsdb_meta *meta, struct err *err)
     return true;
 }
 
+/* A block that could not be pinned is shipped from where Prometheus keeps it. */
+static char *
+directory_of(const struct voyage *v)
+{
+    const struct sidecar_ship_work_options *o = &v->work->options;
+    bool is_pinned = sidecar_block_is_pinned(o->pins, &v->block->id);
+    return xasprintf("%s/%s", is_pinned ? o->pins : o->tsdb_path, v->name.text);
+}
+
 static bool
 upload(struct voyage *v, bool *broken, struct err *err)
 {
     const struct sidecar_ship_work_options *o = &v->work->options;
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
-    CLEANUP(xfree) char *directory = xasprintf("%s/%s", o->pins, v->name.text);
+    CLEANUP(xfree) char *directory = directory_of(v);
     *broken = false;
     if (!sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
         return false;

@@ -3,6 +3,7 @@
  *
  *   discovered   a directory with a ULID name in the data directory
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
+ *                or, where no pin can be made, nothing: it is shipped from its place
  *                and its labels, <ULID>.json beside it (block_note.c)
  *   uploading    objects in the bucket, no meta.json   (block_upload.c)
  *   committed    meta.json in the bucket
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -52,6 +54,7 @@ struct sidecar_shipper {
     struct sidecar_block_list local;
     bool local_is_known;              /* by this pass */
     double failed_uploads;            /* the metric, at the last pass */
+    struct sidecar_pin_cost told;     /* of the last pin that is not of links */
     struct sidecar_ext_labels labels; /* during a pass */
     bool waits_for_labels;
 };
@@ -92,6 +95,8 @@ block_failed(struct sidecar_shipper *s, const struct tsdb_ulid *id, const char *
 {
     int64_t pause_ns =
         sidecar_block_table_fail(s->options.table, id, err, clock_mono_ns());
+    if (err->code == ERR_CORRUPT)
+        metrics_add(s->options.metrics->corrupted, 1);
     LOG_ERROR(msg, LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
               LOG_STR("code", err_code_name(err->code)),
               LOG_INT("retry_ms", pause_ns / CLOCK_NS_PER_MS));
@@ -109,14 +114,11 @@ report_bad(void *arg, const struct tsdb_ulid *id, const struct err *err)
 {
     struct sidecar_shipper *s = arg;
     const struct sidecar_block block = {.id = *id};
-    struct err corrupt = *err;
-    corrupt.code = ERR_CORRUPT;
     sidecar_block_table_see(s->options.table, &block);
     if (!is_free(s, id) ||
         sidecar_block_table_state(s->options.table, id) != SIDECAR_BLOCK_FOUND)
         return;
-    metrics_add(s->options.metrics->corrupted, 1);
-    block_failed(s, id, "block cannot be read", &corrupt);
+    block_failed(s, id, "block cannot be read", err);
 }
 
 /* Two sidecars in one data directory would take each other's half-made pins away. The
@@ -197,19 +199,78 @@ remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *kno
     return !*known || sidecar_block_note_write(s->options.pins, id, s->labels.set, err);
 }
 
+/* Give a block to the workers. */
+static bool
+hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+{
+    struct err err;
+    bool known;
+    /* Asked first: from then on no worker touches a block that is PINNED. */
+    bool is_listed = sidecar_block_table_is_listed(s->options.table);
+    if (!is_free(s, id) ||
+        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_READY)
+        return true;
+    if (!remember_labels(s, id, &known, &err))
+        return block_failed(s, id, "labels of a block cannot be remembered", &err);
+    sidecar_block_table_set(s->options.table, id,
+                            known && is_listed ? SIDECAR_BLOCK_READY
+                                               : SIDECAR_BLOCK_PINNED);
+    return true;
+}
+
+/* What a pin costs that is not made of links: a warning, once for each cause. */
+static void
+tell_of_pin(struct sidecar_shipper *s, const struct tsdb_ulid *id,
+            const struct sidecar_pin_cost *cost, int64_t start_ns)
+{
+    if (cost->kind <= SIDECAR_PIN_LINKED) {
+        if (cost->kind == SIDECAR_PIN_LINKED)
+            LOG_INFO("pinned block", LOG_STR("block", tsdb_ulid_print(id).text));
+        return;
+    }
+    bool is_told = s->told.kind == cost->kind && s->told.refusal == cost->refusal;
+    LOG_AT(is_told ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+           "pinned block without links, which are refused",
+           LOG_STR("block", tsdb_ulid_print(id).text),
+           LOG_STR("op", sidecar_pin_kind_name(cost->kind)),
+           LOG_INT("bytes", cost->bytes),
+           LOG_INT("dur_ms", (clock_mono_ns() - start_ns) / CLOCK_NS_PER_MS),
+           LOG_STR("err", strerrordesc_np(cost->refusal)));
+    s->told = *cost;
+}
+
+/* A block for which there is no pin, of lack of room, say, is shipped all the same. */
+static bool
+ship_unpinned(struct sidecar_shipper *s, const struct tsdb_ulid *id,
+              const struct err *err)
+{
+    bool is_news =
+        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_FOUND;
+    LOG_AT(is_news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+           "block cannot be pinned, is shipped from its place",
+           LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
+           LOG_STR("code", err_code_name(err->code)));
+    return hand_over(s, id);
+}
+
+/* Retention does not wait for labels that cannot be noted. */
 static bool
 pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
 {
-    struct err err, note_err;
-    bool made, known;
-    /* Labels that cannot be written down are no reason to lose the block. */
-    bool noted = remember_labels(s, id, &known, &note_err);
-    if (!sidecar_block_pin(s->options.tsdb_path, s->options.pins, id, &made, &err))
+    const struct sidecar_shipper_options *o = &s->options;
+    struct err err, no_note;
+    struct sidecar_pin_cost cost;
+    bool known;
+    int64_t start_ns = clock_mono_ns();
+    bool noted = remember_labels(s, id, &known, &no_note);
+    if (sidecar_block_pin(o->tsdb_path, o->pins, id, o->cancel, &cost, &err))
+        tell_of_pin(s, id, &cost, start_ns);
+    else if (err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT)
         return block_failed(s, id, "block cannot be pinned", &err);
-    if (made)
-        LOG_INFO("pinned block", LOG_STR("block", tsdb_ulid_print(id).text));
+    else if (noted && err.code != ERR_CANCELLED)
+        return ship_unpinned(s, id, &err);
     return noted ||
-           block_failed(s, id, "labels of a block cannot be remembered", &note_err);
+           block_failed(s, id, "labels of a block cannot be remembered", &no_note);
 }
 
 static void
@@ -315,25 +376,6 @@ settle(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct err *err)
            sidecar_block_note_remove(pins, id, err);
 }
 
-/* Give a pinned block to the workers. */
-static bool
-hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
-{
-    struct err err;
-    bool known;
-    /* Asked first: from then on no worker touches a block that is PINNED. */
-    bool is_listed = sidecar_block_table_is_listed(s->options.table);
-    if (!is_free(s, id) ||
-        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_READY)
-        return true;
-    if (!remember_labels(s, id, &known, &err))
-        return block_failed(s, id, "labels of a block cannot be remembered", &err);
-    sidecar_block_table_set(s->options.table, id,
-                            known && is_listed ? SIDECAR_BLOCK_READY
-                                               : SIDECAR_BLOCK_PINNED);
-    return true;
-}
-
 static bool
 visit_pin(struct sidecar_shipper *s, const struct sidecar_block *b)
 {
@@ -344,6 +386,30 @@ visit_pin(struct sidecar_shipper *s, const struct sidecar_block *b)
     if (!is_free(s, &b->id) || settle(s, &b->id, &err))
         return true;
     return block_failed(s, &b->id, "shipped block cannot be unpinned", &err);
+}
+
+static bool
+is_shipped_unpinned(struct sidecar_shipper *s, const struct sidecar_block_list *pins,
+                    const struct tsdb_ulid *id)
+{
+    enum sidecar_block_state state = sidecar_block_table_state(s->options.table, id);
+    return state >= SIDECAR_BLOCK_PINNED && state < SIDECAR_BLOCK_COMMITTED &&
+           sidecar_block_find(pins, id) == NULL;
+}
+
+static void
+count_pins(struct sidecar_shipper *s, const struct sidecar_block_list *pins)
+{
+    const struct sidecar_shipper_metrics *m = s->options.metrics;
+    size_t unpinned = 0;
+    uint64_t bytes;
+    struct err unknown;
+    for (size_t i = 0; i < s->local.count; i++)
+        unpinned += is_shipped_unpinned(s, pins, &s->local.at[i].id);
+    metrics_set(m->pinned, (double)pins->count);
+    metrics_set(m->unpinned, (double)unpinned);
+    if (sidecar_block_pins_bytes(s->options.pins, &bytes, &unknown))
+        metrics_set(m->pinned_bytes, (double)bytes);
 }
 
 /* Pins can be shipped even when the data directory is in trouble. */
@@ -361,7 +427,7 @@ visit_pins(struct sidecar_shipper *s)
     }
     for (size_t i = 0; i < pins.count; i++)
         ok = visit_pin(s, &pins.at[i]) && ok;
-    metrics_set(s->options.metrics->pinned, (double)pins.count);
+    count_pins(s, &pins);
     return ok;
 }
 
@@ -371,11 +437,12 @@ record(struct sidecar_shipper *s, const struct sidecar_block_row *row)
     struct err err;
     if (!sidecar_backoff_is_due(&row->backoff, clock_mono_ns()))
         return true;
+    bool is_pinned = sidecar_block_is_pinned(s->options.pins, &row->block.id);
     if (!settle(s, &row->block.id, &err))
         return block_failed(s, &row->block.id, "shipped block cannot be recorded",
                             &err);
     sidecar_block_table_set(s->options.table, &row->block.id, SIDECAR_BLOCK_SHIPPED);
-    metrics_add(s->options.metrics->pinned, -1);
+    metrics_add(s->options.metrics->pinned, is_pinned ? -1 : 0);
     return true;
 }
 

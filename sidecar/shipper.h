@@ -20,6 +20,7 @@ struct sidecar_shipper_options {
     bool upload_compacted;
     struct sidecar_block_table *table;
     const struct sidecar_shipper_metrics *metrics;
+    const struct cancel *cancel; /* of copies, where links are refused; NULL: never */
     /* The external labels now, empty while they are not known: blocks are then pinned
      * and wait. */
     struct sidecar_ext_labels (*labels)(void *arg);

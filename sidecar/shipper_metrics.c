@@ -80,6 +80,13 @@ sidecar_shipper_metrics_init(struct sidecar_shipper_metrics *m,
                           "1 when all blocks, compacted ones too, are shipped."),
         .pinned = metrics_gauge(r, "blockhouse_sidecar_pinned_blocks",
                                 "Blocks that are pinned because they are not shipped."),
+        .pinned_bytes =
+            metrics_gauge(r, "blockhouse_sidecar_pinned_bytes",
+                          "Disk space that only pins hold: of deleted blocks, and of "
+                          "copies."),
+        .unpinned = metrics_gauge(r, "blockhouse_sidecar_unpinned_blocks",
+                                  "Blocks that are shipped from their place because "
+                                  "they cannot be pinned."),
         .passed_over =
             metrics_gauge(r, "blockhouse_sidecar_compacted_blocks_passed_over",
                           "Compacted blocks that are not shipped without "

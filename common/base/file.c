@@ -46,6 +46,22 @@ file_size(int fd, const char *path, uint64_t *size, struct err *err)
 }
 
 bool
+file_open_regular(const char *path, int *fd, uint64_t *size, struct err *err)
+{
+    CLEANUP(file_close)
+    int opened = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0 && (errno == ELOOP || errno == ENXIO)) /* a link; a socket */
+        return err_set(err, ERR_INVALID, "%s is not a regular file", path);
+    if (opened < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (!file_size(opened, path, size, err))
+        return false;
+    *fd = opened;
+    opened = -1;
+    return true;
+}
+
+bool
 file_pread(int fd, const char *path, void *into, size_t len, uint64_t offset,
            struct err *err)
 {

@@ -19,6 +19,11 @@ void file_close(int *fd);
 /* Open for reading, close-on-exec. */
 NODISCARD bool file_open_read(const char *path, int *fd, struct err *err);
 
+/* Open for reading, close-on-exec, what is a regular file, and measure it; never waits,
+ * as opening a FIFO does. Errors ERR_INVALID: something else, such as a link. */
+NODISCARD bool file_open_regular(const char *path, int *fd, uint64_t *size,
+                                 struct err *err);
+
 /* Size of the open regular file in bytes. */
 NODISCARD bool file_size(int fd, const char *path, uint64_t *size, struct err *err);
 

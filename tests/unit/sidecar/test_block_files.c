@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
@@ -68,12 +69,25 @@ says_what_is_missing(void **state)
     CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
     CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
     CLEANUP(xfree) char *chunks = fixture_path(f->tsdb, &id, "chunks");
+    CLEANUP(xfree) char *meta = fixture_path(f->tsdb, &id, "meta.json");
     assert_int_equal(unlink(index), 0);
     assert_false(sidecar_block_files_read(&files, directory, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(mkfifo(index, 0600), 0);
+    assert_false(sidecar_block_files_read(&files, directory, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(unlink(index), 0);
+    assert_int_equal(symlink(meta, index), 0);
+    assert_false(sidecar_block_files_read(&files, directory, &err));
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(unlink(index), 0);
+    assert_int_equal(unlink(meta), 0);
+    assert_false(sidecar_block_files_read(&files, directory, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
+    fixture_write(meta, "{}");
     assert_true(file_mkdirs(index, &err));
     assert_false(sidecar_block_files_read(&files, directory, &err));
-    assert_int_equal(err.code, ERR_INVALID);
+    assert_int_equal(err.code, ERR_CORRUPT);
     assert_true(file_remove_tree(chunks, &err));
     assert_true(file_mkdirs(chunks, &err));
     assert_false(sidecar_block_files_read(&files, directory, &err));

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,16 +15,17 @@
 #include "common/base/xmalloc.h"
 #include "sidecar/block_files.h"
 #include "sidecar/block_pin.h"
+#include "tests/unit/sidecar/disk.h"
 #include "tests/unit/sidecar/fixture.h"
 
 static void
 pin(struct fixture *f, const struct tsdb_ulid *id, bool expect_made)
 {
     struct err err;
-    bool made;
-    if (!sidecar_block_pin(f->tsdb, f->pins, id, &made, &err))
+    struct sidecar_pin_cost cost;
+    if (!sidecar_block_pin(f->tsdb, f->pins, id, NULL, &cost, &err))
         fail_msg("%s", err.text);
-    assert_int_equal(made, expect_made);
+    assert_int_equal(cost.kind != SIDECAR_PIN_KEPT, expect_made);
 }
 
 static void
@@ -167,58 +170,244 @@ unpins_and_accepts_a_missing_pin(void **state)
 }
 
 static void
-says_that_a_block_is_gone_or_broken(void **state)
+fails(const struct fixture *f, const struct tsdb_ulid *id, enum err_code code)
 {
-    struct fixture *f = *state;
     struct err err;
-    bool made;
-    struct tsdb_ulid id = fixture_id(1);
-    assert_false(sidecar_block_pin(f->tsdb, f->pins, &id, &made, &err));
-    assert_int_equal(err.code, ERR_NOT_FOUND);
-    fixture_block(f->tsdb, 1, 1);
-    CLEANUP(xfree) char *meta = fixture_path(f->tsdb, &id, "meta.json");
-    assert_int_equal(unlink(meta), 0);
-    assert_false(sidecar_block_pin(f->tsdb, f->pins, &id, &made, &err));
-    assert_int_equal(err.code, ERR_NOT_FOUND);
-    assert_false(fixture_has(f->pins, &id, ""));
+    struct sidecar_pin_cost cost;
     CLEANUP(xfree)
-    char *tmp = xasprintf("%s/%s.tmp", f->pins, tsdb_ulid_print(&id).text);
+    char *tmp = xasprintf("%s/%s.tmp", f->pins, tsdb_ulid_print(id).text);
+    assert_false(sidecar_block_pin(f->tsdb, f->pins, id, NULL, &cost, &err));
+    if (err.code != code)
+        fail_msg("%s: %s", err_code_name(err.code), err.text);
+    assert_false(fixture_has(f->pins, id, ""));
     assert_false(file_exists(tmp));
 }
 
-/* Shared memory is another file system than the one of the fixture. */
 static void
-copies_where_links_are_impossible(void **state)
+says_that_a_block_is_gone_or_broken(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_id(1);
+    fails(f, &id, ERR_NOT_FOUND);
+    fixture_block(f->tsdb, 1, 1);
+    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
+    CLEANUP(xfree) char *meta = fixture_path(f->tsdb, &id, "meta.json");
+    CLEANUP(xfree) char *fifo = fixture_path(f->tsdb, &id, "chunks/000009");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    fails(f, &id, ERR_CORRUPT);
+    assert_int_equal(unlink(fifo), 0);
+    assert_int_equal(unlink(index), 0);
+    fails(f, &id, ERR_CORRUPT);
+    fixture_remove(f->tsdb, &id);
+    fixture_block(f->tsdb, 1, 1);
+    assert_int_equal(unlink(meta), 0);
+    fails(f, &id, ERR_NOT_FOUND);
+}
+
+static void
+copies_where_links_are_refused(void **state)
 {
     struct fixture *f = *state;
     struct err err;
-    struct stat here, there;
-    char folder[] = "/dev/shm/blockhouse-pins-XXXXXX";
-    if (mkdtemp(folder) == NULL)
-        skip();
-    assert_int_equal(stat(f->tsdb, &here), 0);
-    assert_int_equal(stat(folder, &there), 0);
-    bool possible = here.st_dev == there.st_dev;
-    if (!possible) {
-        bool made;
-        struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
-        CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
-        CLEANUP(xfree) char *pinned = fixture_path(folder, &id, "index");
-        assert_true(sidecar_block_pin(f->tsdb, folder, &id, &made, &err));
-        CLEANUP(buf_fini) struct buf want = fixture_read(index);
-        CLEANUP(buf_fini) struct buf got = fixture_read(pinned);
-        assert_true(made);
-        assert_true(bytes_eq(buf_bytes(&want), buf_bytes(&got)));
-        assert_true(sidecar_block_pin(f->tsdb, folder, &id, &made, &err));
-        assert_false(made);
-    }
-    assert_true(file_remove_tree(folder, &err));
-    if (possible)
-        skip();
+    struct sidecar_pin_cost cost;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    uint64_t bytes, all;
+    disk.link_errnum = EPERM;
+    assert_true(sidecar_block_pin(f->tsdb, f->pins, &id, NULL, &cost, &err));
+    assert_pinned(f, &id);
+    assert_true(cost.kind >= SIDECAR_PIN_CLONED);
+    assert_int_equal(cost.refusal, EPERM);
+    assert_int_not_equal(inode(f->tsdb, &id, "index"), inode(f->pins, &id, "index"));
+    assert_true(sidecar_block_pin_bytes(f->pins, &id, &bytes, &err));
+    assert_true(bytes >= cost.bytes);
+    assert_true(sidecar_block_pins_bytes(f->pins, &all, &err));
+    assert_int_equal(all, bytes);
+    pin(f, &id, false);
 }
 
-#define CASE(name) \
-    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+static void
+costs_nothing_until_the_block_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    uint64_t bytes, all;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    struct tsdb_ulid other = fixture_block(f->tsdb, 2, 1);
+    assert_true(sidecar_block_pin_bytes(f->pins, &id, &bytes, &err));
+    assert_int_equal(bytes, 0);
+    pin(f, &id, true);
+    pin(f, &other, true);
+    assert_true(sidecar_block_pins_bytes(f->pins, &all, &err));
+    assert_int_equal(all, 0);
+    fixture_remove(f->tsdb, &id);
+    assert_true(sidecar_block_pin_bytes(f->pins, &id, &bytes, &err));
+    assert_true(bytes >= 512 * 5);
+    assert_true(sidecar_block_pins_bytes(f->pins, &all, &err));
+    assert_int_equal(all, bytes);
+    assert_true(sidecar_block_pins_bytes("/nowhere/at/all", &all, &err));
+    assert_int_equal(all, 0);
+}
+
+static void
+leaves_nothing_of_a_copy_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    disk.link_errnum = EPERM;
+    disk.sync_errnum = ENOSPC;
+    fails(f, &id, ERR_IO);
+    disk = (struct disk){0};
+    pin(f, &id, true);
+}
+
+/* Prometheus deletes a block: away from its name, then file by file. */
+struct deletion {
+    const struct fixture *f;
+    struct tsdb_ulid id;
+    unsigned countdown; /* calls until the next step */
+    unsigned pause;     /* calls between the two steps */
+    enum { DELETION_STARTS, DELETION_REMOVES, DELETION_DONE } next;
+};
+
+static void
+delete_step(void *arg)
+{
+    struct deletion *d = arg;
+    struct err err;
+    CLEANUP(xfree) char *block = fixture_path(d->f->tsdb, &d->id, "");
+    CLEANUP(xfree)
+    char *tmp =
+        xasprintf("%s/%s.tmp-for-deletion", d->f->tsdb, tsdb_ulid_print(&d->id).text);
+    if (d->next == DELETION_DONE || d->countdown-- > 0)
+        return;
+    block[strlen(block) - 1] = 0;
+    if (d->next == DELETION_STARTS)
+        assert_int_equal(rename(block, tmp), 0);
+    else
+        assert_true(file_remove_tree(tmp, &err));
+    d->next++;
+    d->countdown = d->pause;
+}
+
+/* Pin while the block is deleted from the call-th call on. Returns whether that began
+ * before the pin was made. */
+static bool
+pin_in_time(const struct fixture *f, unsigned call, unsigned pause, int link_errnum)
+{
+    struct deletion d = {
+        .f = f, .id = fixture_block(f->tsdb, 1, 1), .countdown = call, .pause = pause};
+    CLEANUP(sidecar_block_files_fini) struct sidecar_block_files want = {0};
+    CLEANUP(sidecar_block_files_fini) struct sidecar_block_files got = {0};
+    CLEANUP(xfree) char *block = fixture_path(f->tsdb, &d.id, "");
+    CLEANUP(xfree) char *pinned = fixture_path(f->pins, &d.id, "");
+    CLEANUP(xfree)
+    char *tmp = xasprintf("%s/%s.tmp", f->pins, tsdb_ulid_print(&d.id).text);
+    struct err err, later;
+    struct sidecar_pin_cost cost;
+    assert_true(sidecar_block_files_read(&want, block, &err));
+    disk = (struct disk){.before = delete_step, .arg = &d, .link_errnum = link_errnum};
+    bool ok = sidecar_block_pin(f->tsdb, f->pins, &d.id, NULL, &cost, &err);
+    disk = (struct disk){0};
+    assert_false(file_exists(tmp));
+    if (ok) {
+        assert_true(sidecar_block_files_read(&got, pinned, &later));
+        assert_int_equal(got.count, want.count);
+        assert_true(sidecar_block_files_cover(&got, &want));
+        assert_true(fixture_has(f->pins, &d.id, "meta.json"));
+    } else {
+        if (err.code != ERR_NOT_FOUND)
+            fail_msg("%s: %s", err_code_name(err.code), err.text);
+        assert_false(file_exists(pinned));
+    }
+    assert_true(file_remove_tree(f->tsdb, &later));
+    assert_true(sidecar_block_pin_prepare(f->pins, &later));
+    return d.next != DELETION_STARTS;
+}
+
+static void
+pins_whole_or_not_at_all_while_prometheus_deletes(void **state)
+{
+    struct fixture *f = *state;
+    static const int refusals[] = {0, EPERM};
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+        for (unsigned pause = 0; pause < 3; pause++) {
+            unsigned call = 0;
+            while (pin_in_time(f, call, pause, refusals[i]))
+                call++;
+            assert_true(call > 20);
+        }
+}
+
+/* What a Thanos sidecar has in the same place while it ships a block: links, and a
+ * meta.json of its own. */
+static void
+stage_as_thanos(struct fixture *f, const struct tsdb_ulid *id)
+{
+    pin(f, id, true);
+    CLEANUP(xfree) char *meta = fixture_path(f->pins, id, "meta.json");
+    fixture_write(meta, "{\"thanos\":{\"labels\":{\"old\":\"label\"}}}");
+}
+
+static void
+adopts_what_thanos_has_staged(void **state)
+{
+    struct fixture *f = *state;
+    static const int refusals[] = {0, EXDEV};
+    for (unsigned i = 0; i < ARRAY_LEN(refusals); i++) {
+        struct tsdb_ulid id = fixture_block(f->tsdb, i + 1, 1);
+        CLEANUP(xfree) char *ours = fixture_path(f->pins, &id, "meta.json");
+        CLEANUP(xfree) char *theirs = fixture_path(f->tsdb, &id, "meta.json");
+        CLEANUP(buf_fini) struct buf want = fixture_read(theirs);
+        stage_as_thanos(f, &id);
+        ino_t index = inode(f->pins, &id, "index");
+        disk.link_errnum = refusals[i];
+        pin(f, &id, true);
+        pin(f, &id, false);
+        disk = (struct disk){0};
+        CLEANUP(buf_fini) struct buf got = fixture_read(ours);
+        CLEANUP(buf_fini) struct buf still = fixture_read(theirs);
+        assert_true(bytes_eq(buf_bytes(&want), buf_bytes(&got)));
+        assert_true(bytes_eq(buf_bytes(&want), buf_bytes(&still)));
+        assert_int_equal(inode(f->pins, &id, "index"), index);
+        assert_false(fixture_has(f->pins, &id, "meta.json.tmp"));
+    }
+}
+
+static void
+makes_again_what_thanos_has_staged_in_part(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    stage_as_thanos(f, &id);
+    CLEANUP(xfree) char *segment = fixture_path(f->pins, &id, "chunks/000002");
+    assert_int_equal(unlink(segment), 0);
+    pin(f, &id, true);
+    assert_pinned(f, &id);
+    assert_int_equal(inode(f->tsdb, &id, "meta.json"),
+                     inode(f->pins, &id, "meta.json"));
+}
+
+static void
+keeps_what_thanos_has_staged_of_a_block_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    stage_as_thanos(f, &id);
+    fixture_remove(f->tsdb, &id);
+    assert_true(sidecar_block_pin_prepare(f->pins, &err));
+    assert_true(fixture_has(f->pins, &id, "index"));
+    assert_true(fixture_has(f->pins, &id, "chunks/000002"));
+}
+
+static int
+teardown(void **state)
+{
+    disk = (struct disk){0};
+    return fixture_teardown(state);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, teardown)
 
 int
 main(void)
@@ -233,7 +422,13 @@ main(void)
         CASE(pins_over_a_half_made_pin),
         CASE(unpins_and_accepts_a_missing_pin),
         CASE(says_that_a_block_is_gone_or_broken),
-        CASE(copies_where_links_are_impossible),
+        CASE(copies_where_links_are_refused),
+        CASE(costs_nothing_until_the_block_is_deleted),
+        CASE(leaves_nothing_of_a_copy_that_fails),
+        CASE(pins_whole_or_not_at_all_while_prometheus_deletes),
+        CASE(adopts_what_thanos_has_staged),
+        CASE(makes_again_what_thanos_has_staged_in_part),
+        CASE(keeps_what_thanos_has_staged_of_a_block_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

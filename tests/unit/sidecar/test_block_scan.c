@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
@@ -69,8 +71,6 @@ passes_over_what_is_no_block(void **state)
         CLEANUP(xfree) char *path = xasprintf("%s/%s", f->tsdb, folders[i]);
         assert_true(file_mkdirs(path, &err));
     }
-    CLEANUP(xfree) char *file = xasprintf("%s/01ARZ3NDEKTSV4RRFFQ69G5FA1", f->tsdb);
-    fixture_write(file, "a file, not a directory");
     CLEANUP(sidecar_block_list_fini) struct sidecar_block_list list = {0};
     assert_true(sidecar_block_scan(&list, f->tsdb, note_bad, &bad, &err));
     assert_int_equal(list.count, 0);
@@ -110,6 +110,46 @@ names_a_bad_block_and_goes_on(void **state)
     }
 }
 
+/* Of what has the name of a block, each sort that is none. */
+static void
+make_oddity(const struct fixture *f, unsigned n, const struct tsdb_ulid *id)
+{
+    CLEANUP(xfree) char *path = fixture_path(f->tsdb, id, "");
+    CLEANUP(xfree) char *meta = fixture_path(f->tsdb, id, "meta.json");
+    struct err err;
+    path[strlen(path) - 1] = 0;
+    if (n == 0)
+        fixture_write(path, "a file");
+    else if (n == 1)
+        assert_int_equal(symlink(f->pins, path), 0);
+    else
+        assert_true(file_mkdirs(path, &err));
+    if (n == 3)
+        assert_int_equal(mkfifo(meta, 0600), 0);
+    if (n == 4)
+        assert_int_equal(symlink(f->tsdb, meta), 0);
+}
+
+static void
+names_what_has_the_name_of_a_block_and_is_none(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid good = fixture_block(f->tsdb, 20, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        struct err err;
+        struct bad bad = {0};
+        struct tsdb_ulid id = fixture_id(i);
+        CLEANUP(sidecar_block_list_fini) struct sidecar_block_list list = {0};
+        make_oddity(f, i, &id);
+        assert_true(sidecar_block_scan(&list, f->tsdb, note_bad, &bad, &err));
+        assert_int_equal(list.count, 1);
+        assert_int_equal(tsdb_ulid_cmp(&list.at[0].id, &good), 0);
+        assert_int_equal(bad.count, i + 1);
+        assert_int_equal(tsdb_ulid_cmp(&bad.id, &id), 0);
+        assert_int_equal(bad.err.code, ERR_CORRUPT);
+    }
+}
+
 static void
 says_that_the_directory_is_missing(void **state)
 {
@@ -130,6 +170,7 @@ main(void)
         CASE(finds_blocks_by_time),
         CASE(passes_over_what_is_no_block),
         CASE(names_a_bad_block_and_goes_on),
+        CASE(names_what_has_the_name_of_a_block_and_is_none),
         cmocka_unit_test(says_that_the_directory_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,10 +54,10 @@ static struct tsdb_ulid
 add(struct world *w, unsigned n, int64_t level, enum sidecar_block_state state)
 {
     struct err err;
-    bool made;
+    struct sidecar_pin_cost cost;
     const struct sidecar_block b = {.id = fixture_block(w->f->tsdb, n, level),
                                     .level = level};
-    assert_true(sidecar_block_pin(w->f->tsdb, w->f->pins, &b.id, &made, &err));
+    assert_true(sidecar_block_pin(w->f->tsdb, w->f->pins, &b.id, NULL, &cost, &err));
     assert_true(sidecar_block_note_write(w->f->pins, &b.id, fixture_labels, &err));
     sidecar_block_table_see(w->table, &b);
     sidecar_block_table_measure(w->table, &b.id, 1);

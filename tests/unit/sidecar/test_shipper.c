@@ -153,8 +153,8 @@ static void
 pin(const struct run *r, const struct tsdb_ulid *id)
 {
     struct err err;
-    bool made;
-    assert_true(sidecar_block_pin(r->f->tsdb, r->f->pins, id, &made, &err));
+    struct sidecar_pin_cost cost;
+    assert_true(sidecar_block_pin(r->f->tsdb, r->f->pins, id, NULL, &cost, &err));
 }
 
 static void
