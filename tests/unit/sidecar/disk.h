@@ -16,6 +16,8 @@ struct disk {
     int sync_errnum; /* fdatasync */
 };
 
+/* What a test writes need not outlive the machine: no sync waits for a disk. */
+
 extern struct disk disk;
 
 #endif

@@ -199,10 +199,13 @@ finds_missing_files(void **state)
     struct err err;
     struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
     CLEANUP(xfree) char *directory = fixture_path(f->tsdb, &id, "");
-    CLEANUP(xfree) char *index = fixture_path(f->tsdb, &id, "index");
-    assert_int_equal(unlink(index), 0);
-    assert_false(check(directory, &err));
-    assert_int_equal(err.code, ERR_NOT_FOUND);
+    static const char *const missing[] = {"chunks/000002", "chunks/000001", "index"};
+    for (size_t i = 0; i < ARRAY_LEN(missing); i++) {
+        CLEANUP(xfree) char *path = fixture_path(f->tsdb, &id, missing[i]);
+        assert_int_equal(unlink(path), 0);
+        assert_false(check(directory, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
 }
 
 #define CASE(name) \

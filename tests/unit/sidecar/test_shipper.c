@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -19,6 +20,7 @@
 #include "sidecar/shipper.h"
 #include "sidecar/shipper_state.h"
 #include "tests/support/faulty_bucket.h"
+#include "tests/unit/sidecar/disk.h"
 #include "tests/unit/sidecar/fixture.h"
 
 /* One process of the sidecar: as many as a test likes, one after the other. */
@@ -94,6 +96,7 @@ teardown(void **state)
     struct run *r = *state;
     void *fixture = r->f;
     clock_unfreeze();
+    disk = (struct disk){0};
     end(r);
     free(r);
     return fixture_teardown(&fixture);
@@ -515,6 +518,48 @@ leaves_a_state_alone_that_cannot_be_read(void **state)
 }
 
 static void
+ships_from_its_place_what_cannot_be_pinned(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    disk.link_errnum = EPERM;
+    disk.sync_errnum = ENOSPC; /* of a copy */
+    r->labels = (struct tsdb_labels){0};
+    pass_ends(r, true);
+    pass_ends(r, true);
+    assert_false(fixture_has(r->f->pins, &id, ""));
+    assert_metric(r, "blockhouse_sidecar_unpinned_blocks", "1");
+    r->labels = fixture_labels;
+    pass_ends(r, true);
+    disk = (struct disk){0};
+    assert_done(r, &id);
+    assert_metric(r, "blockhouse_sidecar_pinned_blocks", "0");
+    assert_metric(r, "blockhouse_sidecar_unpinned_blocks", "0");
+    pass_ends(r, true);
+    assert_metric(r, "thanos_shipper_uploads_total", "1");
+}
+
+static void
+pins_as_soon_as_there_is_room(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    disk.link_errnum = EPERM;
+    disk.sync_errnum = ENOSPC;
+    r->labels = (struct tsdb_labels){0};
+    pass_ends(r, true);
+    assert_false(fixture_has(r->f->pins, &id, ""));
+    disk.sync_errnum = 0;
+    pass_ends(r, true);
+    assert_true(fixture_has(r->f->pins, &id, "index"));
+    assert_metric(r, "blockhouse_sidecar_unpinned_blocks", "0");
+    fixture_remove(r->f->tsdb, &id);
+    r->labels = fixture_labels;
+    pass_ends(r, true);
+    assert_true(fixture_has(r->f->bucket_dir, &id, "meta.json"));
+}
+
+static void
 names_broken_blocks_and_ships_the_others(void **state)
 {
     struct run *r = *state;
@@ -530,7 +575,7 @@ names_broken_blocks_and_ships_the_others(void **state)
     fixture_flip(index, -20);
     pass_ends(r, false);
     assert_done(r, &good);
-    assert_metric(r, "thanos_shipper_corrupted_blocks_total", "2");
+    assert_metric(r, "thanos_shipper_corrupted_blocks_total", "3");
     assert_metric(r, "thanos_shipper_uploads_total", "1");
     assert_false(fixture_has(r->f->bucket_dir, &bad_index, "meta.json"));
 }
@@ -621,6 +666,8 @@ main(void)
         CASE(asks_about_each_block_when_the_bucket_cannot_be_listed),
         CASE(does_not_record_what_the_bucket_holds_in_part),
         CASE(leaves_a_state_alone_that_cannot_be_read),
+        CASE(ships_from_its_place_what_cannot_be_pinned),
+        CASE(pins_as_soon_as_there_is_room),
         CASE(names_broken_blocks_and_ships_the_others),
         CASE(does_not_hurry_for_a_bad_block_that_is_gone),
         CASE(pins_although_the_state_cannot_be_saved),
