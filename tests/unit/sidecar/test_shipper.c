@@ -539,6 +539,38 @@ ships_from_its_place_what_cannot_be_pinned(void **state)
     assert_metric(r, "thanos_shipper_uploads_total", "1");
 }
 
+/* What a Thanos sidecar was about to ship, of a block that is gone: its labels stay,
+ * under ours. */
+static void
+ships_what_thanos_has_staged(void **state)
+{
+    struct run *r = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    static const struct tsdb_label theirs[] = {{BYTES("cluster"), BYTES("old")},
+                                               {BYTES("zone"), BYTES("z")}};
+    const struct tsdb_meta_thanos thanos = {.external = {theirs, 2},
+                                            .source = "sidecar"};
+    CLEANUP(xfree) char *block = fixture_path(r->f->tsdb, &id, "");
+    CLEANUP(xfree) char *staged = fixture_path(r->f->pins, &id, "meta.json");
+    CLEANUP(xfree) char *shipped = fixture_path(r->f->bucket_dir, &id, "meta.json");
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta local = {0};
+    CLEANUP(buf_fini) struct buf text = {0};
+    pin(r, &id);
+    assert_true(sidecar_block_meta_read(&local, block, &id, &err));
+    assert_true(tsdb_meta_print_with_thanos(&local, &thanos, &text, &err));
+    fixture_write(staged, buf_text(&text));
+    fixture_remove(r->f->tsdb, &id);
+    pass_ends(r, true);
+    assert_false(fixture_has(r->f->pins, &id, ""));
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta there = {0};
+    CLEANUP(buf_fini) struct buf got = fixture_read(shipped);
+    assert_true(tsdb_meta_parse(&there, buf_bytes(&got), &err));
+    assert_int_equal(there.external.len, 3);
+    assert_true(bytes_eq(there.external.at[0].value, BYTES("eu1")));
+    assert_true(bytes_eq(there.external.at[2].value, BYTES("z")));
+}
+
 static void
 pins_as_soon_as_there_is_room(void **state)
 {
@@ -667,6 +699,7 @@ main(void)
         CASE(does_not_record_what_the_bucket_holds_in_part),
         CASE(leaves_a_state_alone_that_cannot_be_read),
         CASE(ships_from_its_place_what_cannot_be_pinned),
+        CASE(ships_what_thanos_has_staged),
         CASE(pins_as_soon_as_there_is_room),
         CASE(names_broken_blocks_and_ships_the_others),
         CASE(does_not_hurry_for_a_bad_block_that_is_gone),

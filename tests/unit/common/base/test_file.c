@@ -153,6 +153,31 @@ says_what_it_cannot_open(void **state)
 }
 
 static void
+opens_regular_files_and_nothing_else(void **state)
+{
+    (void)state;
+    struct err err;
+    uint64_t size = 7;
+    int fd = -1;
+    CLEANUP(file_close) int opened = -1;
+    CLEANUP(xfree) char *file = in_folder("file");
+    CLEANUP(xfree) char *fifo = in_folder("fifo");
+    CLEANUP(xfree) char *link = in_folder("link");
+    CLEANUP(xfree) char *missing = in_folder("missing");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink("file", link), 0);
+    expect_fails(file_open_regular(fifo, &fd, &size, &err), err, ERR_INVALID);
+    expect_fails(file_open_regular(link, &fd, &size, &err), err, ERR_INVALID);
+    expect_fails(file_open_regular(folder, &fd, &size, &err), err, ERR_INVALID);
+    expect_fails(file_open_regular(missing, &fd, &size, &err), err, ERR_NOT_FOUND);
+    assert_int_equal(fd, -1);
+    assert_int_equal(size, 7);
+    expect_ok(file_replace(file, BYTES("12345"), &err), err);
+    expect_ok(file_open_regular(file, &opened, &size, &err), err);
+    assert_int_equal(size, 5);
+}
+
+static void
 reads_no_more_than_the_limit(void **state)
 {
     (void)state;
@@ -281,6 +306,7 @@ main(void)
         in_own_folder(replaces_in_the_working_directory),
         in_own_folder(reads_at_offsets_and_refuses_short_files),
         in_own_folder(says_what_it_cannot_open),
+        in_own_folder(opens_regular_files_and_nothing_else),
         in_own_folder(reads_no_more_than_the_limit),
         in_own_folder(reports_a_failed_write),
         in_own_folder(makes_missing_parents),
