@@ -36,7 +36,7 @@ NODISCARD bool sidecar_block_pin_prepare(const char *folder, struct err *err);
 /* Pin the block in tsdb_path, or do nothing if its pin has all its files already; one
  * that lacks something is made again. *cost tells what was made, SIDECAR_PIN_KEPT if
  * nothing. Blocks for as long as a copy takes; cancel (NULL: never) ends it. What
- * fails leaves nothing behind.
+ * fails leaves no half pin behind.
  *
  * Errors of the block: ERR_NOT_FOUND: it has just been deleted; ERR_CORRUPT: it lacks
  * files, or they are none. ERR_CANCELLED. All others (no room: ERR_IO, err->sys is

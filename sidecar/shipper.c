@@ -3,11 +3,10 @@
  *
  *   discovered   a directory with a ULID name in the data directory
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
- *                or, where no pin can be made, nothing: it is shipped from its place
- *                and its labels, <ULID>.json beside it (block_note.c)
- *   uploading    objects in the bucket, no meta.json   (block_upload.c)
- *   committed    meta.json in the bucket
- *   recorded     its id in thanos.shipper.json         (shipper_state.c)
+ *                and its labels, <ULID>.json beside it (block_note.c);
+ *                the labels alone where no pin can be made: it is shipped from its
+ * place uploading    objects in the bucket, no meta.json   (block_upload.c) committed
+ * meta.json in the bucket recorded     its id in thanos.shipper.json (shipper_state.c)
  *   unpinned     the pin is gone, then the labels
  *
  * Nothing else is remembered, so after a crash the next pass finds each block in one of
@@ -239,7 +238,7 @@ tell_of_pin(struct sidecar_shipper *s, const struct tsdb_ulid *id,
     s->told = *cost;
 }
 
-/* A block for which there is no pin, of lack of room, say, is shipped all the same. */
+/* A block that cannot be pinned, for lack of room, say, is shipped all the same. */
 static bool
 ship_unpinned(struct sidecar_shipper *s, const struct tsdb_ulid *id,
               const struct err *err)
