@@ -149,6 +149,7 @@ start_shipper(struct sidecar *s, struct err *err)
         .pins = s->pins,
         .state_name = o->meta_file_name,
         .upload_compacted = o->upload_compacted,
+        .spool_limit_bytes = o->spool_limit_bytes,
         .table = s->table,
         .metrics = &s->shipper_metrics,
         .labels = labels_now,

@@ -25,6 +25,7 @@
 #include "sidecar/shipper.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -252,6 +253,23 @@ ship_unpinned(struct sidecar_shipper *s, const struct tsdb_ulid *id,
     return hand_over(s, id);
 }
 
+/* Past the limit no pin is dropped, and none is made. What cannot be summed up does not
+ * keep a block from its pin. */
+static bool
+has_room(const struct sidecar_shipper_options *o, const struct tsdb_ulid *id,
+         struct err *err)
+{
+    uint64_t held;
+    struct err unknown;
+    if (o->spool_limit_bytes == 0 || sidecar_block_is_pinned(o->pins, id) ||
+        !sidecar_block_pins_bytes(o->pins, &held, &unknown) ||
+        held < o->spool_limit_bytes)
+        return true;
+    return err_set(err, ERR_BUDGET,
+                   "pins hold %" PRIu64 " bytes, --shipper.spool-limit is %" PRIu64,
+                   held, o->spool_limit_bytes);
+}
+
 /* Retention does not wait for labels that cannot be noted. */
 static bool
 pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
@@ -262,7 +280,8 @@ pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
     bool known;
     int64_t start_ns = clock_mono_ns();
     bool noted = remember_labels(s, id, &known, &no_note);
-    if (sidecar_block_pin(o->tsdb_path, o->pins, id, o->cancel, &cost, &err))
+    if (has_room(o, id, &err) &&
+        sidecar_block_pin(o->tsdb_path, o->pins, id, o->cancel, &cost, &err))
         tell_of_pin(s, id, &cost, start_ns);
     else if (err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT)
         return block_failed(s, id, "block cannot be pinned", &err);

@@ -18,6 +18,9 @@ struct sidecar_shipper_options {
     const char *pins;       /* the folder of pins */
     const char *state_name; /* of the state file, in tsdb_path */
     bool upload_compacted;
+    /* Bytes that pins alone may hold before new blocks are no longer pinned, but
+     * shipped from their place; 0: no limit. */
+    uint64_t spool_limit_bytes;
     struct sidecar_block_table *table;
     const struct sidecar_shipper_metrics *metrics;
     const struct cancel *cancel; /* of copies, where links are refused; NULL: never */

@@ -33,6 +33,7 @@ struct run {
     struct sidecar_ship_work *work;
     struct tsdb_labels labels;
     bool upload_compacted;
+    uint64_t spool_limit_bytes;
 };
 
 static struct sidecar_ext_labels
@@ -53,6 +54,7 @@ begin(struct run *r)
         .pins = r->f->pins,
         .state_name = "thanos.shipper.json",
         .upload_compacted = r->upload_compacted,
+        .spool_limit_bytes = r->spool_limit_bytes,
         .table = r->table,
         .metrics = &r->counts,
         .labels = labels_of,
@@ -539,6 +541,35 @@ ships_from_its_place_what_cannot_be_pinned(void **state)
     assert_metric(r, "thanos_shipper_uploads_total", "1");
 }
 
+/* A pin costs nothing while Prometheus has the block; what it then holds counts. */
+static void
+pins_no_more_than_the_limit(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid first = fixture_block(r->f->tsdb, 1, 1);
+    end(r);
+    r->spool_limit_bytes = 1;
+    begin(r);
+    r->labels = (struct tsdb_labels){0};
+    pass_ends(r, true);
+    struct tsdb_ulid second = fixture_block(r->f->tsdb, 2, 1);
+    pass_ends(r, true);
+    assert_true(fixture_has(r->f->pins, &second, "index"));
+    CLEANUP(xfree) char *deleted = fixture_path(r->f->tsdb, &first, "");
+    struct err err;
+    assert_true(file_remove_tree(deleted, &err));
+    struct tsdb_ulid third = fixture_block(r->f->tsdb, 3, 1);
+    pass_ends(r, true);
+    assert_false(fixture_has(r->f->pins, &third, ""));
+    assert_metric(r, "blockhouse_sidecar_unpinned_blocks", "1");
+    assert_true(fixture_has(r->f->pins, &first, "index"));
+    r->labels = fixture_labels;
+    pass_ends(r, true);
+    assert_true(fixture_has(r->f->bucket_dir, &first, "meta.json"));
+    assert_done(r, &second);
+    assert_done(r, &third);
+}
+
 /* What a Thanos sidecar was about to ship, of a block that is gone: its labels stay,
  * under ours. */
 static void
@@ -699,6 +730,7 @@ main(void)
         CASE(does_not_record_what_the_bucket_holds_in_part),
         CASE(leaves_a_state_alone_that_cannot_be_read),
         CASE(ships_from_its_place_what_cannot_be_pinned),
+        CASE(pins_no_more_than_the_limit),
         CASE(ships_what_thanos_has_staged),
         CASE(pins_as_soon_as_there_is_room),
         CASE(names_broken_blocks_and_ships_the_others),
