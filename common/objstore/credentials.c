@@ -192,10 +192,15 @@ install(struct objstore_credentials *c, struct objstore_found *found, int64_t no
 {
     mutex_check_held(&c->lock);
     set_times(c, found, now_ns);
+    bool was_refused = c->is_refused;
     c->is_refused = false;
     c->fetch_after_ns = INT64_MIN;
-    if (are_the_same(c->current, found))
+    if (are_the_same(c->current, found)) {
+        /* To ask again at once would bring them once more. */
+        if (was_refused)
+            c->reject_after_ns = NUM_MAX(c->reject_after_ns, now_ns + AGAIN_MIN_NS);
         return NULL;
+    }
     struct key_set *old = c->current;
     c->current = xcalloc(1, sizeof *c->current);
     atomic_init(&c->current->refs, 1);

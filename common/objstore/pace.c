@@ -110,12 +110,13 @@ rate_at(const struct objstore_pace *p, int64_t now_ns)
     return NUM_MAX(p->peak * part, MIN_RATE);
 }
 
-/* Let the clock tick up to now. */
+/* Let the clock tick up to now. It stands still between two episodes: the rate would
+ * have risen beyond what a double counts one by one. */
 static void
 advance(struct objstore_pace *p, int64_t now_ns)
 {
     int64_t since_ns = NUM_MAX(p->counted_ns, p->resume_ns);
-    if (now_ns > since_ns)
+    if (objstore_pace_is_on(p) && now_ns > since_ns)
         p->ticks +=
             rate_at(p, now_ns) * (double)(now_ns - since_ns) / (double)CLOCK_NS_PER_S;
     p->counted_ns = NUM_MAX(now_ns, p->counted_ns);

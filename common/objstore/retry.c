@@ -2,6 +2,7 @@
 #include "common/objstore/retry.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "common/base/clock.h"
@@ -120,8 +121,10 @@ wait_for_turn(const struct tries *t, struct err *err)
     int64_t left_ns;
     if (!objstore_pace_is_on(pace))
         return true;
-    if (objstore_pace_forget(pace, clock_mono_ns()))
+    if (objstore_pace_forget(pace, clock_mono_ns())) {
         LOG_INFO("object storage no longer refuses requests");
+        return true;
+    }
     if (!objstore_pace_take(pace, clock_mono_ns(), call->deadline_ns, &turn, &left_ns))
         return no_turn(t, err);
     while (left_ns > 0) {
@@ -292,8 +295,9 @@ retried_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                      .call = call,
                      .read = &rest,
                      .outlet = {.sink = sink, .arg = arg}};
-    return objstore_retry(retrier_of(b), call, try_rest_of_range, &a, err) &&
-           !a.outlet.refused;
+    bool ok = objstore_retry(retrier_of(b), call, try_rest_of_range, &a, err);
+    memcpy(read->etag, rest.etag, sizeof read->etag);
+    return ok && !a.outlet.refused;
 }
 
 static bool

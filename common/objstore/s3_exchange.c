@@ -331,8 +331,12 @@ perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
         struct net_http_request request, struct outgoing *o,
         struct objstore_s3_answer *answer, struct err *err)
 {
-    if (!objstore_credentials_acquire(peer->credentials, call, &o->keys, err))
+    if (!objstore_credentials_acquire(peer->credentials, call, &o->keys, err)) {
+        /* It is not the bucket's server that wants fewer requests. */
+        if (err->code == ERR_THROTTLED)
+            err->code = ERR_UNAVAILABLE;
         return false;
+    }
     prepare(peer, request.method, o);
     request.url = (const char *)o->url.at;
     request.headers = (const char *const *)o->lines;

@@ -160,16 +160,15 @@ begin(struct upload *u, struct err *err)
 /* Take an upload away: nobody will complete it. What cannot be taken away now is left
  * to the next put of the key, or to the bucket's life cycle rules. */
 static void
-abort_upload(const struct upload *u, const char *id)
+abort_upload(const struct upload *u, const struct objstore_call *call, const char *id)
 {
     CLEANUP(buf_fini) struct buf query = {0};
-    const struct objstore_call call = {.deadline_ns = clock_deadline(ABORT_TIMEOUT_NS)};
     struct request r = {
-        .upload = u, .call = &call, .method = "DELETE", .key = u->put->key};
+        .upload = u, .call = call, .method = "DELETE", .key = u->put->key};
     struct err err;
     put_query(id, 0, &query);
     r.query = buf_bytes(&query);
-    if (!objstore_retry(u->s3->retrier, &call, try_request, &r, &err) &&
+    if (!objstore_retry(u->s3->retrier, call, try_request, &r, &err) &&
         err.code != ERR_NOT_FOUND)
         LOG_WARN("an upload in parts could not be taken away",
                  LOG_BYTES("object", u->put->key), LOG_ERR(&err));
@@ -211,7 +210,7 @@ remove_leftovers(const struct upload *u)
     }
     for (size_t i = 0; i < l->count; i++) {
         LOG_INFO("removes an unfinished upload", LOG_BYTES("object", l->key));
-        abort_upload(u, l->ids[i]);
+        abort_upload(u, u->call, l->ids[i]);
     }
 }
 
@@ -392,7 +391,9 @@ upload(struct upload *u, struct objstore_attrs *attrs, struct err *err)
         return false;
     bool ok = send_all(u, err) && complete(u, what.receipt.etag, &was_there, err);
     if (!ok && !was_there) {
-        abort_upload(u, u->id);
+        const struct objstore_call call = {.deadline_ns =
+                                               clock_deadline(ABORT_TIMEOUT_NS)};
+        abort_upload(u, &call, u->id);
         return false;
     }
     if (!u->uses_md5)

@@ -89,6 +89,7 @@ struct reading_back {
 struct whole {
     struct objstore_s3_send send;
     unsigned tries;
+    bool is_found; /* a create was answered by what is there */
 };
 
 static bool
@@ -130,9 +131,11 @@ static bool
 send_whole(struct objstore_s3 *s3, const struct objstore_put *put, struct whole *w,
            struct err *err)
 {
+    w->tries = 0;
+    w->is_found = false;
     bool ok = objstore_retry(s3->retrier, w->send.call, try_whole, w, err);
     if (!ok && put->create && err->code == ERR_CONFLICT && w->tries > 1)
-        return is_created(s3, w->send.call, put, err);
+        return w->is_found = is_created(s3, w->send.call, put, err);
     return ok && !w->send.is_refused;
 }
 
@@ -147,7 +150,7 @@ send_somehow(struct objstore_s3 *s3, const struct objstore_put *put, struct whol
     bool ok = send_whole(s3, put, w, err);
     if (!ok && w->send.is_refused && !s3->is_auto)
         return objstore_s3_explain_refusal(err);
-    if (w->send.uses_md5 || !s3->is_auto)
+    if (w->send.uses_md5 || !s3->is_auto || w->is_found)
         return ok;
     if (ok ? w->send.is_compared : !w->send.is_refused)
         return ok;

@@ -165,10 +165,13 @@ send_by_md5(struct objstore_s3_send *s, struct err *err)
 #define WRONG_SIGNATURE "SignatureDoesNotMatch"
 
 /* Servers that do not know checksums name them in many ways; who does not know the
- * coding either finds another payload than was signed. */
+ * coding either finds another payload than was signed. Without a coding that is a
+ * payload that has changed on its way. */
 static bool
-refuses_checksums(const struct objstore_s3_answer *answer)
+refuses_checksums(const struct objstore_s3_answer *answer, bool is_coded)
 {
+    if (strcmp(answer->error.code, "XAmzContentSHA256Mismatch") == 0)
+        return is_coded;
     static const char *const CODES[] = {
         "InvalidArgument",
         "InvalidRequest",
@@ -176,7 +179,6 @@ refuses_checksums(const struct objstore_s3_answer *answer)
         "NotImplemented",
         WRONG_SIGNATURE,
         "UnsupportedTrailer",
-        "XAmzContentSHA256Mismatch",
     };
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
         if (strcmp(answer->error.code, CODES[i]) == 0)
@@ -241,7 +243,7 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
     bool ok =
         s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
     s->is_refused =
-        !ok && s->answer->http.status >= 400 && refuses_checksums(s->answer);
+        !ok && s->answer->http.status >= 400 && refuses_checksums(s->answer, s->put->fd >= 0);
     /* Unless the next try signs by other keys. */
     s->is_final =
         s->is_refused && !(err_is_transient(err->code) &&

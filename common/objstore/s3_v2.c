@@ -276,7 +276,7 @@ s3_v2_of(struct objstore_bucket *b)
 
 /* A key, prefix or marker as libs3 takes it. */
 struct text {
-    char at[OBJSTORE_KEY_MAX + 1];
+    char at[OBJSTORE_KEY_MAX + 2]; /* a prefix ends in "/" */
 };
 
 static bool
