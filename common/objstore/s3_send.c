@@ -173,12 +173,8 @@ refuses_checksums(const struct objstore_s3_answer *answer, bool is_coded)
     if (strcmp(answer->error.code, "XAmzContentSHA256Mismatch") == 0)
         return is_coded;
     static const char *const CODES[] = {
-        "InvalidArgument",
-        "InvalidRequest",
-        "MissingContentLength",
-        "NotImplemented",
-        WRONG_SIGNATURE,
-        "UnsupportedTrailer",
+        "InvalidArgument", "InvalidRequest", "MissingContentLength",
+        "NotImplemented",  WRONG_SIGNATURE,  "UnsupportedTrailer",
     };
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
         if (strcmp(answer->error.code, CODES[i]) == 0)
@@ -242,8 +238,8 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
     begin_headers(&r, s);
     bool ok =
         s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
-    s->is_refused =
-        !ok && s->answer->http.status >= 400 && refuses_checksums(s->answer, s->put->fd >= 0);
+    s->is_refused = !ok && s->answer->http.status >= 400 &&
+                    refuses_checksums(s->answer, s->put->fd >= 0);
     /* Unless the next try signs by other keys. */
     s->is_final =
         s->is_refused && !(err_is_transient(err->code) &&
