@@ -73,7 +73,9 @@ open_bucket(struct sidecar *s, struct err *err)
         LOG_INFO("no object storage is configured: blocks are not shipped");
         return true;
     }
-    if (!objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err))
+    bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err);
+    digest_cleanse(yaml, strlen(yaml));
+    if (!ok)
         return false;
     s->status.bucket = objstore_name(s->bucket);
     LOG_INFO("ships to bucket", LOG_STR("bucket", s->status.bucket));

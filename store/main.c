@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/objstore/config.h"
 #include "store/api_read.h"
 #include "store/block_sync.h"
@@ -46,7 +47,9 @@ open_bucket(struct store *s, struct err *err)
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
                        "--objstore.config-file");
-    if (!objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err))
+    bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
+    digest_cleanse(yaml, strlen(yaml));
+    if (!ok)
         return false;
     LOG_INFO("serves bucket", LOG_STR("bucket", objstore_name(s->bucket)),
              LOG_INT("memory_limit_bytes", s->options.memory_limit_bytes));

@@ -149,14 +149,21 @@ sink_growing(void *arg, struct bytes piece, struct err *err)
     return buf_ok(g->into, err);
 }
 
-/* A range of an empty object is refused like one behind the end. */
+/* A range of an empty object is refused like one behind the end. err has the refusal,
+ * and keeps it unless the object cannot be asked for now. */
 static bool
 is_empty_object(struct objstore_bucket *b, const struct objstore_call *call,
-                struct bytes key)
+                struct bytes key, struct err *err)
 {
-    struct err ignored;
+    struct err why;
     struct objstore_attrs attrs;
-    return b->ops->head(b, call, key, &attrs, &ignored) && attrs.size == 0;
+    if (b->ops->head(b, call, key, &attrs, &why))
+        return attrs.size == 0;
+    if (err_is_transient(why.code)) {
+        *err = why;
+        return named(false, b, "read", key, err);
+    }
+    return false;
 }
 
 bool
@@ -171,7 +178,7 @@ objstore_get(struct objstore_bucket *b, const struct objstore_call *call,
     bool nothing_came = into->len == g.start;
     into->len = g.start;
     return err->code == ERR_INVALID && nothing_came && objstore_key_is_valid(key) &&
-           is_empty_object(b, call, key);
+           is_empty_object(b, call, key, err);
 }
 
 static bool

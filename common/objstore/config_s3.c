@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/codec/json.h"
@@ -140,9 +141,11 @@ read_count(const struct yaml *y, const char *key, int64_t *out, struct err *err)
 static void
 set_idle(struct net_http_client_options *http, int64_t all, int64_t per_host)
 {
-    enum { GO_PER_HOST = 2 };
+    /* More than there are threads is of no use. */
+    enum { GO_PER_HOST = 2, MAX_IDLE = 1024 };
     if (per_host == 0)
         per_host = GO_PER_HOST;
+    per_host = NUM_MIN(per_host, (int64_t)MAX_IDLE);
     http->max_idle = (unsigned)(all > 0 && all < per_host ? all : per_host);
 }
 
@@ -216,6 +219,16 @@ add_put_header(struct reading *r, const char *name, const char *value)
         (struct objstore_s3_header){name, value};
 }
 
+/* Names differ in their letters' case at least. */
+static bool
+has_put_header(const struct reading *r, const char *name)
+{
+    for (size_t i = 0; i < r->options.put_header_count; i++)
+        if (strcmp(r->put_headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static bool
 is_token(const char *name)
 {
@@ -229,7 +242,7 @@ static bool
 is_printable(const char *value)
 {
     for (; *value != 0; value++)
-        if (*value < ' ' || *value == 0x7f)
+        if ((unsigned char)*value < ' ' || *value == 0x7f)
             return false;
     return true;
 }
@@ -287,6 +300,8 @@ read_metadata(const struct yaml *config, struct reading *r, struct err *err)
                           : xasprintf("x-amz-meta-%s", name);
         if (r->names[i] != name)
             free(name);
+        if (has_put_header(r, r->names[i]))
+            return yaml_refuse(map, map->keys[i], err, "this header is there already");
         const char *fault = header_fault(r->names[i]);
         if (fault != NULL)
             return yaml_refuse(map, map->keys[i], err, "%s", fault);

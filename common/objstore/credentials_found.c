@@ -106,6 +106,7 @@ objstore_token_read(const char *path, struct buf *into, struct err *err)
     if (into->len == 0)
         return err_set(err, ERR_INVALID, "%s is empty", path);
     memmove(into->at, into->at + begin, into->len);
+    digest_cleanse(into->at + into->len, begin);
     const char *token = buf_text(into);
     if (strlen(token) != into->len)
         return err_set(err, ERR_INVALID, "%s has a control character", path);

@@ -268,8 +268,7 @@ check_range_answer(struct objstore_s3_ranged *r, struct err *err)
                        r->response->status);
     if (!parse_content_range(range, &first, &last, &total) ||
         first != r->read->offset || last < first || last - first >= r->read->len ||
-        last >= total ||
-        (last - first + 1 < r->read->len && last + 1 != total && total != UINT64_MAX))
+        last >= total || (last - first + 1 < r->read->len && last + 1 != total))
         return err_set(err, ERR_CORRUPT,
                        "asked for %" PRIu64 " bytes at %" PRIu64
                        ", the server answers with the range \"%.*s\"",

@@ -33,6 +33,7 @@ enum {
 
 /* To take away what has failed; the caller's own deadline may have passed. */
 #define ABORT_TIMEOUT_NS (10 * CLOCK_NS_PER_S)
+#define ABORT_STOPPING_NS CLOCK_NS_PER_S /* while the process stops, say */
 
 struct part {
     char etag[ETAG_SIZE];
@@ -52,7 +53,8 @@ struct upload {
     atomic_size_t next;
     atomic_bool has_failed;
     atomic_bool is_refused;
-    struct err failure; /* of the one that has set has_failed */
+    atomic_bool has_uncompared; /* a part of which the server has not said what it is */
+    struct err failure;         /* of the one that has set has_failed */
 };
 
 static void
@@ -209,6 +211,8 @@ remove_leftovers(const struct upload *u)
         return;
     }
     for (size_t i = 0; i < l->count; i++) {
+        if (strcmp(l->ids[i], u->id) == 0)
+            continue;
         LOG_INFO("removes an unfinished upload", LOG_BYTES("object", l->key));
         abort_upload(u, u->call, l->ids[i]);
     }
@@ -245,6 +249,8 @@ send_part(struct upload *u, size_t i, struct err *err)
         return err_set(err, ERR_CORRUPT, "part %zu was stored without an ETag", i + 1);
     snprintf(u->parts[i].etag, ETAG_SIZE, "%.*s", BYTES_FMT(etag));
     u->parts[i].crc = s.crc;
+    if (!s.is_compared)
+        atomic_store(&u->has_uncompared, true);
     return true;
 }
 
@@ -382,24 +388,30 @@ composite_text(const struct upload *u, char text[OBJSTORE_S3_CHECKSUM_SIZE])
 static bool
 upload(struct upload *u, struct objstore_attrs *attrs, struct err *err)
 {
-    struct objstore_s3_stored what = {
-        .key = u->put->key, .receipt = {.size = u->put->size, .is_compared = true}};
+    struct objstore_s3_stored what = {.key = u->put->key, .receipt.size = u->put->size};
     bool was_there = false;
-    if (u->put->sole_writer)
-        remove_leftovers(u);
     if (!begin(u, err))
         return false;
+    /* Now, so that a begin whose answer was lost and that was tried again counts. */
+    if (u->put->sole_writer)
+        remove_leftovers(u);
     bool ok = send_all(u, err) && complete(u, what.receipt.etag, &was_there, err);
     if (!ok && !was_there) {
-        const struct objstore_call call = {.deadline_ns =
-                                               clock_deadline(ABORT_TIMEOUT_NS)};
+        bool is_cancelled = cancel_is_raised(u->call->cancel);
+        const struct objstore_call call = {
+            .deadline_ns =
+                clock_deadline(is_cancelled ? ABORT_STOPPING_NS : ABORT_TIMEOUT_NS)};
         abort_upload(u, &call, u->id);
         return false;
     }
+    what.receipt.is_compared = !atomic_load(&u->has_uncompared);
     if (!u->uses_md5)
         composite_text(u, what.checksum);
     if (!objstore_s3_ask_stored(u->s3, u->call, &what, attrs, err))
         return false;
+    if (!what.receipt.is_compared && !what.has_checksum)
+        LOG_DEBUG("only the size of the object could be compared",
+                  LOG_BYTES("object", u->put->key), LOG_INT("bytes", u->put->size));
     /* Without the answer only the checksum says that this upload has made it. */
     return ok || what.has_checksum ||
            err_set(err, ERR_UNAVAILABLE, "the answer to the completed upload was lost");

@@ -88,16 +88,21 @@ struct reading_back {
 /* One object in one request, with its tries. */
 struct whole {
     struct objstore_s3_send send;
-    unsigned tries;
-    bool is_found; /* a create was answered by what is there */
+    bool may_have_stored; /* a try that failed: its answer does not say */
+    bool is_found;        /* a create was answered by what is there */
 };
 
 static bool
 try_whole(void *arg, struct err *err)
 {
     struct whole *w = arg;
-    w->tries++;
-    return objstore_s3_try_send(&w->send, err);
+    if (objstore_s3_try_send(&w->send, err))
+        return true;
+    /* What the server has understood and refused, it has not stored. */
+    int status = w->send.answer->http.status;
+    bool is_refusal = (status >= 300 && status < 500) || status == 501 || status == 503;
+    w->may_have_stored = w->may_have_stored || !is_refusal;
+    return false;
 }
 
 static bool
@@ -131,10 +136,10 @@ static bool
 send_whole(struct objstore_s3 *s3, const struct objstore_put *put, struct whole *w,
            struct err *err)
 {
-    w->tries = 0;
+    w->may_have_stored = false;
     w->is_found = false;
     bool ok = objstore_retry(s3->retrier, w->send.call, try_whole, w, err);
-    if (!ok && put->create && err->code == ERR_CONFLICT && w->tries > 1)
+    if (!ok && put->create && err->code == ERR_CONFLICT && w->may_have_stored)
         return w->is_found = is_created(s3, w->send.call, put, err);
     return ok && !w->send.is_refused;
 }

@@ -28,6 +28,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
@@ -457,9 +458,14 @@ s3_v2_put(struct objstore_bucket *b, const struct objstore_call *call,
     digest_base64(bytes_of(md5, sizeof md5), p.md5_base64);
     bool was_replaced;
     p.receipt.size = put->size;
-    return objstore_retry(p.s3->retrier, call, try_put, &p, err) &&
-           objstore_retry(p.s3->retrier, call, try_head, &p, err) &&
-           objstore_s3_settle(&p.receipt, stored, &was_replaced, err);
+    if (!objstore_retry(p.s3->retrier, call, try_put, &p, err) ||
+        !objstore_retry(p.s3->retrier, call, try_head, &p, err) ||
+        !objstore_s3_settle(&p.receipt, stored, &was_replaced, err))
+        return false;
+    if (!p.receipt.is_compared)
+        LOG_DEBUG("only the size of the object could be compared",
+                  LOG_BYTES("object", put->key), LOG_INT("bytes", put->size));
+    return true;
 }
 
 static bool
@@ -517,7 +523,7 @@ static bool
 check_secret(const char *name, const char *value, struct err *err)
 {
     for (const char *c = value; *c != 0; c++)
-        if (*c <= ' ' || *c == 0x7f)
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
             return err_set(err, ERR_INVALID, "%s has a blank or a control character",
                            name);
     return *value != 0 || err_set(err, ERR_INVALID, "%s is empty", name);

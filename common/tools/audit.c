@@ -150,9 +150,6 @@ is_expected(const struct audit *a, struct bytes rel_path)
     for (size_t i = 0; i < ARRAY_LEN(marks); i++)
         if (bytes_eq(rel_path, bytes_of_str(marks[i])))
             return true;
-    /* Some stores have objects that stand for folders. */
-    if (rel_path.at[rel_path.len - 1] == '/')
-        return true;
     if (a->meta.file_count > 0)
         return listed_file(a, rel_path) != NULL;
     return is_segment(rel_path) || bytes_eq(rel_path, BYTES(TSDB_BLOCK_PATH_INDEX));

@@ -77,8 +77,11 @@ tools_blocks_list(struct tools_blocks *blocks, struct objstore_bucket *bucket,
 {
     /* Of blocks that are there already no more than these have room. */
     struct listing l = {.blocks = blocks, .arena = arena, .block_cap = blocks->count};
-    return objstore_list(bucket, call, prefix, take_object, &l, err) ||
-           err_wrap(err, "list blocks");
+    if (objstore_list(bucket, call, prefix, take_object, &l, err))
+        return true;
+    if (err->code == ERR_INVALID)
+        err->code = ERR_IO;
+    return err_wrap(err, "list blocks");
 }
 
 const struct tools_object *

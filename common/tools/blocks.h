@@ -51,7 +51,8 @@ struct tools_blocks {
 /* List what is below prefix: "" is the whole bucket. Blocks are added to those that are
  * there; the listings of several calls must ascend. Objects that belong to no block are
  * left out.
- * Errors those of the bucket; ERR_BUDGET. */
+ * Errors those of the bucket, but ERR_IO for ERR_INVALID, which is for arguments of the
+ * user; ERR_BUDGET. */
 NODISCARD bool tools_blocks_list(struct tools_blocks *blocks,
                                  struct objstore_bucket *bucket,
                                  const struct objstore_call *call, struct bytes prefix,

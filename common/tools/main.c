@@ -3,6 +3,7 @@
 #include "common/app/lifecycle.h"
 #include "common/base/budget.h"
 #include "common/base/xmalloc.h"
+#include "common/codec/digest.h"
 #include "common/objstore/config.h"
 #include "common/tools/commands.h"
 
@@ -28,7 +29,9 @@ open_bucket(const struct tools_options *o, struct objstore_bucket **bucket,
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
                        "--objstore.config-file");
-    return objstore_open(bucket, bytes_of_str(yaml), "bucket", NULL, err);
+    bool ok = objstore_open(bucket, bytes_of_str(yaml), "bucket", NULL, err);
+    digest_cleanse(yaml, strlen(yaml));
+    return ok;
 }
 
 static bool
@@ -70,7 +73,7 @@ run_command(enum tools_command command, int argc, char **argv)
     if (fflush(stdout) != 0 || ferror(stdout))
         ok = ok && err_set(&err, ERR_IO, "the output could not be written");
     if (!ok)
-        /* With an open bucket it is an argument that has no meaning. */
+        /* Of a command ERR_INVALID is an argument without a meaning. */
         return app_lifecycle_report(
             program, &err,
             opened && err.code == ERR_INVALID ? APP_EXIT_USAGE : APP_EXIT_FAILED);

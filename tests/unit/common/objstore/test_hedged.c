@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -92,7 +93,7 @@ scripted_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                    struct err *err)
 {
     struct scripted *s = (struct scripted *)b;
-    (void)read;
+    snprintf(read->etag, sizeof read->etag, "same");
     unsigned request = atomic_fetch_add(&s->requests, 1) + 1;
     atomic_fetch_add(&s->running, 1);
     bool ok = act_out(s, request, call, sink, arg, err);
@@ -393,10 +394,44 @@ cuts_the_tail_for_few_requests(void **state)
     objstore_free(&w.bucket);
 }
 
+/* The first request has old content; the others, and all later ones, have new. */
+static bool
+replaced_get_range(struct objstore_bucket *b, const struct objstore_call *call,
+                   struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+                   struct err *err)
+{
+    bool is_old = next_act((struct scripted *)b) == HALF_THEN_HANG;
+    snprintf(read->etag, sizeof read->etag, "%s", is_old ? "old" : "new");
+    if (is_old)
+        return sink(arg, BYTES("OLDOL"), err) &&
+               pause_for(call, 5 * CLOCK_NS_PER_S, err) &&
+               err_set(err, ERR_UNAVAILABLE, "nobody has cancelled");
+    return pause_for(call, 2 * MS, err) && sink(arg, BYTES(DATA), err);
+}
+
+static void
+never_mixes_two_objects(void **state)
+{
+    (void)state;
+    struct objstore_bucket_ops ops = SCRIPTED_OPS;
+    ops.get_range = replaced_get_range;
+    struct world w;
+    world_init(&w, 2, objstore_retrier_new(&(struct objstore_retrier_options){1}));
+    w.scripted->base.ops = &ops;
+    do {
+        warm(&w);
+        PLAY(&w, HALF_THEN_HANG);
+        assert_false(read_object(w.bucket, NULL, &w.err));
+    } while (w.err.code == ERR_UNAVAILABLE); /* there was no hedge to be had */
+    assert_int_equal(w.err.code, ERR_CONFLICT);
+    objstore_free(&w.bucket);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(never_mixes_two_objects),
         cmocka_unit_test(first_success_wins),
         cmocka_unit_test(sends_up_to_the_configured_number),
         cmocka_unit_test(fails_when_all_have_failed),

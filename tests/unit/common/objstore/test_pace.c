@@ -270,10 +270,42 @@ forgets_after_a_quiet_time(void **state)
     objstore_pace_fini(&p);
 }
 
+static void
+refuse_after_a_hundred(struct objstore_pace *p, int64_t now_ns)
+{
+    for (int i = 0; i < 100; i++)
+        objstore_pace_accepted(p, now_ns, now_ns);
+    assert_true(objstore_pace_refused(p, now_ns, now_ns, 0));
+}
+
+/* What was learnt long ago must not outgrow what a double counts one by one. */
+static void
+limits_the_rate_hours_after_an_episode(void **state)
+{
+    (void)state;
+    struct objstore_pace p;
+    double turn;
+    int64_t left_ns, longest_ns = 0, now_ns = BEGIN;
+    objstore_pace_init(&p, now_ns);
+    refuse_after_a_hundred(&p, now_ns);
+    now_ns += 4 * 3600 * S;
+    assert_true(objstore_pace_forget(&p, now_ns));
+    refuse_after_a_hundred(&p, now_ns);
+    now_ns += S;
+    for (int i = 0; i < 1000; i++) {
+        assert_true(objstore_pace_take(&p, now_ns, CLOCK_NEVER, &turn, &left_ns));
+        longest_ns = NUM_MAX(longest_ns, left_ns);
+    }
+    /* 1000 requests at some 100 a second. */
+    assert_true(longest_ns > S);
+    objstore_pace_fini(&p);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_the_rate_hours_after_an_episode),
         cmocka_unit_test(uses_what_a_server_allows),
         cmocka_unit_test(follows_a_limit_that_changes),
         cmocka_unit_test(asks_a_server_less_and_less_that_refuses_all),

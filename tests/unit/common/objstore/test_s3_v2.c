@@ -846,10 +846,25 @@ opens_by_configuration(void **state)
     }
 }
 
+/* It has one byte more than the longest key, and libs3 no room for it. */
+static void
+refuses_the_longest_prefix(void **state)
+{
+    (void)state;
+    struct scripted s;
+    char prefix[OBJSTORE_KEY_MAX + 2];
+    memset(prefix, 'p', OBJSTORE_KEY_MAX);
+    memcpy(prefix + OBJSTORE_KEY_MAX, "/", 2);
+    SCRIPT(&s, {.status = 200, .body = PAGE(WHOLE, "")});
+    expect_list(&s.f, prefix, "<unsupported>");
+    scripted_fini(&s);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_the_longest_prefix),
         cmocka_unit_test(signs_what_it_sends),
         cmocka_unit_test(finds_a_virtual_host),
         cmocka_unit_test(lists_behind_its_last_key),
