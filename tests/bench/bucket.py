@@ -1,24 +1,28 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Uploads to MinIO and parallel range reads from it, by our bucket and by curl.
+"""Uploads to MinIO and parallel range reads from it, by our bucket, curl and Thanos.
 
-A file goes up by one plain presigned PUT of curl and by our driver in several
-configurations, in turn; then ranges of it come back by "curl --parallel" and by our
-driver. Prints times, and the ratio to curl in the same run.
+A file goes up by one plain presigned PUT of curl, by our driver in several configurations
+and by Thanos, in turn; then ranges of it come back by "curl --parallel" and by our driver;
+all that over HTTP and over TLS. Each run begins with another one of them. "x curl" compares
+with curl in the same run: the median of these ratios, and the lowest and highest.
 
 With --throttle it runs bench_throttle as well (thirty seconds a row).
 """
 import argparse
 import datetime
+import functools
 import hashlib
 import hmac
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import typing
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,19 +30,24 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from daemon import free_port, wait_until  # noqa: E402
 
 USER, SECRET, BUCKET = "bench", "bench-secret", "blocks"
-CONFIGS = [("ours", ""),
-           ("ours, Content-MD5", "  send_content_md5: true\n"),
-           ("ours, one PUT", "  disable_multipart: true\n")]
+CONFIGS = {"ours": "",
+           "ours, Content-MD5": "  send_content_md5: true\n",
+           "ours, one PUT": "  disable_multipart: true\n"}
 
 
 class Minio:
     """Context manager."""
 
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, tls):
         self.address = f"127.0.0.1:{free_port()}"
-        (directory / BUCKET).mkdir(parents=True)
+        self.ca = make_certificate(directory / "certs") if tls else None
+        self.scheme = "https" if tls else "http"
+        self.url = f"{self.scheme}://{self.address}"
+        self.curl = ["curl", "-fsS"] + (["--cacert", self.ca] if tls else [])
+        (directory / "data" / BUCKET).mkdir(parents=True)
         self.command = [program, "server", "--quiet", "--address", self.address,
-                        "--console-address", f"127.0.0.1:{free_port()}", directory]
+                        "--console-address", f"127.0.0.1:{free_port()}",
+                        "--certs-dir", directory / "certs", directory / "data"]
 
     def __enter__(self):
         environment = {**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": SECRET}
@@ -49,12 +58,17 @@ class Minio:
 
     def is_ready(self):
         return subprocess.run(
-            ["curl", "-fs", "-o", os.devnull, f"http://{self.address}/minio/health/ready"],
-            check=False).returncode == 0
+            [*self.curl, "-o", os.devnull, self.url + "/minio/health/ready"],
+            stderr=subprocess.DEVNULL, check=False).returncode == 0
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
+
+    def cpu_seconds(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def presigned(self, method, key):
         """A URL that anybody may use for an hour."""
@@ -72,102 +86,181 @@ class Minio:
         for part in scope.split("/"):
             secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
         signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-        return f"http://{self.address}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
+        return f"{self.url}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
 
-    def config(self, path, more):
-        path.write_text(f"type: S3\nconfig:\n  bucket: {BUCKET}\n  endpoint: {self.address}\n"
-                        f"  insecure: true\n  access_key: {USER}\n  secret_key: {SECRET}\n"
-                        + more, encoding="utf-8")
+    def config(self):
+        """What both our bucket and Thanos understand."""
+        security = "  insecure: true\n" if self.ca is None else \
+            f"  http_config: {{tls_config: {{ca_file: {self.ca}}}}}\n"
+        return f"type: S3\nconfig:\n  bucket: {BUCKET}\n  endpoint: {self.address}\n" \
+               f"  access_key: {USER}\n  secret_key: {SECRET}\n{security}"
+
+
+def make_certificate(directory):
+    """Where MinIO looks for it. It is its own authority."""
+    directory.mkdir()
+    certificate = directory / "public.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2",
+                    "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=bench",
+                    "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", directory / "private.key", "-out", certificate],
+                   check=True, stderr=subprocess.DEVNULL)
+    return certificate
+
+
+class Sample(typing.NamedTuple):
+    seconds: float
+    cpu: float
+    memory: str  # resident, MiB
+    server_cpu: float = 0
+
+
+def run(command):
+    """A program from its start to its end. Ours prints its idle and peak memory in KiB. Of
+    the others the peak is known only if it is above that of this program, which they were
+    when they were born."""
+    begin = time.monotonic()
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE) as process:
+        printed = process.stdout.read().split()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    known = usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = [int(kib) for kib in printed] or [usage.ru_maxrss] * known
+    return Sample(seconds, usage.ru_utime + usage.ru_stime,
+                  ", ".join(f"{kib / 1024:.1f}" for kib in memory))
+
+
+def compare(title, minio, runs, size, contestants):
+    """contestants: functions by name; the first one is what the others are compared with."""
+    samples = {name: [] for name in contestants}
+    order = list(contestants.items())
+    for _ in range(runs):
+        for name, contestant in order:
+            before = minio.cpu_seconds()
+            sample = contestant()
+            samples[name].append(sample._replace(server_cpu=minio.cpu_seconds() - before))
+        order.append(order.pop(0))
+    show(title, size, samples)
+
+
+def show(title, size, samples):
+    print(f"\n{title}\n\n| who | x curl (lowest, highest) | min s | median s | MB/s | CPU s "
+          "| server's CPU s | idle, peak MiB |\n|---|---|---|---|---|---|---|---|")
+    first = next(iter(samples.values()))
+    for name, rows in samples.items():
+        ratios = [a.seconds / b.seconds for a, b in zip(first, rows)]
+        seconds = [row.seconds for row in rows]
+        print(f"| {name} | {statistics.median(ratios):.2f} ({min(ratios):.2f}, "
+              f"{max(ratios):.2f}) | {min(seconds):.2f} | {statistics.median(seconds):.2f} | "
+              f"{size / min(seconds) / 1e6:.0f} | "
+              f"{statistics.median(row.cpu for row in rows):.2f} | "
+              f"{statistics.median(row.server_cpu for row in rows):.2f} | {rows[-1].memory} |")
+    sys.stdout.flush()
+
+
+def make_block(directory, file, number):
+    """A block that Thanos takes for one, with the file as its chunks."""
+    ulid = f"01HZZZZZZZZZZZZZZZZZZZ{number:04d}"
+    (directory / ulid / "chunks").mkdir(parents=True)
+    os.link(file, directory / ulid / "chunks" / "000001")
+    (directory / ulid / "index").write_bytes(b"no index")
+    (directory / ulid / "meta.json").write_text(
+        f'{{"version":1,"ulid":"{ulid}","minTime":0,"maxTime":7200000,"stats":'
+        '{"numSamples":1,"numSeries":1,"numChunks":1},"compaction":{"level":1}}',
+        encoding="utf-8")
+
+
+class Contestants:
+    """What they do with the file on one server. Configurations are files, so that Thanos and
+    our bucket read the same."""
+
+    def __init__(self, arguments, minio, work):
+        self.arguments, self.minio, self.work = arguments, minio, work
+        self.file = work / "file"
+        self.blocks = 0
+
+    def config(self, more=""):
+        path = self.work / "bucket.yml"
+        path.write_text(self.minio.config() + more, encoding="utf-8")
         return path
 
+    def curl_put(self):
+        return run([*self.minio.curl, "-o", os.devnull, "-T", self.file,
+                    self.minio.presigned("PUT", "curl")])
 
-def timed(command, **more):
-    begin = time.monotonic()
-    subprocess.run(command, check=True, **more)
-    return time.monotonic() - begin
+    def our_put(self, name):
+        return run([self.arguments.client, self.config(CONFIGS[name]), "put", self.file,
+                    name.rpartition(" ")[2]])
 
+    def thanos_put(self):
+        """As a part of a new block each time."""
+        self.blocks += 1
+        with tempfile.TemporaryDirectory(dir=self.work) as directory:
+            make_block(pathlib.Path(directory), self.file, self.blocks)
+            return run([self.arguments.thanos, "tools", "bucket", "upload-blocks",
+                        "--log.level=error", "--path", directory, "--label=bench=\"1\"",
+                        "--objstore.config-file", self.config()])
 
-class Table:
-    """Measurements by contestant; the first one is what the others are compared with."""
+    def curl_get(self, ranges):
+        return run([*self.minio.curl, "--no-progress-meter", "--parallel", "--parallel-max",
+                    self.arguments.parallel, "-K", ranges])
 
-    def __init__(self, title, size):
-        self.title, self.size, self.rows = title, size, {}
-
-    def add(self, name, seconds, cpu=None, idle=None, peak=None):
-        self.rows.setdefault(name, []).append((seconds, cpu, idle, peak))
-
-    def show(self):
-        print(f"\n{self.title}\n\n| who | min s | median s | MB/s | x curl | CPU s | idle, "
-              "peak MiB |\n|---|---|---|---|---|---|---|")
-        best = min(row[0] for row in next(iter(self.rows.values())))
-        for name, rows in self.rows.items():
-            seconds = [row[0] for row in rows]
-            fast = min(rows)
-            memory = f"{fast[2] / 1024:.1f}, {max(row[3] for row in rows) / 1024:.1f}" \
-                if fast[2] else ""
-            print(f"| {name} | {fast[0]:.2f} | {statistics.median(seconds):.2f} | "
-                  f"{self.size / fast[0] / 1e6:.0f} | {best / fast[0]:.2f} | "
-                  f"{fast[1] if fast[1] is not None else ''} | {memory} |")
+    def our_get(self, size, length, count):
+        return run([self.arguments.client, self.config(), "ranges", "ours", size, length,
+                    count, self.arguments.parallel])
 
 
-def client(arguments, *more):
-    done = subprocess.run([arguments.client, *map(str, more)], check=True, text=True,
-                          stdout=subprocess.PIPE)
-    seconds, cpu, idle, peak = done.stdout.split()
-    return float(seconds), float(cpu), int(idle), int(peak)
+def uploads(all_of_them, runs):
+    size, minio = all_of_them.file.stat().st_size, all_of_them.minio
+    contestants = {"curl, presigned PUT": all_of_them.curl_put}
+    for name in CONFIGS:
+        contestants[name] = functools.partial(all_of_them.our_put, name)
+    if all_of_them.arguments.thanos:
+        contestants["Thanos"] = all_of_them.thanos_put
+    compare(f"Upload of {size >> 20} MiB, {minio.scheme}", minio, runs, size, contestants)
 
 
-def uploads(arguments, minio, work, file, size):
-    table = Table(f"Upload of {size >> 20} MiB", size)
-    for _ in range(arguments.runs):
-        table.add("curl, presigned PUT", timed(
-            ["curl", "-fsS", "-o", os.devnull, "-T", file, minio.presigned("PUT", "curl")]))
-        for name, more in CONFIGS:
-            table.add(name, *client(arguments, minio.config(work / "bucket.yml", more),
-                                    "put", file, "object"))
-    table.show()
-
-
-def ranges(arguments, minio, work, size, length, count):
-    config = minio.config(work / "bucket.yml", "")
-    url = minio.presigned("GET", "object")
-    lines = []
-    for i in range(count):
-        begin = i * length % (size - length + 1)
-        lines.append(f'url="{url}"\nrange={begin}-{begin + length - 1}\noutput={os.devnull}\n')
-    (work / "ranges").write_text("next\n".join(lines), encoding="utf-8")
-    table = Table(f"{count} ranges of {length >> 10} KiB, {arguments.parallel} at once",
-                  length * count)
-    for _ in range(arguments.runs):
-        table.add("curl --parallel", timed(
-            ["curl", "-fsS", "--no-progress-meter", "--parallel", "--parallel-max", str(arguments.parallel),
-             "-K", work / "ranges"]))
-        table.add("ours", *client(arguments, config, "ranges", "object", size, length, count,
-                                  arguments.parallel))
-    table.show()
+def ranges(all_of_them, runs, length, count):
+    size, minio = all_of_them.file.stat().st_size, all_of_them.minio
+    url, more = minio.presigned("GET", "ours"), f"output={os.devnull}\n"
+    if minio.ca is not None:
+        more += f"cacert={minio.ca}\n"
+    begins = [i * length % (size - length + 1) for i in range(count)]
+    path = all_of_them.work / "ranges"
+    path.write_text("next\n".join(
+        f'url="{url}"\nrange={begin}-{begin + length - 1}\n{more}' for begin in begins),
+        encoding="utf-8")
+    compare(f"{count} ranges of {length >> 10} KiB, {all_of_them.arguments.parallel} at once, "
+            f"{minio.scheme}", minio, runs, length * count,
+            {"curl --parallel": functools.partial(all_of_them.curl_get, path),
+             "ours": functools.partial(all_of_them.our_get, size, length, count)})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minio", required=True, help="the program")
+    parser.add_argument("--thanos", help="the program; without it, no Thanos")
     parser.add_argument("--client", default=ROOT / "build/release/tests/bench/bench_bucket_client")
     parser.add_argument("--mib", type=int, default=1024, help="size of the file")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--parallel", type=int, default=16)
     parser.add_argument("--throttle", metavar="PROGRAM", help="bench_throttle, to run it too")
     arguments = parser.parse_args()
-    size = arguments.mib << 20
-    with tempfile.TemporaryDirectory() as directory:
-        work = pathlib.Path(directory)
-        file = work / "file"
-        with open(file, "wb") as out:
-            for _ in range(arguments.mib):
-                out.write(os.urandom(1 << 20))
-        with Minio(arguments.minio, work / "minio") as minio:
-            uploads(arguments, minio, work, file, size)
-            ranges(arguments, minio, work, size, 1 << 20, max(arguments.mib, 16))
-            ranges(arguments, minio, work, size, 64 << 10, max(4 * arguments.mib, 64))
+    for tls in False, True:
+        with tempfile.TemporaryDirectory() as directory:
+            work = pathlib.Path(directory)
+            with open(work / "file", "wb") as out:
+                for _ in range(arguments.mib):
+                    out.write(os.urandom(1 << 20))
+            with Minio(arguments.minio, work, tls) as minio:
+                all_of_them = Contestants(arguments, minio, work)
+                uploads(all_of_them, arguments.runs)
+                ranges(all_of_them, arguments.runs, 1 << 20, max(arguments.mib, 16))
+                ranges(all_of_them, arguments.runs, 64 << 10, max(4 * arguments.mib, 64))
     if arguments.throttle:
         print("\nA server that allows 100 requests a second\n", flush=True)
         subprocess.run([arguments.throttle, "3000", "100"], check=True)
