@@ -7,6 +7,9 @@ and by Thanos, in turn; then ranges of it come back by "curl --parallel" and by 
 all that over HTTP and over TLS. Each run begins with another one of them. "x curl" compares
 with curl in the same run: the median of these ratios, and the lowest and highest.
 
+What was uploaded is deleted before the next upload, so $TMPDIR needs room for a few times the
+file. It should be on a disk: on a tmpfs all that is memory.
+
 With --throttle it runs bench_throttle as well (thirty seconds a row).
 """
 import argparse
@@ -162,7 +165,7 @@ def show(title, size, samples):
 
 
 def make_block(directory, file, number):
-    """A block that Thanos takes for one, with the file as its chunks."""
+    """What Thanos takes for a block, with the file as its chunks. Returns its name."""
     ulid = f"01HZZZZZZZZZZZZZZZZZZZ{number:04d}"
     (directory / ulid / "chunks").mkdir(parents=True)
     os.link(file, directory / ulid / "chunks" / "000001")
@@ -171,6 +174,7 @@ def make_block(directory, file, number):
         f'{{"version":1,"ulid":"{ulid}","minTime":0,"maxTime":7200000,"stats":'
         '{"numSamples":1,"numSeries":1,"numChunks":1},"compaction":{"level":1}}',
         encoding="utf-8")
+    return ulid
 
 
 class Contestants:
@@ -187,37 +191,49 @@ class Contestants:
         path.write_text(self.minio.config() + more, encoding="utf-8")
         return path
 
-    def curl_put(self):
-        return run([*self.minio.curl, "-o", os.devnull, "-T", self.file,
-                    self.minio.presigned("PUT", "curl")])
+    def delete(self, key):
+        run([*self.minio.curl, "-X", "DELETE", self.minio.presigned("DELETE", key)])
 
-    def our_put(self, name):
-        return run([self.arguments.client, self.config(CONFIGS[name]), "put", self.file,
-                    name.rpartition(" ")[2]])
+    def put(self, command, key="object"):
+        sample = run(command)
+        self.delete(key)
+        return sample
+
+    def curl_put(self):
+        return self.put([*self.minio.curl, "-o", os.devnull, "-T", self.file,
+                         self.minio.presigned("PUT", "object")])
+
+    def our_put(self, more):
+        return self.put([self.arguments.client, self.config(more), "put", self.file, "object"])
 
     def thanos_put(self):
         """As a part of a new block each time."""
         self.blocks += 1
         with tempfile.TemporaryDirectory(dir=self.work) as directory:
-            make_block(pathlib.Path(directory), self.file, self.blocks)
-            return run([self.arguments.thanos, "tools", "bucket", "upload-blocks",
-                        "--log.level=error", "--path", directory, "--label=bench=\"1\"",
-                        "--objstore.config-file", self.config()])
+            ulid = make_block(pathlib.Path(directory), self.file, self.blocks)
+            return self.put([self.arguments.thanos, "tools", "bucket", "upload-blocks",
+                             "--log.level=error", "--path", directory,
+                             "--label=bench=\"1\"", "--objstore.config-file", self.config()],
+                            f"{ulid}/chunks/000001")
+
+    def store(self):
+        """For the reads."""
+        run([self.arguments.client, self.config(), "put", self.file, "object"])
 
     def curl_get(self, ranges):
-        return run([*self.minio.curl, "--no-progress-meter", "--parallel", "--parallel-max",
-                    self.arguments.parallel, "-K", ranges])
+        return run([*self.minio.curl, "--no-progress-meter", "--fail-early", "--parallel",
+                    "--parallel-max", self.arguments.parallel, "-K", ranges])
 
     def our_get(self, size, length, count):
-        return run([self.arguments.client, self.config(), "ranges", "ours", size, length,
+        return run([self.arguments.client, self.config(), "ranges", "object", size, length,
                     count, self.arguments.parallel])
 
 
 def uploads(all_of_them, runs):
     size, minio = all_of_them.file.stat().st_size, all_of_them.minio
     contestants = {"curl, presigned PUT": all_of_them.curl_put}
-    for name in CONFIGS:
-        contestants[name] = functools.partial(all_of_them.our_put, name)
+    for name, more in CONFIGS.items():
+        contestants[name] = functools.partial(all_of_them.our_put, more)
     if all_of_them.arguments.thanos:
         contestants["Thanos"] = all_of_them.thanos_put
     compare(f"Upload of {size >> 20} MiB, {minio.scheme}", minio, runs, size, contestants)
@@ -225,7 +241,7 @@ def uploads(all_of_them, runs):
 
 def ranges(all_of_them, runs, length, count):
     size, minio = all_of_them.file.stat().st_size, all_of_them.minio
-    url, more = minio.presigned("GET", "ours"), f"output={os.devnull}\n"
+    url, more = minio.presigned("GET", "object"), f"output={os.devnull}\n"
     if minio.ca is not None:
         more += f"cacert={minio.ca}\n"
     begins = [i * length % (size - length + 1) for i in range(count)]
@@ -259,6 +275,7 @@ def main():
             with Minio(arguments.minio, work, tls) as minio:
                 all_of_them = Contestants(arguments, minio, work)
                 uploads(all_of_them, arguments.runs)
+                all_of_them.store()
                 ranges(all_of_them, arguments.runs, 1 << 20, max(arguments.mib, 16))
                 ranges(all_of_them, arguments.runs, 64 << 10, max(4 * arguments.mib, 64))
     if arguments.throttle:
