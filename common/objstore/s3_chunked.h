@@ -3,7 +3,7 @@
  * signatures, and the CRC-32C of the content behind its last chunk. The content is read
  * once, straight into the sender's buffer.
  *
- *   100000\r\n <1 MiB> \r\n 100000\r\n ... 0\r\nx-amz-checksum-crc32c:<base64>\r\n\r\n
+ *   40000\r\n <256 KiB> \r\n 40000\r\n ... 0\r\nx-amz-checksum-crc32c:<base64>\r\n\r\n
  *
  * Format: the page "Trailing checksums" of the S3 manual, with the payload hash
  * STREAMING-UNSIGNED-PAYLOAD-TRAILER. */
