@@ -7,8 +7,8 @@ and by Thanos, in turn; then ranges of it come back by "curl --parallel" and by 
 all that over HTTP and over TLS. Each run begins with another one of them. "x curl" compares
 with curl in the same run: the median of these ratios, and the lowest and highest.
 
-What was uploaded is deleted before the next upload, so $TMPDIR needs room for a few times the
-file. It should be on a disk: on a tmpfs all that is memory.
+What was uploaded is gone before the next upload, so $TMPDIR needs room for thrice the file.
+It should be on a disk: on a tmpfs all that is memory.
 
 With --throttle it runs bench_throttle as well (thirty seconds a row).
 """
@@ -17,9 +17,11 @@ import datetime
 import functools
 import hashlib
 import hmac
+import itertools
 import os
 import pathlib
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -47,6 +49,7 @@ class Minio:
         self.scheme = "https" if tls else "http"
         self.url = f"{self.scheme}://{self.address}"
         self.curl = ["curl", "-fsS"] + (["--cacert", self.ca] if tls else [])
+        self.trash = directory / "data" / ".minio.sys" / "tmp" / ".trash"
         (directory / "data" / BUCKET).mkdir(parents=True)
         self.command = [program, "server", "--quiet", "--address", self.address,
                         "--console-address", f"127.0.0.1:{free_port()}",
@@ -73,6 +76,12 @@ class Minio:
         text = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
         user, system = text.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def delete(self, key):
+        """Also from the disk, where MinIO itself would leave it for five minutes."""
+        subprocess.run([*self.curl, "-X", "DELETE", self.presigned("DELETE", key)], check=True)
+        for entry in self.trash.iterdir():
+            shutil.rmtree(entry, ignore_errors=True)
 
     def presigned(self, method, key):
         """A URL that anybody may use for an hour."""
@@ -136,7 +145,7 @@ def run(command):
     return Sample(seconds, usage.ru_utime + usage.ru_stime, memory)
 
 
-def compare(title, minio, runs, size, contestants):
+def compare(title, minio, runs, size, contestants, clean=lambda: None):
     """contestants: functions by name; the first one is what the others are compared with."""
     samples = {name: [] for name in contestants}
     order = list(contestants.items())
@@ -145,6 +154,7 @@ def compare(title, minio, runs, size, contestants):
             before = minio.cpu_seconds()
             sample = contestant()
             samples[name].append(sample._replace(server_cpu=minio.cpu_seconds() - before))
+            clean()
         order.append(order.pop(0))
     show(title, size, samples)
 
@@ -166,17 +176,15 @@ def show(title, size, samples):
     sys.stdout.flush()
 
 
-def make_block(directory, file, number):
-    """What Thanos takes for a block, with the file as its chunks. Returns its name."""
-    ulid = f"01HZZZZZZZZZZZZZZZZZZZ{number:04d}"
-    (directory / ulid / "chunks").mkdir(parents=True)
-    os.link(file, directory / ulid / "chunks" / "000001")
-    (directory / ulid / "index").write_bytes(b"no index")
-    (directory / ulid / "meta.json").write_text(
-        f'{{"version":1,"ulid":"{ulid}","minTime":0,"maxTime":7200000,"stats":'
+def make_block(directory, file):
+    """What Thanos takes for a block, with the file as its chunks."""
+    (directory / "chunks").mkdir(parents=True)
+    os.link(file, directory / "chunks" / "000001")
+    (directory / "index").write_bytes(b"no index")
+    (directory / "meta.json").write_text(
+        f'{{"version":1,"ulid":"{directory.name}","minTime":0,"maxTime":7200000,"stats":'
         '{"numSamples":1,"numSeries":1,"numChunks":1},"compaction":{"level":1}}',
         encoding="utf-8")
-    return ulid
 
 
 class Contestants:
@@ -186,37 +194,35 @@ class Contestants:
     def __init__(self, arguments, minio, work):
         self.arguments, self.minio, self.work = arguments, minio, work
         self.file = work / "file"
-        self.blocks = 0
+        self.numbers = itertools.count()
+        self.block = None  # the last one of Thanos
 
     def config(self, more=""):
         path = self.work / "bucket.yml"
         path.write_text(self.minio.config() + more, encoding="utf-8")
         return path
 
-    def delete(self, key):
-        run([*self.minio.curl, "-X", "DELETE", self.minio.presigned("DELETE", key)])
-
-    def put(self, command, key="object"):
-        sample = run(command)
-        self.delete(key)
-        return sample
-
     def curl_put(self):
-        return self.put([*self.minio.curl, "-o", os.devnull, "-T", self.file,
-                         self.minio.presigned("PUT", "object")])
+        return run([*self.minio.curl, "-o", os.devnull, "-T", self.file,
+                    self.minio.presigned("PUT", "object")])
 
     def our_put(self, more):
-        return self.put([self.arguments.client, self.config(more), "put", self.file, "object"])
+        return run([self.arguments.client, self.config(more), "put", self.file, "object"])
 
     def thanos_put(self):
-        """As a part of a new block each time."""
-        self.blocks += 1
+        """As a part of a new block each time: it remembers what it has uploaded."""
+        self.block = f"01HZZZZZZZZZZZZZZZZZZZ{next(self.numbers):04d}"
         with tempfile.TemporaryDirectory(dir=self.work) as directory:
-            ulid = make_block(pathlib.Path(directory), self.file, self.blocks)
-            return self.put([self.arguments.thanos, "tools", "bucket", "upload-blocks",
-                             "--log.level=error", "--path", directory,
-                             "--label=bench=\"1\"", "--objstore.config-file", self.config()],
-                            f"{ulid}/chunks/000001")
+            make_block(pathlib.Path(directory) / self.block, self.file)
+            return run([self.arguments.thanos, "tools", "bucket", "upload-blocks",
+                        "--log.level=error", "--path", directory, "--label=bench=\"1\"",
+                        "--objstore.config-file", self.config()])
+
+    def delete(self):
+        """What any of them has put."""
+        self.minio.delete("object")
+        if self.block is not None:
+            self.minio.delete(f"{self.block}/chunks/000001")
 
     def store(self):
         """For the reads."""
@@ -238,7 +244,8 @@ def uploads(all_of_them, runs):
         contestants[name] = functools.partial(all_of_them.our_put, more)
     if all_of_them.arguments.thanos:
         contestants["Thanos"] = all_of_them.thanos_put
-    compare(f"Upload of {size >> 20} MiB, {minio.scheme}", minio, runs, size, contestants)
+    compare(f"Upload of {size >> 20} MiB, {minio.scheme}", minio, runs, size, contestants,
+            all_of_them.delete)
 
 
 def ranges(all_of_them, runs, length, count):
