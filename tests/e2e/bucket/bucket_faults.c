@@ -20,7 +20,7 @@ enum { SMALL = 2000, MEDIUM = 300 << 10, LARGE = 11 << 20 };
 
 /* Time of a call that cannot succeed: enough to read and hash what it sends. And what
  * any may take more than it has. */
-enum { HOPELESS_MS = 400, HOPELESS_LARGE_MS = 2000, SLACK_MS = 250 };
+enum { HOPELESS_MS = 400, HOPELESS_LARGE_MS = 2000, SLACK_MS = 900 };
 
 enum op { HEAD, READ, GET, PUT, PUT_FILE, PUT_LARGE, CREATE, LIST, REMOVE, OP_COUNT };
 
@@ -260,6 +260,9 @@ strike(struct lane *l, const struct fault *fault, bool always)
     /* A server that refuses parts may yet take the whole. */
     if (l->op == PUT_LARGE && !always)
         expected |= OK;
+    /* A try may be under way when the short deadline passes. */
+    if ((expected & OK) == 0 && (expected & LOST) != 0)
+        expected |= ONE(ERR_TIMEOUT);
     int64_t hopeless_ms = l->op == PUT_LARGE ? HOPELESS_LARGE_MS : HOPELESS_MS;
     int64_t limit_ns = ((expected & OK) == 0 ? hopeless_ms : 20000) * CLOCK_NS_PER_MS;
     if (!prepare(l))
