@@ -61,6 +61,8 @@ code_of(int status, const char *s3_code)
     for (size_t i = 0; i < ARRAY_LEN(KNOWN); i++)
         if (strcmp(KNOWN[i].s3_code, s3_code) == 0)
             return KNOWN[i].code;
+    if (status == 501)
+        return ERR_UNSUPPORTED;
     return status == 412 ? ERR_CONFLICT : net_http_status_code(status);
 }
 

@@ -99,6 +99,7 @@ struct request {
     struct objstore_s3_headers common;
     struct bytes body;
     struct buf answer;
+    bool is_refused; /* for its checksum, it may be */
 };
 
 static bool
@@ -117,13 +118,15 @@ try_request(void *arg, struct err *err)
                                               .own = r->own,
                                               .common = r->common};
     buf_clear(&r->answer);
-    return objstore_s3_perform(s3->peer, r->call, &target,
-                               (struct net_http_request){.method = r->method,
-                                                         .body = r->body,
-                                                         .once = true,
-                                                         .sink = keep_body,
-                                                         .sink_arg = &r->answer},
-                               answer, err);
+    bool ok = objstore_s3_perform(s3->peer, r->call, &target,
+                                  (struct net_http_request){.method = r->method,
+                                                            .body = r->body,
+                                                            .once = true,
+                                                            .sink = keep_body,
+                                                            .sink_arg = &r->answer},
+                                  answer, err);
+    r->is_refused = !ok && objstore_s3_refuses_checksums(answer, false);
+    return ok;
 }
 
 static void
@@ -147,9 +150,7 @@ begin(struct upload *u, struct err *err)
                         .own = {&CRC32C, !u->uses_md5},
                         .common = u->s3->put_headers};
     if (!objstore_retry(u->s3->retrier, u->call, try_request, &r, err)) {
-        /* It may be the checksum that is asked for. */
-        atomic_store(&u->is_refused, !u->uses_md5 && (err->code == ERR_INVALID ||
-                                                      err->code == ERR_UNSUPPORTED));
+        atomic_store(&u->is_refused, !u->uses_md5 && r.is_refused);
         return err_wrap(err, "begin an upload in parts");
     }
     if (!objstore_s3_fields(buf_bytes(&r.answer), "InitiateMultipartUploadResult",

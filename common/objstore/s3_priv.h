@@ -70,6 +70,12 @@ struct objstore_s3_parts {
 NODISCARD bool objstore_s3_put_parts(struct objstore_s3_parts *parts,
                                      struct objstore_attrs *stored, struct err *err);
 
+/* Whether a refusal may be owed to a checksum: servers that do not know them name them
+ * in many ways. is_coded: the body is in chunks; who does not know that finds another
+ * payload than was signed, which otherwise has changed on its way. */
+NODISCARD bool objstore_s3_refuses_checksums(const struct objstore_s3_answer *answer,
+                                             bool is_coded);
+
 /* One PUT of some of what is to be stored. */
 struct objstore_s3_send {
     const struct objstore_s3 *s3;

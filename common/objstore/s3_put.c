@@ -72,6 +72,9 @@ objstore_s3_ask_stored(const struct objstore_s3 *s3, const struct objstore_call 
 bool
 objstore_s3_explain_refusal(struct err *err)
 {
+    /* Or it is the keys. */
+    if (err->code == ERR_DENIED)
+        return false;
     err->code = ERR_UNSUPPORTED;
     return err_wrap(err, "the server does not take checksums (leave "
                          "send_content_md5: false out, or write true)");

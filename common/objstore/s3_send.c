@@ -164,18 +164,15 @@ send_by_md5(struct objstore_s3_send *s, struct err *err)
 
 #define WRONG_SIGNATURE "SignatureDoesNotMatch"
 
-/* Servers that do not know checksums name them in many ways; who does not know the
- * coding either finds another payload than was signed. Without a coding that is a
- * payload that has changed on its way. */
-static bool
-refuses_checksums(const struct objstore_s3_answer *answer, bool is_coded)
+bool
+objstore_s3_refuses_checksums(const struct objstore_s3_answer *answer, bool is_coded)
 {
-    if (strcmp(answer->error.code, "XAmzContentSHA256Mismatch") == 0)
-        return is_coded;
     static const char *const CODES[] = {
         "InvalidArgument", "InvalidRequest", "MissingContentLength",
         "NotImplemented",  WRONG_SIGNATURE,  "UnsupportedTrailer",
     };
+    if (strcmp(answer->error.code, "XAmzContentSHA256Mismatch") == 0)
+        return is_coded;
     for (size_t i = 0; i < ARRAY_LEN(CODES); i++)
         if (strcmp(answer->error.code, CODES[i]) == 0)
             return true;
@@ -238,8 +235,7 @@ send_by_crc(struct objstore_s3_send *s, struct err *err)
     begin_headers(&r, s);
     bool ok =
         s->put->fd < 0 ? send_data_by_crc(s, &r, err) : send_file_by_crc(s, &r, err);
-    s->is_refused = !ok && s->answer->http.status >= 400 &&
-                    refuses_checksums(s->answer, s->put->fd >= 0);
+    s->is_refused = !ok && objstore_s3_refuses_checksums(s->answer, s->put->fd >= 0);
     /* Unless the next try signs by other keys. */
     s->is_final =
         s->is_refused && !(err_is_transient(err->code) &&
