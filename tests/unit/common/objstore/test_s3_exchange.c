@@ -275,7 +275,11 @@ gives_up_with_keys_that_have_ended(void **state)
         expect_fails(store_text(r.m, S3_KEY, "x"), r.m->err, ERR_UNAVAILABLE);
         assert_non_null(strstr(r.m->err.text, ENDED[i].expired_code));
         assert_null(strstr(r.m->err.text, S3_SECRET_PREFIX));
-        expect_log(r.m, "PUT PUT PUT PUT ");
+        /* Some servers say of a checksum that the signature is wrong. */
+        bool may_be_checksum =
+            strcmp(ENDED[i].expired_code, "SignatureDoesNotMatch") == 0;
+        expect_log(r.m, may_be_checksum ? "PUT PUT PUT PUT PUT PUT PUT PUT "
+                                        : "PUT PUT PUT PUT ");
         rotating_fini(&r);
     }
 }
