@@ -178,6 +178,15 @@ abort_upload(const struct upload *u, const struct objstore_call *call, const cha
     request_fini(&r);
 }
 
+/* A part of the caller's time, so that most of it is left for the upload. */
+static struct objstore_call
+brief(const struct objstore_call *call)
+{
+    int64_t deadline_ns = clock_deadline(ABORT_TIMEOUT_NS);
+    return (struct objstore_call){
+        .deadline_ns = NUM_MIN(call->deadline_ns, deadline_ns), .cancel = call->cancel};
+}
+
 struct leftovers {
     struct bytes key;
     char ids[MAX_LEFTOVERS][MAX_ID];
@@ -200,22 +209,24 @@ remove_leftovers(const struct upload *u)
     CLEANUP(buf_fini) struct buf query = {0};
     CLEANUP(xfree) struct leftovers *l = xcalloc(1, sizeof *l);
     struct err err;
+    struct objstore_call call = brief(u->call);
     objstore_s3_query(&query, params, ARRAY_LEN(params));
     CLEANUP(request_fini)
     struct request r = {
-        .upload = u, .call = u->call, .method = "GET", .query = buf_bytes(&query)};
+        .upload = u, .call = &call, .method = "GET", .query = buf_bytes(&query)};
     l->key = u->put->key;
-    if (!objstore_retry(u->s3->retrier, u->call, try_request, &r, &err) ||
+    if (!objstore_retry(u->s3->retrier, &call, try_request, &r, &err) ||
         !objstore_s3_uploads(buf_bytes(&r.answer), note_leftover, l, &err)) {
         LOG_DEBUG("unfinished uploads cannot be listed", LOG_BYTES("object", l->key),
                   LOG_ERR(&err));
         return;
     }
-    for (size_t i = 0; i < l->count; i++) {
+    for (size_t i = 0; i < l->count && objstore_call_check(u->call, &err); i++) {
         if (strcmp(l->ids[i], u->id) == 0)
             continue;
         LOG_INFO("removes an unfinished upload", LOG_BYTES("object", l->key));
-        abort_upload(u, u->call, l->ids[i]);
+        call = brief(u->call);
+        abort_upload(u, &call, l->ids[i]);
     }
 }
 

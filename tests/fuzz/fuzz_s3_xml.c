@@ -20,6 +20,39 @@ look_at(const struct objstore_s3_page *page)
     buf_fini(&copy);
 }
 
+static void
+look_at_upload(void *arg, struct bytes key, struct bytes id)
+{
+    buf_put(arg, key);
+    buf_put(arg, id);
+}
+
+/* The small documents of uploads in parts, and the region. */
+static void
+read_small(struct bytes body)
+{
+    static const char *const ROOTS[] = {"InitiateMultipartUploadResult",
+                                        "CompleteMultipartUploadResult",
+                                        "LocationConstraint"};
+    char id[16], etag[4], region[1];
+    const struct objstore_s3_field fields[] = {
+        {"UploadId", id, sizeof id},
+        {"ETag", etag, sizeof etag},
+        {"LocationConstraint", region, sizeof region},
+    };
+    struct buf seen = {0};
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(ROOTS); i++) {
+        bool ok = objstore_s3_fields(body, ROOTS[i], fields, ARRAY_LEN(fields), &err);
+        for (size_t k = 0; k < ARRAY_LEN(fields); k++)
+            CHECK(memchr(fields[k].into, 0, fields[k].size) != NULL);
+        CHECK(ok || err.code == ERR_CORRUPT);
+    }
+    CHECK(objstore_s3_uploads(body, look_at_upload, &seen, &err) ||
+          err.code == ERR_CORRUPT);
+    buf_fini(&seen);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -29,6 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t piece = (size_t)data[0] + 1;
     struct bytes rest = bytes_of(data + 1, size - 1);
+    read_small(rest);
     objstore_s3_error_parse(rest, &error);
     CHECK(strlen(error.code) < sizeof error.code);
     CHECK(strlen(error.message) < sizeof error.message);

@@ -385,58 +385,75 @@ sends_four_parts_at_a_time(void **state)
     sample_free(&s);
 }
 
-/* The server falls silent at the second part. */
+/* The server falls silent at these requests, of parts at the second one. */
+struct silence {
+    enum s3_op op;
+    struct cancel *cancel; /* is raised then; NULL: the deadline ends it */
+};
+
 static void
 hang(void *arg, enum s3_op op, unsigned part, struct net_http_exchange *x)
 {
     enum { LONG_MS = 20000 };
+    const struct silence *s = arg;
     struct pollfd left = {.fd = net_http_exchange_fd(x), .events = POLLRDHUP};
-    if (op != S3_PART || part != 2)
+    if (op != s->op || (op == S3_PART && part != 2))
         return;
-    if (arg != NULL)
-        cancel_raise(arg);
+    if (s->cancel != NULL)
+        cancel_raise(s->cancel);
     poll(&left, 1, LONG_MS);
 }
 
-/* Nothing may be left but the waiting handler, which may still store its part. */
+/* An upload that has failed is taken away; leftovers that could not be stay. */
 static void
-expect_end(struct modeled *m, const struct objstore_call *call, struct cancel *cancel,
-           enum err_code code)
+expect_end(const struct silence *silence, size_t leftovers)
 {
+    struct modeled *m = modeled(AUTO, &NONE);
     struct sample s = sample_new(SAMPLE);
     struct objstore_attrs stored;
-    const struct objstore_file file = {.fd = s.fd, .size = s.size};
+    const struct objstore_file file = {.fd = s.fd, .size = s.size, .sole_writer = true};
+    bool is_cancelled = silence->cancel != NULL;
+    const struct objstore_call call = {
+        .deadline_ns = is_cancelled ? CLOCK_NEVER : clock_deadline(CLOCK_NS_PER_S),
+        .cancel = silence->cancel};
     int64_t begin_ns = clock_mono_ns();
-    s3_server_hook(&m->server, hang, cancel);
+    struct silence copy = *silence;
+    for (size_t i = 0; i < leftovers; i++)
+        s3_server_leave_upload(&m->server, S3_KEY);
+    s3_server_hook(&m->server, hang, &copy);
     expect_fails(
-        objstore_put_file(m->bucket, call, text(S3_KEY), &file, &stored, &m->err),
-        m->err, code);
-    assert_true(clock_mono_ns() - begin_ns < 10 * CLOCK_NS_PER_S);
-    assert_int_equal(s3_server_open_uploads(&m->server), 0);
-    assert_int_equal(count_of(m, "ABORT"), 1);
+        objstore_put_file(m->bucket, &call, text(S3_KEY), &file, &stored, &m->err),
+        m->err, is_cancelled ? ERR_CANCELLED : ERR_TIMEOUT);
+    assert_true(clock_mono_ns() - begin_ns < 8 * CLOCK_NS_PER_S);
+    s3_server_hook(&m->server, NULL, NULL);
     expect_nothing(m, S3_KEY);
+    if (silence->op == S3_PART) {
+        assert_int_equal(s3_server_open_uploads(&m->server), 0);
+        assert_int_equal(count_of(m, "ABORT"), 1);
+    }
     sample_free(&s);
+    modeled_free(m);
 }
+
+static const enum s3_op SILENT[] = {S3_UPLOADS, S3_ABORT, S3_CREATE, S3_PART};
 
 static void
 ends_at_the_deadline(void **state)
 {
     (void)state;
-    struct modeled *m = modeled(AUTO, &NONE);
-    const struct objstore_call call = {.deadline_ns = clock_deadline(CLOCK_NS_PER_S)};
-    expect_end(m, &call, NULL, ERR_TIMEOUT);
-    modeled_free(m);
+    for (size_t i = 0; i < ARRAY_LEN(SILENT); i++)
+        expect_end(&(struct silence){SILENT[i], NULL}, SILENT[i] == S3_ABORT ? 5 : 0);
 }
 
 static void
 ends_when_cancelled(void **state)
 {
     (void)state;
-    CLEANUP(cancel_fini) struct cancel cancel = {0};
-    struct modeled *m = modeled(AUTO, &NONE);
-    const struct objstore_call call = {.deadline_ns = CLOCK_NEVER, .cancel = &cancel};
-    expect_end(m, &call, &cancel, ERR_CANCELLED);
-    modeled_free(m);
+    for (size_t i = 0; i < ARRAY_LEN(SILENT); i++) {
+        CLEANUP(cancel_fini) struct cancel cancel = {0};
+        expect_end(&(struct silence){SILENT[i], &cancel},
+                   SILENT[i] == S3_ABORT ? 5 : 0);
+    }
 }
 
 /* The most memory that was resident since the last call, in bytes. */
@@ -462,7 +479,7 @@ static size_t
 memory_to_store(struct modeled *m, uint64_t size)
 {
     struct objstore_attrs stored;
-    const struct objstore_file file = {memfd_create("sparse", 0), size, false};
+    const struct objstore_file file = {.fd = memfd_create("sparse", 0), .size = size};
     assert_int_equal(ftruncate(file.fd, (off_t)size), 0);
     peak_memory();
     expect_ok(
