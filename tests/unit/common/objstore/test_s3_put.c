@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdatomic.h>
+
 #include "tests/unit/common/objstore/modeled.h"
 
 static const struct s3_faults NONE = {0};
@@ -407,6 +409,50 @@ stores_nothing_of_a_file_that_ends_early(void **state)
     }
 }
 
+/* Lets so many bytes pass, of all threads. */
+struct quota {
+    atomic_size_t passed;
+    size_t limit;
+};
+
+static bool
+pass(void *arg, size_t len, struct err *err)
+{
+    struct quota *q = arg;
+    return atomic_fetch_add(&q->passed, len) + len <= q->limit ||
+           err_set(err, ERR_BUDGET, "not more than that");
+}
+
+static void
+sends_each_piece_through_the_gate(void **state)
+{
+    (void)state;
+    struct sample small = sample_new(1000000), large = sample_new(12 << 20);
+    for (int i = 0; i < 6; i++) {
+        struct modeled *m = modeled_new((enum objstore_s3_integrity)(i / 2), &NONE);
+        const struct sample *s = i % 2 == 0 ? &small : &large;
+        struct quota quota = {.limit = s->size};
+        struct objstore_attrs stored;
+        const struct objstore_file file = {
+            .fd = s->fd, .size = s->size, .gate = pass, .gate_arg = &quota};
+        expect_ok(
+            objstore_put_file(m->bucket, &CALL, text(S3_KEY), &file, &stored, &m->err),
+            m->err);
+        assert_int_equal(atomic_load(&quota.passed), s->size);
+        expect_content(m, S3_KEY, sample_bytes(s));
+        quota.limit--;
+        atomic_store(&quota.passed, 0);
+        expect_fails(objstore_put_file(m->bucket, &CALL, text(S3_KEY_BELOW), &file,
+                                       &stored, &m->err),
+                     m->err, ERR_BUDGET);
+        expect_nothing(m, S3_KEY_BELOW);
+        assert_int_equal(s3_server_open_uploads(&m->server), 0);
+        modeled_free(m);
+    }
+    sample_free(&small);
+    sample_free(&large);
+}
+
 static void
 reads_back_what_it_stored(void **state)
 {
@@ -455,6 +501,7 @@ main(void)
         cmocka_unit_test(recovers_a_create_whose_answer_is_lost),
         cmocka_unit_test(tells_a_put_that_was_replaced),
         cmocka_unit_test(stores_nothing_of_a_file_that_ends_early),
+        cmocka_unit_test(sends_each_piece_through_the_gate),
         cmocka_unit_test(reads_back_what_it_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
