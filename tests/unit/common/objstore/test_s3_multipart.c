@@ -362,6 +362,10 @@ meet(void *arg, enum s3_op op, unsigned part, struct net_http_exchange *x)
     cond_broadcast(&m->changed);
     while (m->arrived < SENDERS && cond_wait_until(&m->changed, &m->lock, deadline_ns))
         ;
+    /* A fifth would be on its way. */
+    deadline_ns = clock_deadline(CLOCK_NS_PER_S / 2);
+    while (m->arrived == SENDERS && cond_wait_until(&m->changed, &m->lock, deadline_ns))
+        ;
     m->here--;
 }
 
