@@ -308,12 +308,6 @@ read_metadata(const struct yaml *config, struct reading *r, struct err *err)
         if (!is_token(r->names[i]) || !is_printable(value))
             return yaml_refuse(map, map->keys[i], err,
                                "name or value has a character that a header must not");
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(r->names[k], r->names[i]) == 0)
-                return yaml_refuse(map, map->keys[i], err,
-                                   "%s is there twice: names are the same in upper and "
-                                   "lower case",
-                                   r->names[i]);
         add_put_header(r, r->names[i], value);
     }
     return true;

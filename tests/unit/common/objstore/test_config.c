@@ -208,7 +208,7 @@ names_what_is_wrong(void **state)
          {"line 7: a b", "a header must not"}},
         {S3_YAML KEYS_YAML "  put_user_metadata:\n    Owner: a\n    owner: b\n",
          ERR_INVALID,
-         {"line 9: owner", "x-amz-meta-owner is there twice"}},
+         {"line 9: owner", "this header is there already"}},
         {S3_YAML KEYS_YAML "  put_user_metadata: {a: \"b\\nc\"}\n",
          ERR_INVALID,
          {"line 7: a", "a header must not"}},

@@ -89,11 +89,11 @@ removes_what_was_left_over(void **state)
     expect_log(m, "CREATE PART COMPLETE HEAD ");
     assert_int_equal(s3_server_open_uploads(&m->server), 3);
     expect_ok(store_sample(m, S3_KEY, &s, true), m->err);
-    expect_log(m, "UPLOADS ABORT ABORT CREATE PART COMPLETE HEAD ");
+    expect_log(m, "CREATE UPLOADS ABORT ABORT PART COMPLETE HEAD ");
     assert_int_equal(s3_server_open_uploads(&m->server), 1);
     s3_server_break(&m->server, &NO_LIST);
     expect_ok(store_sample(m, S3_KEY, &s, true), m->err);
-    expect_log(m, "UPLOADS CREATE PART COMPLETE HEAD ");
+    expect_log(m, "CREATE UPLOADS PART COMPLETE HEAD ");
     sample_free(&s);
     modeled_free(m);
 }
@@ -238,10 +238,9 @@ removes_an_upload_whose_beginning_was_lost(void **state)
     struct sample s = sample_new(PART);
     struct modeled *m = modeled(AUTO, &LOST);
     expect_ok(store_sample(m, S3_KEY, &s, true), m->err);
-    expect_log(m, "UPLOADS CREATE CREATE PART COMPLETE HEAD ");
-    assert_int_equal(s3_server_open_uploads(&m->server), 1);
-    expect_ok(store_sample(m, S3_KEY, &s, true), m->err);
+    expect_log(m, "CREATE CREATE UPLOADS ABORT PART COMPLETE HEAD ");
     assert_int_equal(s3_server_open_uploads(&m->server), 0);
+    expect_content(m, S3_KEY, sample_bytes(&s));
     sample_free(&s);
     modeled_free(m);
 }
@@ -389,7 +388,9 @@ sends_four_parts_at_a_time(void **state)
     sample_free(&s);
 }
 
-/* The server falls silent at these requests, of parts at the second one. */
+/* The server falls silent at these requests: of parts at the second one, and not at the
+ * last step of all, which takes away what has failed. */
+#define OWN "u+/5=" /* the upload behind five others */
 struct silence {
     enum s3_op op;
     struct cancel *cancel; /* is raised then; NULL: the deadline ends it */
@@ -401,7 +402,8 @@ hang(void *arg, enum s3_op op, unsigned part, struct net_http_exchange *x)
     enum { LONG_MS = 20000 };
     const struct silence *s = arg;
     struct pollfd left = {.fd = net_http_exchange_fd(x), .events = POLLRDHUP};
-    if (op != s->op || (op == S3_PART && part != 2))
+    if (op != s->op || (op == S3_PART && part != 2) ||
+        (op == S3_ABORT && strcmp(net_http_exchange_arg(x, "uploadId"), OWN) == 0))
         return;
     if (s->cancel != NULL)
         cancel_raise(s->cancel);
@@ -431,10 +433,9 @@ expect_end(const struct silence *silence, size_t leftovers)
     assert_true(clock_mono_ns() - begin_ns < 8 * CLOCK_NS_PER_S);
     s3_server_hook(&m->server, NULL, NULL);
     expect_nothing(m, S3_KEY);
-    if (silence->op == S3_PART) {
-        assert_int_equal(s3_server_open_uploads(&m->server), 0);
-        assert_int_equal(count_of(m, "ABORT"), 1);
-    }
+    /* A handler that waits may still begin an upload, or take one away. */
+    if (silence->op != S3_CREATE)
+        assert_true(s3_server_open_uploads(&m->server) <= leftovers);
     sample_free(&s);
     modeled_free(m);
 }
