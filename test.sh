@@ -4,8 +4,9 @@
 # whole systems with real peers. The last lines are ctest's summary of the release build.
 #
 # usage: ./test.sh [--long]
-#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar, and
-#           10 000 operations on buckets behind a proxy that breaks three in ten
+#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar and
+#           a fault in each of its steps, and 10 000 operations on buckets behind a proxy
+#           that breaks three in ten
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -21,7 +22,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -117,6 +118,8 @@ if [ -n "$long" ]; then
     part "libFuzzer (build/fuzz)" libfuzzer
     part "Sidecar killed 500 times" env BLOCKHOUSE_BIN="$PWD/build/release" \
         tests/e2e/sidecar_crash.sh 500
+    part "Sidecar with a fault in each step" /usr/bin/python3 -B tests/e2e/sidecar_matrix.py \
+        build/release/{blockhouse-sidecar,tests/support/libtests_crash_at.so} tests/golden
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

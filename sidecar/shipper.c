@@ -53,6 +53,7 @@ struct sidecar_shipper {
     bool state_is_lost;  /* the bucket is still to be asked */
     struct sidecar_block_list local;
     bool local_is_known;              /* by this pass */
+    bool pins_are_known;              /* the same */
     double failed_uploads;            /* the metric, at the last pass */
     struct sidecar_pin_cost told;     /* of the last pin that is not of links */
     struct sidecar_ext_labels labels; /* during a pass */
@@ -347,6 +348,16 @@ count_passed_over(struct sidecar_shipper *s)
     metrics_set(passed_over, (double)count);
 }
 
+/* One that cannot be read at the moment is still there. */
+static bool
+is_local(void *arg, const struct tsdb_ulid *id)
+{
+    const struct sidecar_shipper *s = arg;
+    CLEANUP(xfree)
+    char *path = xasprintf("%s/%s", s->options.tsdb_path, tsdb_ulid_print(id).text);
+    return sidecar_block_find(&s->local, id) != NULL || file_exists(path);
+}
+
 /* Read the data directory, and make room for pins in it. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
@@ -358,7 +369,7 @@ scan_local(struct sidecar_shipper *s, struct err *err)
     s->local = now;
     s->local_is_known = true;
     now = (struct sidecar_block_list){0};
-    if (sidecar_shipper_state_retain(&s->state, &s->local))
+    if (sidecar_shipper_state_retain(&s->state, is_local, s))
         s->state_is_dirty = true;
     return sidecar_block_pin_prepare(s->options.pins, err);
 }
@@ -387,8 +398,7 @@ static bool
 settle(struct sidecar_shipper *s, const struct tsdb_ulid *id, struct err *err)
 {
     const char *pins = s->options.pins;
-    if (sidecar_block_find(&s->local, id) != NULL &&
-        sidecar_shipper_state_add(&s->state, id))
+    if (is_local(s, id) && sidecar_shipper_state_add(&s->state, id))
         s->state_is_dirty = true;
     return flush_state(s, err) && sidecar_block_unpin(pins, id, err) &&
            sidecar_block_note_remove(pins, id, err);
@@ -438,11 +448,12 @@ visit_pins(struct sidecar_shipper *s)
     bool ok = true;
     CLEANUP(sidecar_block_list_fini) struct sidecar_block_list pins = {0};
     if (!sidecar_block_scan(&pins, s->options.pins, report_bad, s, &err)) {
-        if (err.code == ERR_NOT_FOUND)
-            return true;
-        LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
-        return false;
+        s->pins_are_known = err.code == ERR_NOT_FOUND; /* there are none */
+        if (!s->pins_are_known)
+            LOG_ERROR("pins cannot be listed", LOG_ERR(&err));
+        return s->pins_are_known;
     }
+    s->pins_are_known = true;
     for (size_t i = 0; i < pins.count; i++)
         ok = visit_pin(s, &pins.at[i]) && ok;
     count_pins(s, &pins);
@@ -477,6 +488,13 @@ record_committed(struct sidecar_shipper *s)
     return ok;
 }
 
+/* What a failed listing has not shown may be there all the same. */
+static bool
+all_is_seen(const struct sidecar_shipper *s)
+{
+    return s->local_is_known && s->pins_are_known;
+}
+
 static bool
 is_noted(void *arg, const struct tsdb_ulid *id)
 {
@@ -499,7 +517,8 @@ sum_up(struct sidecar_shipper *s)
         open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
     metrics_set(s->options.metrics->compacted_done,
                 s->options.upload_compacted && s->local_is_known && open == 0);
-    return sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
+    return !all_is_seen(s) ||
+           sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
            err.code == ERR_NOT_FOUND || complain(&err);
 }
 
@@ -513,9 +532,11 @@ work(struct sidecar_shipper *s)
         return complain(&err);
     sidecar_block_table_begin(s->options.table);
     s->local_is_known = false;
+    s->pins_are_known = false;
     bool found = discover(s);
     bool ok = visit_pins(s) && found;
-    sidecar_block_table_end(s->options.table);
+    if (all_is_seen(s))
+        sidecar_block_table_end(s->options.table);
     if (s->state_is_known && s->local_is_known) {
         ok = record_committed(s) && ok;
         ok = (flush_state(s, &err) || complain(&err)) && ok;

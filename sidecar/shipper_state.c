@@ -100,16 +100,14 @@ sidecar_shipper_state_add(struct sidecar_shipper_state *s, const struct tsdb_uli
 
 bool
 sidecar_shipper_state_retain(struct sidecar_shipper_state *s,
-                             const struct sidecar_block_list *list)
+                             sidecar_shipper_state_keep_fn *keep, void *arg)
 {
-    struct sidecar_shipper_state kept = {0};
-    for (size_t i = 0; i < list->count; i++)
-        if (sidecar_shipper_state_has(s, &list->at[i].id))
-            sidecar_shipper_state_add(&kept, &list->at[i].id);
-    bool changed = kept.count != s->count;
-    sidecar_shipper_state_fini(s);
-    *s = kept;
-    return changed;
+    size_t kept = 0, count = s->count;
+    for (size_t i = 0; i < count; i++)
+        if (keep(arg, &s->ids[i]))
+            s->ids[kept++] = s->ids[i];
+    s->count = kept;
+    return kept != count;
 }
 
 bool

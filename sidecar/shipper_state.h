@@ -11,7 +11,6 @@
 
 #include "common/base/err.h"
 #include "common/tsdb/ulid.h"
-#include "sidecar/block_scan.h"
 
 /* Owned; the zero value is empty. */
 struct sidecar_shipper_state {
@@ -33,9 +32,11 @@ NODISCARD bool sidecar_shipper_state_has(const struct sidecar_shipper_state *s,
 bool sidecar_shipper_state_add(struct sidecar_shipper_state *s,
                                const struct tsdb_ulid *id);
 
-/* Forget the blocks that are not in list. Returns whether there were any. */
+typedef bool sidecar_shipper_state_keep_fn(void *arg, const struct tsdb_ulid *id);
+
+/* Forget the blocks that keep does not want. Returns whether there were any. */
 bool sidecar_shipper_state_retain(struct sidecar_shipper_state *s,
-                                  const struct sidecar_block_list *list);
+                                  sidecar_shipper_state_keep_fn *keep, void *arg);
 
 /* Replace the file at path. */
 NODISCARD bool sidecar_shipper_state_save(const struct sidecar_shipper_state *s,

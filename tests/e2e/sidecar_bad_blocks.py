@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from garbage_blocks import edited, flip  # noqa: E402
 from garbage_sidecar import GOOD  # noqa: E402
-from sidecar_crash import new_ulid  # noqa: E402
+from shipping import new_ulid  # noqa: E402
 from sidecar_world import World, wait_until  # noqa: E402
 
 GOOD_BLOCKS = 19

@@ -4,192 +4,22 @@
 
 usage: sidecar_crash.py <blockhouse-sidecar> <kills> <folder of golden blocks>
 """
-import filecmp
-import glob
-import http.server
-import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from daemon import Daemon, dir_bucket, wait_until  # noqa: E402
+from daemon import Daemon, wait_until  # noqa: E402
+from shipping import (FakePrometheus, Watcher, World, arguments, compare,  # noqa: E402
+                      is_settled)
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-SEGMENT_HEADER = bytes.fromhex("85bd40dd01000000")
-LABELS = {"cluster": "eu1", "replica": "a"}
 # A run lives for a part of this; shipping one block takes some ten milliseconds.
 LONGEST_RUN_S = 0.25
 BLOCKS_PER_RUN = 2
-EXTRA_SEGMENTS = 4
-STATE = "thanos.shipper.json"
-
-
-def new_ulid():
-    return "01" + "".join(random.choices(ALPHABET, k=24))
-
-
-def segment(size):
-    """A segment of one chunk: length as a varint, encoding, data, checksum."""
-    length, rest = b"", size
-    while rest >= 0x80:
-        length, rest = length + bytes([rest & 0x7f | 0x80]), rest >> 7
-    return SEGMENT_HEADER + length + bytes([rest]) + random.randbytes(1 + size + 4)
-
-
-class FakePrometheus:
-    """Answers /api/v1/status/config."""
-
-    def __init__(self):
-        labels = "".join(f"    {name}: {value}\n" for name, value in LABELS.items())
-        answer = json.dumps({"status": "success", "data": {
-            "yaml": f"global:\n  external_labels:\n{labels}"}}).encode()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                try:
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(answer)))
-                    self.end_headers()
-                    self.wfile.write(answer)
-                except ConnectionError:
-                    pass  # the sidecar was killed
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-class World:
-    """Data directory, bucket, and a copy of every block that ever was."""
-
-    def __init__(self, directory, golden):
-        self.data = os.path.join(directory, "data")
-        self.pins = os.path.join(self.data, "thanos", "upload")
-        self.bucket = os.path.join(directory, "bucket")
-        self.originals = os.path.join(directory, "originals")
-        for path in (self.data, self.bucket, self.originals):
-            os.makedirs(path)
-        self.golden = sorted(glob.glob(os.path.join(golden, "*", "0*")))
-        self.blocks = []  # every ULID, oldest first
-
-    def add_block(self):
-        """A block appears as Prometheus makes it appear: whole, by a rename."""
-        ulid = new_ulid()
-        original = os.path.join(self.originals, ulid)
-        shutil.copytree(random.choice(self.golden), original)
-        for number in range(2, 2 + random.randint(0, EXTRA_SEGMENTS)):
-            with open(os.path.join(original, "chunks", f"{number:06}"), "wb") as file:
-                file.write(segment(random.randint(0, 100000)))
-        path = os.path.join(original, "meta.json")
-        with open(path, encoding="utf-8") as file:
-            meta = json.load(file)
-        meta.pop("thanos", None)
-        meta.update(ulid=ulid, compaction={"level": 1, "sources": [ulid]})
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(meta, file)
-        half_made = os.path.join(self.data, ulid + ".tmp-for-creation")
-        shutil.copytree(original, half_made)
-        os.rename(half_made, os.path.join(self.data, ulid))
-        self.blocks.append(ulid)
-
-    def apply_retention(self):
-        """Prometheus deletes the oldest block that is pinned or shipped."""
-        for ulid in self.blocks:
-            local = os.path.join(self.data, ulid)
-            if os.path.exists(local) and (
-                    os.path.exists(os.path.join(self.pins, ulid)) or
-                    os.path.exists(os.path.join(self.bucket, ulid, "meta.json"))):
-                os.rename(local, local + ".tmp-for-deletion")
-                shutil.rmtree(local + ".tmp-for-deletion")
-                return
-
-    def local_blocks(self):
-        return {u for u in self.blocks if os.path.exists(os.path.join(self.data, u))}
-
-
-class Watcher(threading.Thread):
-    """Looks at the bucket and the state file all the time, as a reader would."""
-
-    def __init__(self, world):
-        super().__init__(daemon=True)
-        self.world, self.problem, self.looks = world, None, 0
-        self.commits = {}  # ULID -> inode of its meta.json
-        self.state_was_there = False
-        self.stop_asked = threading.Event()
-
-    def run(self):
-        try:
-            while not self.stop_asked.is_set():
-                self.look()
-        except AssertionError as error:
-            self.problem = error
-
-    def finish(self):
-        self.stop_asked.set()
-        self.join()
-        self.check()
-        self.look()
-
-    def check(self):
-        if self.problem is not None:
-            raise self.problem
-
-    def look(self):
-        self.look_at_state()
-        for ulid in os.listdir(self.world.bucket):
-            self.look_at_block(ulid)
-        self.looks += 1
-
-    def look_at_block(self, ulid):
-        folder = os.path.join(self.world.bucket, ulid)
-        try:
-            with open(os.path.join(folder, "meta.json"), encoding="utf-8") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                thanos = json.load(file)["thanos"]
-        except FileNotFoundError:
-            return
-        assert self.commits.setdefault(ulid, inode) == inode, \
-            f"{ulid}: committed a second time"
-        assert thanos["labels"] == LABELS, f"{ulid}: labels {thanos['labels']}"
-        sizes = {file["rel_path"]: file.get("size_bytes") for file in thanos["files"]}
-        assert {"index", "meta.json", "chunks/000001"} <= set(sizes), f"{ulid}: {sizes}"
-        for rel_path, size in sizes.items():
-            path = os.path.join(folder, rel_path)
-            assert os.path.exists(path), f"{ulid}: meta.json names {rel_path}, not there"
-            assert size is None or os.path.getsize(path) == size, f"{ulid}: {rel_path}"
-
-    def look_at_state(self):
-        try:
-            with open(os.path.join(self.world.data, STATE), encoding="utf-8") as file:
-                text = file.read()
-        except FileNotFoundError:
-            assert not self.state_was_there, "the state file has gone away"
-            return
-        self.state_was_there = True
-        try:
-            uploaded = json.loads(text)["uploaded"]
-        except ValueError as error:
-            raise AssertionError(f"the state file is broken: {text!r}") from error
-        for ulid in uploaded:
-            assert os.path.exists(os.path.join(self.world.bucket, ulid, "meta.json")), \
-                f"{ulid}: recorded but not in the bucket"
-
-
-def arguments(world, prometheus):
-    return ["--http-address=127.0.0.1:{port}", f"--tsdb.path={world.data}",
-            f"--prometheus.url={prometheus.url}",
-            "--prometheus.get_config_interval=100ms",
-            f"--objstore.config={dir_bucket(world.bucket)}"]
 
 
 def run_and_kill(daemon, world):
@@ -209,34 +39,6 @@ def run_and_kill(daemon, world):
         process.wait()
 
 
-def is_settled(world, watcher):
-    watcher.check()
-    if os.listdir(world.pins) or len(watcher.commits) < len(world.blocks):
-        return False
-    with open(os.path.join(world.data, STATE), encoding="utf-8") as file:
-        return set(json.load(file)["uploaded"]) == world.local_blocks()
-
-
-def objects(folder):
-    """Relative paths, without what a killed put of a directory bucket leaves hidden."""
-    return {os.path.relpath(os.path.join(parent, name), folder)
-            for parent, _, names in os.walk(folder) for name in names
-            if not name.startswith(".blockhouse-")}
-
-
-def compare(world):
-    assert set(os.listdir(world.bucket)) == set(world.blocks)
-    for ulid in world.blocks:
-        original = os.path.join(world.originals, ulid)
-        shipped = os.path.join(world.bucket, ulid)
-        files = objects(original) - {"tombstones"}
-        assert objects(shipped) == files, f"{ulid}: {objects(shipped) ^ files}"
-        for rel_path in files - {"meta.json"}:
-            assert filecmp.cmp(os.path.join(original, rel_path),
-                               os.path.join(shipped, rel_path), shallow=False), \
-                f"{ulid}: {rel_path} differs"
-
-
 def main():
     program, kills, golden = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
@@ -244,7 +46,7 @@ def main():
     random.seed(seed)
     prometheus = FakePrometheus()
     with tempfile.TemporaryDirectory() as directory:
-        world = World(directory, golden)
+        world = World(directory, golden, seed)
         watcher = Watcher(world)
         watcher.start()
         killed = Daemon(program, *arguments(world, prometheus))
@@ -254,7 +56,7 @@ def main():
         in_the_open = len(watcher.commits)
         with Daemon(program, *arguments(world, prometheus)) as sidecar:
             wait_until("every block to be shipped and recorded",
-                       lambda: is_settled(world, watcher), seconds=120)
+                       lambda: watcher.check() or is_settled(world), seconds=120)
             wait_until("the metric to say that no pin is left",
                        lambda: sidecar.metric("blockhouse_sidecar_pinned_blocks") == 0)
         watcher.finish()

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data directory with blocks, a bucket, and a sidecar between them, which may be
 another user."""
-import filecmp
 import glob
-import json
 import os
 import random
 import shutil
@@ -13,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from daemon import Daemon, dir_bucket, wait_until  # noqa: E402
 from garbage_sidecar import Prometheus  # noqa: E402
-from sidecar_crash import new_ulid, objects, segment  # noqa: E402
+from shipping import check_shipped, delete_block, make_block, objects  # noqa: E402
 
 GOLDEN = os.path.join(HERE, "..", "golden")
 NOBODY = 65534
@@ -46,27 +44,13 @@ class World:
 
     def add_block(self, extra_bytes=0):
         """A new block; with a second segment of this size."""
-        ulid = new_ulid()
-        original = os.path.join(self.originals, ulid)
-        shutil.copytree(random.choice(self.golden), original)
-        if extra_bytes:
-            with open(os.path.join(original, "chunks", "000002"), "wb") as file:
-                file.write(segment(extra_bytes))
-        path = os.path.join(original, "meta.json")
-        with open(path, encoding="utf-8") as file:
-            meta = json.load(file)
-        meta.pop("thanos", None)
-        meta.update(ulid=ulid, compaction={"level": 1, "sources": [ulid]})
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(meta, file)
-        shutil.copytree(original, os.path.join(self.data, ulid))
+        ulid = make_block(self.originals, random.choice(self.golden),
+                          [extra_bytes] if extra_bytes else [])
+        shutil.copytree(os.path.join(self.originals, ulid), os.path.join(self.data, ulid))
         return ulid
 
     def delete_block(self, ulid):
-        """As Prometheus does."""
-        local = os.path.join(self.data, ulid)
-        os.rename(local, local + ".tmp-for-deletion")
-        shutil.rmtree(local + ".tmp-for-deletion")
+        delete_block(self.data, ulid)
 
     def is_pinned(self, ulid):
         return os.path.exists(os.path.join(self.pins, ulid, "meta.json"))
@@ -86,14 +70,7 @@ class World:
         return found
 
     def check_shipped(self, ulid):
-        original = os.path.join(self.originals, ulid)
-        shipped = os.path.join(self.bucket, ulid)
-        files = objects(original) - {"tombstones"}
-        assert objects(shipped) == files, f"{ulid}: {objects(shipped) ^ files}"
-        for rel_path in files - {"meta.json"}:
-            assert filecmp.cmp(os.path.join(original, rel_path),
-                               os.path.join(shipped, rel_path), shallow=False), \
-                f"{ulid}: {rel_path} differs"
+        check_shipped(os.path.join(self.originals, ulid), os.path.join(self.bucket, ulid))
 
     def sidecar(self, program, *flags, as_nobody=False):
         prefix = ["/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/types.h>
 
 struct disk disk;
@@ -92,6 +93,12 @@ __wrap_scandir64(const char *path, struct dirent ***entries, select_fn *select,
                  order_fn *order)
 {
     come_before();
+    if (disk.unlisted != NULL && strcmp(disk.unlisted, path) == 0 &&
+        disk.listings-- == 0) {
+        disk.unlisted = NULL;
+        errno = EIO;
+        return -1;
+    }
     return __real_scandir64(path, entries, select, order);
 }
 

@@ -14,6 +14,9 @@ struct disk {
     int link_errnum;
     int copy_errnum; /* copy_file_range */
     int sync_errnum; /* fdatasync */
+    /* After so many listings of this folder one fails. NULL: none does, or it has. */
+    const char *unlisted;
+    unsigned listings;
 };
 
 /* What a test writes need not outlive the machine: no sync waits for a disk. */

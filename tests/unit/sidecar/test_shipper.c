@@ -413,6 +413,32 @@ ships_a_block_with_the_labels_of_its_discovery(void **state)
     assert_true(is_recorded(r, &second));
 }
 
+/* The block may be there, although it was not seen. */
+static void
+keeps_labels_when_pins_cannot_be_listed(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *elsewhere = xasprintf("%s/elsewhere", r->f->root);
+    struct err err;
+    assert_true(file_mkdirs(elsewhere, &err));
+    fixture_block(elsewhere, 1, 1);
+    sidecar_shipper_pass(r->shipper);
+    fixture_remove(r->f->tsdb, &id);
+    end(r);
+    r->labels = (struct tsdb_labels){renamed, 1};
+    begin(r);
+    disk.unlisted = r->f->pins;
+    disk.listings = 1; /* the search for what is half made */
+    assert_false(sidecar_shipper_pass(r->shipper));
+    assert_null(disk.unlisted);
+    CLEANUP(sidecar_ext_labels_fini)
+    struct sidecar_ext_labels kept = noted_labels(r, &id);
+    assert_int_equal(tsdb_labels_cmp(kept.set, fixture_labels), 0);
+    pass_ends(r, true);
+    fixture_assert_shipped(r->f, elsewhere, &id);
+}
+
 /* Killed between the commit and the record, and started with other labels. */
 static void
 knows_its_own_commit_after_a_change_of_labels(void **state)
@@ -517,6 +543,25 @@ leaves_a_state_alone_that_cannot_be_read(void **state)
     pass_ends(r, true); /* without a restart */
     assert_done(r, &id);
     assert_done(r, &late);
+}
+
+/* What it was shipped with may be forgotten; that it was is not. */
+static void
+keeps_a_record_of_what_cannot_be_read(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *meta = fixture_path(r->f->tsdb, &id, "meta.json");
+    CLEANUP(xfree) char *aside = xasprintf("%s/aside", r->f->root);
+    pass_ends(r, true);
+    r->labels = (struct tsdb_labels){renamed, 1};
+    assert_int_equal(rename(meta, aside), 0);
+    assert_int_equal(symlink(meta, meta), 0); /* a loop: ELOOP for root, too */
+    settle(r);
+    assert_true(is_recorded(r, &id));
+    assert_int_equal(rename(aside, meta), 0);
+    pass_ends(r, true);
+    assert_done(r, &id);
 }
 
 static void
@@ -723,6 +768,8 @@ main(void)
         CASE(goes_on_after_a_failed_block),
         CASE(comes_back_for_a_block_that_cannot_be_pinned),
         CASE(ships_a_block_with_the_labels_of_its_discovery),
+        CASE(keeps_labels_when_pins_cannot_be_listed),
+        CASE(keeps_a_record_of_what_cannot_be_read),
         CASE(knows_its_own_commit_after_a_change_of_labels),
         CASE(takes_labels_anew_when_their_note_is_broken),
         CASE(finds_all_shipped_blocks_with_one_listing),

@@ -67,19 +67,24 @@ writes_the_format_that_prometheus_reads(void **state)
                                          "\"01000000000000000000000000\"\n\t]\n}");
 }
 
+static bool
+is_same(void *arg, const struct tsdb_ulid *id)
+{
+    return tsdb_ulid_cmp(arg, id) == 0;
+}
+
 static void
-keeps_local_blocks_only(void **state)
+keeps_only_what_is_wanted(void **state)
 {
     (void)state;
-    struct sidecar_block blocks[] = {{.id = {{3}}}, {.id = {{1}}}};
-    struct sidecar_block_list local = {.count = 2, .at = blocks};
+    struct tsdb_ulid wanted = one;
     CLEANUP(sidecar_shipper_state_fini) struct sidecar_shipper_state s = {0};
     sidecar_shipper_state_add(&s, &one);
     sidecar_shipper_state_add(&s, &two);
-    assert_true(sidecar_shipper_state_retain(&s, &local));
+    assert_true(sidecar_shipper_state_retain(&s, is_same, &wanted));
     assert_int_equal(s.count, 1);
     assert_true(sidecar_shipper_state_has(&s, &one));
-    assert_false(sidecar_shipper_state_retain(&s, &local));
+    assert_false(sidecar_shipper_state_retain(&s, is_same, &wanted));
 }
 
 static void
@@ -133,7 +138,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_wrote),
         cmocka_unit_test(writes_the_format_that_prometheus_reads),
-        cmocka_unit_test(keeps_local_blocks_only),
+        cmocka_unit_test(keeps_only_what_is_wanted),
         cmocka_unit_test(reads_null_as_none),
         cmocka_unit_test(refuses_broken_files),
     };
