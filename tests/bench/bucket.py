@@ -9,9 +9,6 @@ driver. Prints times, and the ratio to curl in the same run.
 With --throttle it runs bench_throttle as well (thirty seconds a row).
 """
 import argparse
-import datetime
-import hashlib
-import hmac
 import os
 import pathlib
 import statistics
@@ -19,66 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
-from daemon import free_port, wait_until  # noqa: E402
+from minio import Minio  # noqa: E402
 
-USER, SECRET, BUCKET = "bench", "bench-secret", "blocks"
 CONFIGS = [("ours", ""),
            ("ours, Content-MD5", "  send_content_md5: true\n"),
            ("ours, one PUT", "  disable_multipart: true\n")]
 
 
-class Minio:
-    """Context manager."""
-
-    def __init__(self, program, directory):
-        self.address = f"127.0.0.1:{free_port()}"
-        (directory / BUCKET).mkdir(parents=True)
-        self.command = [program, "server", "--quiet", "--address", self.address,
-                        "--console-address", f"127.0.0.1:{free_port()}", directory]
-
-    def __enter__(self):
-        environment = {**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": SECRET}
-        self.process = subprocess.Popen(self.command, env=environment,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until("MinIO", self.is_ready)
-        return self
-
-    def is_ready(self):
-        return subprocess.run(
-            ["curl", "-fs", "-o", os.devnull, f"http://{self.address}/minio/health/ready"],
-            check=False).returncode == 0
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-
-    def presigned(self, method, key):
-        """A URL that anybody may use for an hour."""
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{now[:8]}/us-east-1/s3/aws4_request"
-        query = urllib.parse.urlencode(sorted({
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{USER}/{scope}",
-            "X-Amz-Date": now, "X-Amz-Expires": "3600",
-            "X-Amz-SignedHeaders": "host"}.items()))
-        canonical = f"{method}\n/{BUCKET}/{key}\n{query}\nhost:{self.address}\n\nhost\n" \
-                    "UNSIGNED-PAYLOAD"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n" \
-               + hashlib.sha256(canonical.encode()).hexdigest()
-        secret = ("AWS4" + SECRET).encode()
-        for part in scope.split("/"):
-            secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
-        signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-        return f"http://{self.address}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
-
-    def config(self, path, more):
-        path.write_text(f"type: S3\nconfig:\n  bucket: {BUCKET}\n  endpoint: {self.address}\n"
-                        f"  insecure: true\n  access_key: {USER}\n  secret_key: {SECRET}\n"
-                        + more, encoding="utf-8")
-        return path
+def write_config(minio, work, more=""):
+    path = work / "bucket.yml"
+    path.write_text(minio.config(more), encoding="utf-8")
+    return path
 
 
 def timed(command, **more):
@@ -123,13 +74,13 @@ def uploads(arguments, minio, work, file, size):
         table.add("curl, presigned PUT", timed(
             ["curl", "-fsS", "-o", os.devnull, "-T", file, minio.presigned("PUT", "curl")]))
         for name, more in CONFIGS:
-            table.add(name, *client(arguments, minio.config(work / "bucket.yml", more),
+            table.add(name, *client(arguments, write_config(minio, work, more),
                                     "put", file, "object"))
     table.show()
 
 
 def ranges(arguments, minio, work, size, length, count):
-    config = minio.config(work / "bucket.yml", "")
+    config = write_config(minio, work)
     url = minio.presigned("GET", "object")
     lines = []
     for i in range(count):
