@@ -4,8 +4,9 @@
 # whole systems with real peers. The last lines are ctest's summary of the release build.
 #
 # usage: ./test.sh [--long]
-#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar, and
-#           10 000 operations on buckets behind a proxy that breaks three in ten
+#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar, 500
+#           blocks shipped and 10 000 operations done on buckets behind a proxy that
+#           breaks three in ten, and Thanos, built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -21,7 +22,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -77,6 +78,12 @@ libfuzzer() {
     done
 }
 
+# Few blocks are in ctest.
+sidecar_faults() {
+    tests/e2e/bucket_faults.sh minio /usr/bin/python3 -B sidecar_faults.py \
+        "$PWD/build/release" CONFIG CONTROL 500 || [ $? -eq 77 ]
+}
+
 # bucket BUILD SERVER PROGRAM [ARGUMENT]...: a bucket behind the proxy that breaks things.
 bucket() {
     tests/e2e/bucket_faults.sh "$2" "$PWD/build/$1/tests/e2e/bucket/$3" CONFIG CONTROL \
@@ -99,6 +106,7 @@ release() {
 peers() {
     local peer wanted=(minio prometheus k8s-types)
     command -v kubectl >/dev/null || wanted+=(kustomize)
+    [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do
         # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true
@@ -117,6 +125,7 @@ if [ -n "$long" ]; then
     part "libFuzzer (build/fuzz)" libfuzzer
     part "Sidecar killed 500 times" env BLOCKHOUSE_BIN="$PWD/build/release" \
         tests/e2e/sidecar_crash.sh 500
+    part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

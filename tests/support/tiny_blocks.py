@@ -20,14 +20,17 @@ class TinyBlocks:
             self.meta = json.load(file)
         self.meta.pop("thanos", None)
 
-    def add(self):
-        """One appears as Prometheus makes it appear: whole, by a rename."""
+    def add(self, samples=None):
+        """One appears as Prometheus makes it appear: whole, by a rename. samples is what
+        its meta.json says, if not the truth."""
         ulid = ulid_of(len(self.ulids))
         half_made = os.path.join(self.data, ulid + ".tmp-for-creation")
         os.makedirs(os.path.join(half_made, "chunks"))
         for name in ("chunks/000001", "index"):
             shutil.copy(os.path.join(self.source, name), os.path.join(half_made, name))
         meta = {**self.meta, "ulid": ulid, "compaction": {"level": 1, "sources": [ulid]}}
+        if samples is not None:
+            meta["stats"] = {**meta["stats"], "numSamples": samples}
         with open(os.path.join(half_made, "meta.json"), "w", encoding="utf-8") as file:
             json.dump(meta, file)
         os.rename(half_made, os.path.join(self.data, ulid))
