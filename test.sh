@@ -4,9 +4,10 @@
 # whole systems with real peers. The last lines are ctest's summary of the release build.
 #
 # usage: ./test.sh [--long]
-#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar and
-#           a fault in each of its steps, and 10 000 operations on buckets behind a proxy
-#           that breaks three in ten
+#   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar and a
+#           fault in each of its steps, 500 blocks shipped and 10 000 operations done on
+#           buckets behind a proxy that breaks three in ten, and Thanos, built once, as a
+#           peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -22,7 +23,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -78,6 +79,12 @@ libfuzzer() {
     done
 }
 
+# Few blocks are in ctest.
+sidecar_faults() {
+    tests/e2e/bucket_faults.sh minio /usr/bin/python3 -B sidecar_faults.py \
+        "$PWD/build/release" CONFIG CONTROL 500 || [ $? -eq 77 ]
+}
+
 # bucket BUILD SERVER PROGRAM [ARGUMENT]...: a bucket behind the proxy that breaks things.
 bucket() {
     tests/e2e/bucket_faults.sh "$2" "$PWD/build/$1/tests/e2e/bucket/$3" CONFIG CONTROL \
@@ -100,6 +107,7 @@ release() {
 peers() {
     local peer wanted=(minio prometheus k8s-types)
     command -v kubectl >/dev/null || wanted+=(kustomize)
+    [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do
         # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true
@@ -120,6 +128,7 @@ if [ -n "$long" ]; then
         tests/e2e/sidecar_crash.sh 500
     part "Sidecar with a fault in each step" /usr/bin/python3 -B tests/e2e/sidecar_matrix.py \
         build/release/{blockhouse-sidecar,tests/support/libtests_crash_at.so} tests/golden
+    part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

@@ -13,7 +13,6 @@ import http.client
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,25 +21,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
 from daemon import Daemon, wait_until  # noqa: E402
+from fault_control import FaultControl  # noqa: E402
 from read_golden import ALL, Golden, MATCHERS  # noqa: E402
 
 FAULTS = ("flip after=-2", "foreign")
 STARTS = 4  # of the store, each with another fault under the building of its header
 
 
-class Proxy:
-    def __init__(self, control):
-        host, port = control.split(":")
-        self.stream = socket.create_connection((host, int(port))).makefile("rw")
-
-    def tell(self, command):
-        self.stream.write(command + "\n")
-        self.stream.flush()
-        return self.stream.readline().strip()
-
-    def struck(self):
-        counts = dict(word.split("=") for word in self.tell("stats").split())
-        return sum(int(counts.get(name, 0)) for name in ("flip_down", "foreign_same"))
+def struck(proxy):
+    counts = proxy.stats()
+    return sum(counts.get(name, 0) for name in ("flip_down", "foreign_same"))
 
 
 def upload(config, block):
@@ -84,9 +74,9 @@ def queries(store, proxy, golden, count):
         # Of the parts of a block what is not cached: its chunks, and series in its index.
         proxy.tell(f"fault {choose.choice(FAULTS)} method=GET part=/"
                    f"{choose.choice(('chunks/', 'index'))} skip={choose.choice((0, 0, 1))}")
-        before = proxy.struck()
+        before = struck(proxy)
         outcome = ask(store, golden, matchers, begin, end)
-        outcomes[outcome if proxy.struck() > before else "not struck"] += 1
+        outcomes[outcome if struck(proxy) > before else "not struck"] += 1
         proxy.tell("clear")
         if number % 10 == 0:
             assert ask(store, golden, [ALL], golden.begin, golden.end) == "right"
@@ -101,7 +91,7 @@ def store_over(program, config_path, directory):
 def starts(program, config_path, proxy, golden):
     """Whatever happens to the parts of the index from which a header is built: what is
     served is right, and all is in the end."""
-    struck = proxy.struck()
+    before = struck(proxy)
     for number in range(STARTS):
         proxy.tell(f"fault {FAULTS[number % 2]} method=GET part=index skip={number // 2} times=2")
         with tempfile.TemporaryDirectory() as directory, \
@@ -110,14 +100,14 @@ def starts(program, config_path, proxy, golden):
                 "thanos_bucket_store_blocks_loaded") == 1)
             assert ask(store, golden, [ALL], golden.begin, golden.end) == "right"
         proxy.tell("clear")
-    assert proxy.struck() > struck, "no fault has struck"
-    print(f"  {STARTS} starts, {proxy.struck() - struck} faults under them")
+    assert struck(proxy) > before, "no fault has struck"
+    print(f"  {STARTS} starts, {struck(proxy) - before} faults under them")
 
 
 def main():
     program, config_path, control = sys.argv[1:4]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 60
-    proxy = Proxy(control)
+    proxy = FaultControl(control)
     with open(config_path, encoding="utf-8") as file:
         config = file.read()
     for path in sorted(glob.glob(os.path.join(HERE, "..", "golden", "*",

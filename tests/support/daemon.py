@@ -138,7 +138,11 @@ class Daemon:
     def check_resident(self, limit_mib, after):
         """Not in builds with sanitizers, which keep freed memory on purpose."""
         peak = self.peak_resident_kib() >> 10
-        with open(self.command[0], "rb") as file:
-            sanitized = re.search(rb"\0lib[at]san\.", file.read())
         print(f"  after {after}: peak resident {peak} MiB")
-        assert sanitized or peak < limit_mib, f"{peak} MiB resident after {after}"
+        assert is_sanitized(self.command[0]) or peak < limit_mib, \
+            f"{peak} MiB resident after {after}"
+
+
+def is_sanitized(program):
+    with open(program, "rb") as file:
+        return re.search(rb"\0lib[at]san\.", file.read()) is not None

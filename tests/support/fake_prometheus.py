@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sidecar, ours or that of Thanos, asks of a Prometheus that does not compact."""
+import http.server
+import json
+import threading
+
+FLAGS = {"storage.tsdb.min-block-duration": "2h", "storage.tsdb.max-block-duration": "2h",
+         "web.enable-admin-api": "false"}
+
+
+def answers(labels):
+    """Path -> body."""
+    section = "".join(f"    {name}: {value}\n" for name, value in labels.items())
+    data = {"config": {"yaml": f"global:\n  external_labels:\n{section}"},
+            "flags": FLAGS, "buildinfo": {"version": "3.16.0"}}
+    bodies = {f"/api/v1/status/{name}": json.dumps({"status": "success", "data": one})
+              for name, one in data.items()}
+    bodies["/metrics"] = "prometheus_tsdb_lowest_timestamp_seconds 0\n"
+    return {path: body.encode() for path, body in bodies.items()}
+
+
+class FakePrometheus:
+    def __init__(self, labels):
+        bodies = answers(labels)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = bodies.get(self.path.partition("?")[0], b"")
+                try:
+                    self.send_response(200 if body else 404)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:
+                    pass  # the sidecar was killed
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
