@@ -207,8 +207,9 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
         reply(r);
         return;
     }
-    LOG_DEBUG("read request failed", LOG_STR("code", err_code_name(err.code)),
-              LOG_ERR(&err));
+    bool is_theirs = err.code == ERR_INVALID || err.code == ERR_CANCELLED;
+    LOG_AT(is_theirs ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "read request failed",
+           LOG_STR("code", err_code_name(err.code)), LOG_ERR(&err));
     count_failure(api, &err);
     request_free(r);
     net_http_reply_err(x, &err);

@@ -168,10 +168,11 @@ app_flags_print_man(const struct app_flags *table, FILE *to)
     fputs("\n### Our own flags\n", to);
     print_group(table, APP_FLAG_OURS, APP_FLAG_OURS, print_man_entry, to);
     if (has(table, APP_FLAG_INERT))
-        fputs(
-            "\n### Thanos flags without effect\n\nThey are accepted, a wrong value is "
-            "refused, and one warning at the start names those that were\ngiven.\n",
-            to);
+        fputs("\n### Thanos flags without effect\n\nThey are accepted, but for those "
+              "that "
+              "say that they are refused; a wrong duration or number is an\nerror; one "
+              "warning at the start names those that were given.\n",
+              to);
     print_group(table, APP_FLAG_INERT, APP_FLAG_INERT, print_man_entry, to);
 }
 

@@ -89,8 +89,9 @@ struct net_http_response {
  * (refused, reset, DNS, closed early, a body shorter than its Content-Length or without
  * its last chunk, success before the whole body was sent), ERR_TIMEOUT (deadline,
  * connecting, silence), ERR_CANCELLED, ERR_DENIED (certificate),
- * ERR_INVALID (URL), ERR_UNSUPPORTED (not HTTP), ERR_IO (source ended early), or what
- * sink or source gave. Errors name the host and nothing else of the URL. */
+ * ERR_INVALID (URL), ERR_UNSUPPORTED (not HTTP, or not TLS), ERR_IO (source ended
+ * early), or what sink or source gave. Errors name the host and nothing else of the
+ * URL. */
 NODISCARD bool net_http_perform(struct net_http_client *c,
                                 const struct net_http_request *request,
                                 struct net_http_response *response, struct err *err);

@@ -290,6 +290,10 @@ net_http_transfer_conclude(struct net_http_transfer *x, CURLcode code,
         *err = x->failure;
         return false;
     }
+    /* OpenSSL's words for an answer in plain text, the usual mistake. */
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(detail, "wrong version number"))
+        return err_set(err, ERR_UNSUPPORTED, "%s %.*s: the server does not speak TLS",
+                       x->request->method, BYTES_FMT(x->host));
     return err_set(err, code_of(code), "%s %.*s: %s", x->request->method,
                    BYTES_FMT(x->host), *detail ? detail : curl_easy_strerror(code));
 }

@@ -208,7 +208,7 @@ read_upload(const struct yaml *config, struct reading *r, struct err *err)
     return (part_size >= OBJSTORE_S3_MIN_PART_BYTES &&
             part_size <= OBJSTORE_S3_MAX_PART_BYTES) ||
            yaml_refuse(config, "part_size", err,
-                       "%" PRId64 " is none of %d to %" PRId64 " bytes", part_size,
+                       "%" PRId64 " is not between %d and %" PRId64 " bytes", part_size,
                        OBJSTORE_S3_MIN_PART_BYTES, OBJSTORE_S3_MAX_PART_BYTES);
 }
 

@@ -343,7 +343,9 @@ perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
     if (request.source != NULL && request.body_size >= EXPECT_CONTINUE_BYTES)
         request.expect_continue_ns = peer->expect_continue_ns;
     if (!objstore_s3_transfer(peer->http, call, request, &answer->http, err))
-        return false;
+        return err->code == ERR_UNSUPPORTED && !peer->endpoint.insecure
+                   ? err_wrap(err, "insecure: true is missing, perhaps")
+                   : false;
     return net_http_status_code(answer->http.status) == ERR_NONE ||
            refused(peer, o, answer, err);
 }

@@ -296,6 +296,20 @@ a_handshake_has_its_limit(void **state)
 }
 
 static void
+says_that_a_server_speaks_no_tls(void **state)
+{
+    /* A handshake begins with this; it is answered as MinIO does. */
+    struct raw_peer p = {.answer = "HTTP/1.0 400 Bad Request\r\n\r\n",
+                         .until = "\x16\x03"};
+    (void)state;
+    start_client((struct net_http_client_options){0});
+    raw_peer_begin(&p);
+    assert_fails((struct net_http_request){.url = url_of("https", p.port)},
+                 ERR_UNSUPPORTED, "does not speak TLS");
+    end_peer(&p);
+}
+
+static void
 nothing_wakes_up_while_nothing_moves(void **state)
 {
     struct raw_peer p = {.hang = true};
@@ -570,6 +584,7 @@ main(void)
         CONNECTION_TEST(a_raised_cancel_lets_nothing_begin),
         CONNECTION_TEST(connecting_has_its_limit),
         CONNECTION_TEST(a_handshake_has_its_limit),
+        CONNECTION_TEST(says_that_a_server_speaks_no_tls),
         CONNECTION_TEST(nothing_wakes_up_while_nothing_moves),
         CONNECTION_TEST(exchanges_above_the_limit_wait_their_turn),
         CONNECTION_TEST(a_refusal_comes_before_the_body),
