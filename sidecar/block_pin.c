@@ -149,8 +149,8 @@ static bool
 make(struct pinning *p, const char *folder, const struct tsdb_ulid *id, struct err *err)
 {
     struct err ignored;
-    if (sidecar_block_unpin(folder, id, err) && file_remove_tree(p->tmp, err) &&
-        build(p, err) && rename_in(folder, p->tmp, p->pin, err))
+    if (sidecar_block_unpin(folder, id, err) && build(p, err) &&
+        rename_in(folder, p->tmp, p->pin, err))
         return true;
     if (!file_remove_tree(p->tmp, &ignored))
         err_wrap(err, "%s", ignored.text);
@@ -192,13 +192,11 @@ sidecar_block_unpin(const char *folder, const struct tsdb_ulid *id, struct err *
     struct tsdb_ulid_text name = tsdb_ulid_print(id);
     CLEANUP(xfree) char *pin = xasprintf("%s/%s", folder, name.text);
     CLEANUP(xfree) char *tmp = xasprintf("%s" TMP_SUFFIX, pin);
-    if (!file_exists(pin))
-        return true;
     /* Away from its name first: what is half removed must not pass for a pin. */
-    if (!file_remove_tree(tmp, err) || !rename_in(folder, pin, tmp, err) ||
-        !file_remove_tree(tmp, err))
-        return err_wrap(err, "unpin block %s", name.text);
-    return true;
+    bool ok = file_remove_tree(tmp, err) &&
+              (rename_in(folder, pin, tmp, err) ? file_remove_tree(tmp, err)
+                                                : err->code == ERR_NOT_FOUND);
+    return ok || err_wrap(err, "unpin block %s", name.text);
 }
 
 struct sum {
