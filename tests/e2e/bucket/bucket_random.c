@@ -109,7 +109,9 @@ note(struct worker *w, bool ok)
 {
     w->late_ms = (clock_mono_ns() - w->c.call.deadline_ns) / CLOCK_NS_PER_MS;
     w->worst_ms = NUM_MAX(w->worst_ms, w->late_ms);
-    w->codes[ok ? ERR_NONE : w->c.err.code]++;
+    if (ok) /* it may tell of a try before */
+        w->c.err = (struct err){0};
+    w->codes[w->c.err.code]++;
     return ok;
 }
 
