@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -96,13 +97,12 @@ class Bench:
         assert process.returncode == 0, "curl failed"
         return Shipment(time.monotonic() - begin, usage.ru_utime + usage.ru_stime)
 
-    def by_daemon(self, name, program, flags, prefix):
+    def by_daemon(self, name, command, prefix):
         data = self.work / prefix
         data.mkdir()
-        arguments = [*flags, "--http-address=127.0.0.1:{port}", f"--tsdb.path={data}",
-                     f"--prometheus.url={self.prometheus.url}",
-                     f"--objstore.config={self.minio.config(prefix=prefix)}"]
-        with Daemon(program, *arguments) as daemon:
+        with Daemon(*command, "--http-address=127.0.0.1:{port}", f"--tsdb.path={data}",
+                    f"--prometheus.url={self.prometheus.url}",
+                    f"--objstore.config={self.minio.config(prefix=prefix)}") as daemon:
             shipment = self.ship(daemon, data, prefix)
             if name not in self.idle:
                 self.idle[name] = Idle(daemon, self.arguments.idle)
@@ -133,13 +133,11 @@ class Bench:
         shutil.rmtree(self.minio.objects / prefix)
 
     def run_all(self):
-        contestants = {CURL: self.by_curl}
-        daemons = {OURS: (self.arguments.sidecar, ())}
+        contestants = {CURL: self.by_curl,
+                       OURS: partial(self.by_daemon, OURS, [self.arguments.sidecar])}
         if self.arguments.thanos:
-            daemons[THANOS] = (self.arguments.thanos, ("sidecar", "--grpc-address=127.0.0.1:0"))
-        for name, (program, flags) in daemons.items():
-            contestants[name] = lambda prefix, n=name, p=program, f=flags: \
-                self.by_daemon(n, p, f, prefix)
+            command = [self.arguments.thanos, "sidecar", "--grpc-address=127.0.0.1:0"]
+            contestants[THANOS] = partial(self.by_daemon, THANOS, command)
         for _ in range(self.arguments.runs):
             for name, ship in contestants.items():
                 self.run(name, ship)

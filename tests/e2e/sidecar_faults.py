@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
@@ -84,14 +83,10 @@ class Reader(threading.Thread):
 
 def feed(blocks, reader, count):
     """Blocks appear while others are still on their way."""
-    deadline = time.monotonic() + LIMIT_S
     while len(blocks.ulids) < count:
-        reader.check()
-        assert time.monotonic() < deadline, f"{len(reader.seen)} of {count} in the bucket"
-        if len(blocks.ulids) < len(reader.seen) + BACKLOG:
-            blocks.add()
-        else:
-            time.sleep(0.02)
+        wait_until("blocks to arrive", lambda: reader.check()
+                   or len(blocks.ulids) < len(reader.seen) + BACKLOG, LIMIT_S)
+        blocks.add()
 
 
 def main():
