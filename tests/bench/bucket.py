@@ -13,10 +13,7 @@ It should be on a disk: on a tmpfs all that is memory.
 With --throttle it runs bench_throttle as well (thirty seconds a row).
 """
 import argparse
-import datetime
 import functools
-import hashlib
-import hmac
 import itertools
 import os
 import pathlib
@@ -28,49 +25,34 @@ import sys
 import tempfile
 import time
 import typing
-import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
-from daemon import free_port, wait_until  # noqa: E402
+import minio  # noqa: E402
+from minio import BUCKET, SECRET, USER  # noqa: E402
 
-USER, SECRET, BUCKET = "bench", "bench-secret", "blocks"
 CONFIGS = {"ours": "",
            "ours, Content-MD5": "  send_content_md5: true\n",
            "ours, one PUT": "  disable_multipart: true\n"}
 
 
-class Minio:
-    """Context manager."""
+class Minio(minio.Minio):
+    """A MinIO that may speak TLS, and of which nothing deleted stays on the disk."""
 
     def __init__(self, program, directory, tls):
-        self.address = f"127.0.0.1:{free_port()}"
+        super().__init__(program, directory / "data")
         self.ca = make_certificate(directory / "certs") if tls else None
         self.scheme = "https" if tls else "http"
         self.url = f"{self.scheme}://{self.address}"
         self.curl = ["curl", "-fsS"] + (["--cacert", self.ca] if tls else [])
         self.trash = directory / "data" / ".minio.sys" / "tmp" / ".trash"
-        (directory / "data" / BUCKET).mkdir(parents=True)
-        self.command = [program, "server", "--quiet", "--address", self.address,
-                        "--console-address", f"127.0.0.1:{free_port()}",
-                        "--certs-dir", directory / "certs", directory / "data"]
-
-    def __enter__(self):
-        environment = {**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": SECRET}
-        self.process = subprocess.Popen(self.command, env=environment,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until("MinIO", self.is_ready)
-        return self
+        self.command[-1:] = ["--certs-dir", directory / "certs", directory / "data"]
 
     def is_ready(self):
         """It stores something: its own probe is ready before it is."""
         return subprocess.run(
             [*self.curl, "-o", os.devnull, "-X", "PUT", self.presigned("PUT", "ready")],
             stderr=subprocess.DEVNULL, check=False).returncode == 0
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
 
     def cpu_seconds(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
@@ -82,24 +64,6 @@ class Minio:
         subprocess.run([*self.curl, "-X", "DELETE", self.presigned("DELETE", key)], check=True)
         for entry in self.trash.iterdir():
             shutil.rmtree(entry, ignore_errors=True)
-
-    def presigned(self, method, key):
-        """A URL that anybody may use for an hour."""
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{now[:8]}/us-east-1/s3/aws4_request"
-        query = urllib.parse.urlencode(sorted({
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{USER}/{scope}",
-            "X-Amz-Date": now, "X-Amz-Expires": "3600",
-            "X-Amz-SignedHeaders": "host"}.items()))
-        canonical = f"{method}\n/{BUCKET}/{key}\n{query}\nhost:{self.address}\n\nhost\n" \
-                    "UNSIGNED-PAYLOAD"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n" \
-               + hashlib.sha256(canonical.encode()).hexdigest()
-        secret = ("AWS4" + SECRET).encode()
-        for part in scope.split("/"):
-            secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
-        signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-        return f"{self.url}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
 
     def config(self):
         """What both our bucket and Thanos understand."""

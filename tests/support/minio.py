@@ -17,6 +17,7 @@ class Minio:
 
     def __init__(self, program, directory):
         self.address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{self.address}"
         self.objects = directory / BUCKET  # each object is a directory there
         self.objects.mkdir(parents=True)
         self.command = [program, "server", "--quiet", "--address", self.address,
@@ -54,7 +55,7 @@ class Minio:
         for part in scope.split("/"):
             secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
         signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-        return f"http://{self.address}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
+        return f"{self.url}/{BUCKET}/{key}?{query}&X-Amz-Signature={signature}"
 
     def config(self, more="", prefix="", endpoint=None):
         """Object-store YAML; more are lines of its config section."""
