@@ -94,9 +94,9 @@ expect_header(struct modeled *m, enum s3_op op, size_t nth, const char *name,
 {
     char value[512];
     bool has = s3_server_header(&m->server, op, nth, name, value, sizeof value);
-    if (has != (expected != NULL) || (has && strcmp(value, expected) != 0))
-        fail_msg("%s: %s instead of %s", name, has ? value : "none",
-                 expected != NULL ? expected : "none");
+    const char *got = has ? value : "none", *wanted = expected ? expected : "none";
+    if (has != (expected != NULL) || strcmp(got, wanted) != 0)
+        fail_msg("%s: %s instead of %s", name, got, wanted);
 }
 
 static inline bool
