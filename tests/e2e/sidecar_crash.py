@@ -14,7 +14,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from daemon import Daemon, wait_until  # noqa: E402
-from shipping import (FakePrometheus, Watcher, World, arguments, compare,  # noqa: E402
+from fake_prometheus import FakePrometheus  # noqa: E402
+from shipping import (LABELS, Watcher, World, arguments, compare,  # noqa: E402
                       is_settled)
 
 # A run lives for a part of this; shipping one block takes some ten milliseconds.
@@ -44,7 +45,7 @@ def main():
     seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
     print(f"{kills} kills, SEED={seed}")
     random.seed(seed)
-    prometheus = FakePrometheus()
+    prometheus = FakePrometheus(LABELS)
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory, golden, seed)
         watcher = Watcher(world)

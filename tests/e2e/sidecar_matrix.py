@@ -27,7 +27,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from daemon import wait_until  # noqa: E402
-from shipping import FakePrometheus, Watcher, World, arguments, compare, is_settled  # noqa: E402
+from fake_prometheus import FakePrometheus  # noqa: E402
+from shipping import LABELS, Watcher, World, arguments, compare, is_settled  # noqa: E402
 
 # At once. Most of the time of one that heals is a pause of some seconds.
 JOBS = 16
@@ -55,7 +56,7 @@ class Tools:
     def __init__(self, program, library, golden, seed):
         self.program, self.library, self.golden = program, library, golden
         self.seed = seed
-        self.prometheus = FakePrometheus()
+        self.prometheus = FakePrometheus(LABELS)
 
 
 class Run:

@@ -20,7 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import s3_verifier  # noqa: E402
 from daemon import Daemon, wait_until  # noqa: E402
-from shipping import (FakePrometheus, Watcher, World, arguments, compare,  # noqa: E402
+from fake_prometheus import FakePrometheus  # noqa: E402
+from shipping import (LABELS, Watcher, World, arguments, compare,  # noqa: E402
                       delete_block, is_settled)
 
 HOUR_S = 0.7
@@ -102,7 +103,7 @@ class Outage:
         self.bucket = Bucket()
         self.born = {}  # ULID: hour, of those that are still there
         bucket = self.bucket.yaml(f"access_key: {KEYS[0]}", f"secret_key: {KEYS[1]}")
-        self.command = program, *arguments(self.world, FakePrometheus(), bucket)
+        self.command = program, *arguments(self.world, FakePrometheus(LABELS), bucket)
         self.sidecar = None
 
     def run(self, day):

@@ -3,7 +3,6 @@
 directory in which blocks come and go, and what must be true of the bucket meanwhile."""
 import filecmp
 import glob
-import http.server
 import json
 import os
 import random
@@ -71,32 +70,6 @@ def check_shipped(original, shipped):
         assert filecmp.cmp(os.path.join(original, rel_path),
                            os.path.join(shipped, rel_path), shallow=False), \
             f"{shipped}: {rel_path} differs"
-
-
-class FakePrometheus:
-    """Answers /api/v1/status/config."""
-
-    def __init__(self):
-        labels = "".join(f"    {name}: {value}\n" for name, value in LABELS.items())
-        answer = json.dumps({"status": "success", "data": {
-            "yaml": f"global:\n  external_labels:\n{labels}"}}).encode()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                try:
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(answer)))
-                    self.end_headers()
-                    self.wfile.write(answer)
-                except ConnectionError:
-                    pass  # the sidecar was killed
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class World:

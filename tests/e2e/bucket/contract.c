@@ -188,6 +188,31 @@ contract_remove(struct contract *c, const char *key)
     return objstore_remove(c->bucket, &c->call, bytes_of_str(key), &c->err);
 }
 
+bool
+contract_refuses(struct contract *c, const char *text, uint64_t version,
+                 enum err_code code)
+{
+    uint8_t into[4];
+    size_t got;
+    struct objstore_attrs attrs;
+    struct bytes key = bytes_of_str(text);
+    CLEANUP(buf_fini) struct buf back = {0};
+    EXPECT_ERR(c, contract_put(c, text, version, 4), code, "put", key);
+    EXPECT_ERR(c, contract_put_file(c, text, version, 4, &attrs), code, "put", key);
+    EXPECT_ERR(c, objstore_create(c->bucket, &c->call, key, BYTES("x"), &c->err), code,
+               "create", key);
+    EXPECT_ERR(c, objstore_head(c->bucket, &c->call, key, &attrs, &c->err), code,
+               "head", key);
+    EXPECT_ERR(c, objstore_get(c->bucket, &c->call, key, 9, &back, &c->err), code,
+               "read", key);
+    EXPECT_ERR(c,
+               objstore_read_range(c->bucket, &c->call, key,
+                                   (struct objstore_range){0, 4}, into, &got, &c->err),
+               code, "read", key);
+    EXPECT_ERR(c, contract_remove(c, text), code, "delete", key);
+    return true;
+}
+
 struct listed {
     size_t count;
     bool in_order;

@@ -73,6 +73,11 @@ NODISCARD bool contract_holds(struct contract *c, const char *key, uint64_t vers
 NODISCARD bool contract_lacks(struct contract *c, const char *key);
 NODISCARD bool contract_remove(struct contract *c, const char *key);
 
+/* Every operation on key but a listing has to fail with code; version is what the puts
+ * would store. */
+NODISCARD bool contract_refuses(struct contract *c, const char *key, uint64_t version,
+                                enum err_code code);
+
 /* List; fails unless there are count objects, in order of their keys. */
 NODISCARD bool contract_lists(struct contract *c, const char *prefix, size_t count);
 

@@ -68,30 +68,6 @@ keeps_plain_keys(struct contract *c)
     return keep_keys(c, PLAIN_KEYS, ARRAY_LEN(PLAIN_KEYS));
 }
 
-static bool
-refuse_key(struct contract *c, const char *text, enum err_code code)
-{
-    uint8_t into[4];
-    size_t got;
-    struct objstore_attrs attrs;
-    struct bytes key = bytes_of_str(text);
-    CLEANUP(buf_fini) struct buf back = {0};
-    EXPECT_ERR(c, contract_put(c, text, 0, 4), code, "put", key);
-    EXPECT_ERR(c, contract_put_file(c, text, 0, 4, &attrs), code, "put", key);
-    EXPECT_ERR(c, objstore_create(c->bucket, &c->call, key, BYTES("x"), &c->err), code,
-               "create", key);
-    EXPECT_ERR(c, objstore_head(c->bucket, &c->call, key, &attrs, &c->err), code,
-               "head", key);
-    EXPECT_ERR(c, objstore_get(c->bucket, &c->call, key, 9, &back, &c->err), code,
-               "read", key);
-    EXPECT_ERR(c,
-               objstore_read_range(c->bucket, &c->call, key,
-                                   (struct objstore_range){0, 4}, into, &got, &c->err),
-               code, "read", key);
-    EXPECT_ERR(c, contract_remove(c, text), code, "delete", key);
-    return true;
-}
-
 /* Or refuses them all, in every operation. */
 static bool
 keeps_odd_keys(struct contract *c)
@@ -99,7 +75,7 @@ keeps_odd_keys(struct contract *c)
     if (objstore_can(c->bucket, OBJSTORE_CAN_ANY_KEY))
         return keep_keys(c, ODD_KEYS, ARRAY_LEN(ODD_KEYS));
     for (size_t i = 0; i < ARRAY_LEN(ODD_KEYS); i++)
-        if (!refuse_key(c, ODD_KEYS[i], ERR_UNSUPPORTED))
+        if (!contract_refuses(c, ODD_KEYS[i], 0, ERR_UNSUPPORTED))
             return err_wrap(&c->err, "key %s", ODD_KEYS[i]);
     return contract_lists(c, "", 0);
 }
@@ -110,7 +86,7 @@ refuses_bad_keys(struct contract *c)
     CLEANUP(xfree) char *too_long = xcalloc(1, OBJSTORE_KEY_MAX + 2);
     memset(too_long, 'x', OBJSTORE_KEY_MAX + 1);
     for (size_t i = 0; i < ARRAY_LEN(BAD_KEYS); i++)
-        if (!refuse_key(c, BAD_KEYS[i], ERR_INVALID))
+        if (!contract_refuses(c, BAD_KEYS[i], 0, ERR_INVALID))
             return err_wrap(&c->err, "key \"%s\"", BAD_KEYS[i]);
     EXPECT(c, !contract_put(c, too_long, 0, 1));
     EXPECT(c, c->err.code == ERR_INVALID);

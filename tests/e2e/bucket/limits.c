@@ -13,29 +13,11 @@ ignore_object(void *arg, const struct objstore_object *object, struct err *err)
 static bool
 refuse_all(struct contract *c, enum err_code code)
 {
-    uint8_t into[4];
-    size_t got;
-    struct objstore_attrs attrs;
-    struct bytes key = BYTES("limited");
-    CLEANUP(buf_fini) struct buf back = {0};
-    EXPECT_ERR(c, contract_put(c, "limited", 2, 4), code, "put", key);
-    EXPECT_ERR(c, contract_put_file(c, "limited", 2, 4, &attrs), code, "put", key);
-    EXPECT_ERR(c, objstore_create(c->bucket, &c->call, key, BYTES("x"), &c->err), code,
-               "create", key);
-    EXPECT_ERR(c, objstore_head(c->bucket, &c->call, key, &attrs, &c->err), code,
-               "head", key);
-    EXPECT_ERR(c, objstore_get(c->bucket, &c->call, key, 9, &back, &c->err), code,
-               "read", key);
-    EXPECT_ERR(c,
-               objstore_read_range(c->bucket, &c->call, key,
-                                   (struct objstore_range){0, 4}, into, &got, &c->err),
-               code, "read", key);
     EXPECT_ERR(c,
                objstore_list(c->bucket, &c->call, BYTES("limited/"), ignore_object,
                              NULL, &c->err),
                code, "list", BYTES("limited/"));
-    EXPECT_ERR(c, contract_remove(c, "limited"), code, "delete", key);
-    return true;
+    return contract_refuses(c, "limited", 2, code);
 }
 
 /* Nothing of it is done. */
