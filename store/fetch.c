@@ -18,6 +18,7 @@ is_abandoned(const struct store_fetch_source *source)
 void
 store_fetch_source_fini(struct store_fetch_source *source)
 {
+    pool_lane_fini(&source->lane);
     cancel_fini(&source->cancel);
 }
 
@@ -117,9 +118,11 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
     g->started = true;
     g->pending = g->count;
     source->reads += g->count;
+    if (source->lane.pool == NULL)
+        pool_lane_init(&source->lane, source->pool, STORE_FETCH_IN_FLIGHT);
     for (size_t i = 0; i < g->count; i++) {
         source->bytes += g->reads[i].len;
-        pool_submit(source->pool, &g->reads[i].job);
+        pool_lane_submit(&source->lane, &g->reads[i].job);
     }
     return true;
 }

@@ -27,6 +27,10 @@ struct store_piece {
  * at 100 MB/s a third of a millisecond. Not measured against S3 yet. */
 enum { STORE_FETCH_MAX_GAP = 32 * 1024 };
 
+/* Reads of one query that run at a time, at most. Others take turns with it at the
+ * rest, and at each that ends. */
+enum { STORE_FETCH_IN_FLIGHT = 24 };
+
 struct store_fetch;
 
 /* One ranged read; it covers one or more pieces. */
@@ -55,10 +59,11 @@ struct store_fetch_source {
     /* Totals of the query, for limits and metrics. */
     uint64_t reads;
     uint64_t bytes;
+    /* private */
+    struct pool_lane lane;
 };
 
-/* Release what waiting for the source took, when no group of it is left. CLEANUP
- * handler. */
+/* Release what reading and waiting took, when no group is left. CLEANUP handler. */
 void store_fetch_source_fini(struct store_fetch_source *source);
 
 /* For long work between fetches: whether the query is still wanted.
