@@ -2,7 +2,6 @@
 #include "store/chunk_window.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "common/base/num.h"
 
@@ -82,24 +81,13 @@ measure(const struct store_stream_context *c, const struct store_entry *entries,
     return true;
 }
 
-static int
-by_place(const void *a, const void *b)
-{
-    const struct store_piece *x = a;
-    const struct store_piece *y = b;
-    if (x->object != y->object)
-        return x->object < y->object ? -1 : 1;
-    return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
 /* A piece per chunk in the order of the file. Chunks nearly always come so; where they
- * do not, they are sorted and found again by their tag. */
+ * do not, they are found again by their tag. */
 static void
 place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
              struct store_piece *pieces)
 {
     size_t n = 0;
-    bool sorted = true;
     for (size_t i = 0; i < w->count; i++) {
         const struct store_entry *e = &w->entries[i];
         for (size_t k = 0; k < e->chunk_count; k++, n++) {
@@ -110,11 +98,9 @@ place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
                                      .offset = offset,
                                      .room = c->block->segments[segment].size - offset,
                                      .tag = (uint32_t)n};
-            sorted = sorted && (n == 0 || by_place(&pieces[n - 1], &pieces[n]) <= 0);
         }
     }
-    if (!sorted)
-        qsort(pieces, n, sizeof *pieces, by_place);
+    store_fetch_sort(pieces, n);
     for (size_t i = 0; i < n; i++)
         w->pieces[pieces[i].tag] = &pieces[i];
 }

@@ -33,6 +33,46 @@ store_fetch_check(const struct store_fetch_source *source, struct err *err)
     return true;
 }
 
+static bool
+is_before(const struct store_piece *a, const struct store_piece *b)
+{
+    return a->object != b->object ? a->object < b->object : a->offset < b->offset;
+}
+
+/* Let the piece at root sink to where none below it in the heap is greater. */
+static void
+sink(struct store_piece *heap, size_t root, size_t count)
+{
+    struct store_piece moved = heap[root];
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && is_before(&heap[child], &heap[child + 1]))
+            child++;
+        if (!is_before(&moved, &heap[child]))
+            break;
+        heap[root] = heap[child];
+    }
+    heap[root] = moved;
+}
+
+/* Not qsort, which takes memory that no budget knows of. */
+void
+store_fetch_sort(struct store_piece *pieces, size_t count)
+{
+    size_t sorted = 1;
+    while (sorted < count && !is_before(&pieces[sorted], &pieces[sorted - 1]))
+        sorted++;
+    if (sorted >= count)
+        return;
+    for (size_t root = count / 2; root-- > 0;)
+        sink(pieces, root, count);
+    for (size_t end = count; --end > 0;) {
+        struct store_piece last = pieces[end];
+        pieces[end] = pieces[0];
+        pieces[0] = last;
+        sink(pieces, 0, end);
+    }
+}
+
 size_t
 store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                  uint64_t max_read, struct store_read *reads)

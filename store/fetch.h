@@ -85,6 +85,9 @@ struct store_fetch {
     struct err failure;
 };
 
+/* Put pieces in the order of a plan. In place, O(count) when they already are. */
+void store_fetch_sort(struct store_piece *pieces, size_t count);
+
 /* Merge pieces (count of them, ascending by object and offset; lengths at least 1)
  * into reads that bridge gaps of at most max_gap bytes and are cut, between pieces, at
  * max_read bytes. reads has room for count; returns how many were made. Pure. */

@@ -8,12 +8,14 @@
 struct part {
     const struct store_block *block;
     struct store_refs refs;
+    const struct store_selection *selection;
 };
 
 struct parts {
     struct part *at;
     size_t count;
     size_t cap;
+    uint64_t series;
 };
 
 static bool
@@ -50,11 +52,51 @@ count_overlapping(const struct store_query_options *o)
     return count;
 }
 
-/* Begin the selection in all blocks, so that their fetches overlap. */
 static bool
-begin_selects(struct store_query *q, const struct store_query_options *o,
-              struct err *err)
+push_part(struct store_query *q, struct parts *parts, const struct part *part,
+          struct err *err)
 {
+    struct part *at =
+        arena_grow(&q->arena, parts->at, parts->count, &parts->cap, sizeof *at);
+    if (at == NULL)
+        return arena_ok(&q->arena, err);
+    parts->at = at;
+    parts->at[parts->count++] = *part;
+    parts->series += part->refs.count;
+    return true;
+}
+
+static bool
+finish_select(struct store_query *q, const struct store_query_options *o,
+              struct store_select *s, struct parts *parts, struct err *err)
+{
+    struct store_selection *selection = arena_calloc(&q->arena, 1, sizeof *selection);
+    if (selection == NULL)
+        return arena_ok(&q->arena, err);
+    if (!store_select_finish(s, &q->arena, selection, err))
+        return err_wrap(err, "block %s", s->block->name.text);
+    for (size_t i = 0; i < selection->parts.count; i++) {
+        struct part part = {s->block, selection->parts.at[i], selection};
+        /* Those that have still to be tested are counted when they are. */
+        if (selection->filter_count == 0 &&
+            !store_limits_add_series(o->limits, part.refs.count, err))
+            return err_wrap(err, "block %s", s->block->name.text);
+        if (!push_part(q, parts, &part, err))
+            return false;
+    }
+    store_select_fini(s);
+    *s = (struct store_select){0};
+    return true;
+}
+
+/* Select in all blocks. Their fetches overlap as far as the look-ahead allows, at least
+ * in two blocks. */
+static bool
+select_all(struct store_query *q, const struct store_query_options *o,
+           struct parts *parts, struct err *err)
+{
+    uint64_t pending = 0;
+    size_t first = 0; /* the first that is not finished */
     q->selects = arena_calloc(&q->arena, count_overlapping(o), sizeof *q->selects);
     const struct tsdb_matcher **rest =
         arena_calloc(&q->arena, o->matcher_count, sizeof *rest);
@@ -68,58 +110,17 @@ begin_selects(struct store_query *q, const struct store_query_options *o,
         struct store_select *s = &q->selects[q->select_count++];
         if (!store_select_begin(s, b, rest, count, o->source, o->budget, err))
             return err_wrap(err, "block %s", b->name.text);
+        pending += store_select_pending(s);
+        for (; pending > o->lookahead_bytes && first + 1 < q->select_count; first++) {
+            pending -= store_select_pending(&q->selects[first]);
+            if (!finish_select(q, o, &q->selects[first], parts, err))
+                return false;
+        }
     }
     q->blocks_queried = q->select_count;
-    return true;
-}
-
-static bool
-push_part(struct store_query *q, struct parts *parts, const struct store_block *block,
-          struct store_refs refs, struct err *err)
-{
-    struct part *at =
-        arena_grow(&q->arena, parts->at, parts->count, &parts->cap, sizeof *at);
-    if (at == NULL)
-        return arena_ok(&q->arena, err);
-    parts->at = at;
-    parts->at[parts->count++] = (struct part){block, refs};
-    return true;
-}
-
-/* Add a block's references as parts: one, or several when an external label replaces a
- * label of its series. */
-static bool
-add_block(struct store_query *q, struct parts *parts, const struct store_block *block,
-          struct store_refs refs, struct store_fetch_source *source, struct err *err)
-{
-    struct store_ref_lists lists = {.at = &refs, .count = refs.count > 0};
-    for (size_t i = 0; i < block->meta.external.len && lists.count > 0; i++) {
-        bool has;
-        struct bytes name = block->meta.external.at[i].name;
-        if (!store_index_header_has_name(block->header, name, &has, err))
+    for (; first < q->select_count; first++)
+        if (!finish_select(q, o, &q->selects[first], parts, err))
             return false;
-        if (has && !store_select_split(block, name, source, &q->arena, &lists, err))
-            return false;
-    }
-    for (size_t i = 0; i < lists.count; i++)
-        if (!push_part(q, parts, block, lists.at[i], err))
-            return false;
-    return true;
-}
-
-static bool
-finish_selects(struct store_query *q, const struct store_query_options *o,
-               struct parts *parts, struct err *err)
-{
-    for (size_t i = 0; i < q->select_count; i++) {
-        struct store_select *s = &q->selects[i];
-        struct store_refs refs;
-        if (!store_select_finish(s, &q->arena, &refs, err) ||
-            !store_limits_add_series(o->limits, refs.count, err) ||
-            !add_block(q, parts, s->block, refs, o->source, err))
-            return err_wrap(err, "block %s", s->block->name.text);
-        store_select_fini(s);
-    }
     return true;
 }
 
@@ -136,6 +137,8 @@ open_streams(struct store_query *q, const struct store_query_options *o,
         const struct store_stream_context context = {
             .block = part->block,
             .external = part->block->meta.external,
+            .filters = part->selection->filters,
+            .filter_count = part->selection->filter_count,
             .mint_ms = o->mint_ms,
             .maxt_ms = o->maxt_ms,
             .source = o->source,
@@ -170,8 +173,8 @@ store_query_open(struct store_query *q, const struct store_query_options *o,
     arena_init(&q->arena, o->budget);
     if (o->matcher_count == 0)
         return true;
-    return begin_selects(q, o, err) && finish_selects(q, o, &parts, err) &&
-           open_streams(q, o, &parts, err) && prime_streams(q, err) &&
+    return select_all(q, o, &parts, err) && open_streams(q, o, &parts, err) &&
+           prime_streams(q, err) &&
            store_series_merge_init(&q->merge, q->streams, q->stream_count, &q->arena,
                                    o->budget, err);
 }

@@ -91,7 +91,7 @@ is_sorted(const struct tsdb_label *at, size_t len)
 
 static bool
 resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
-               const struct tsdb_series *s, struct tsdb_labels *out, struct err *err)
+               const struct tsdb_series *s, struct tsdb_labels *own, struct err *err)
 {
     struct tsdb_label *at = arena_calloc(&b->arena, s->label_count, sizeof *at);
     if (at == NULL)
@@ -104,8 +104,40 @@ resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
             return false;
     if (!is_sorted(at, s->label_count) && !tsdb_labels_sort(at, s->label_count))
         return err_set(err, ERR_CORRUPT, "a label name is empty or there twice");
-    *out = tsdb_labels_with_external((struct tsdb_labels){at, s->label_count},
-                                     c->external, &b->arena);
+    *own = (struct tsdb_labels){at, s->label_count};
+    return true;
+}
+
+static bool
+passes(const struct store_stream_context *c, struct tsdb_labels own)
+{
+    for (size_t i = 0; i < c->filter_count; i++)
+        if (!tsdb_matcher_matches(
+                c->filters[i], tsdb_labels_get(own, tsdb_matcher_name(c->filters[i]))))
+            return false;
+    return true;
+}
+
+/* *kept: whether the series has chunks in the range and passes the filters. */
+static bool
+parse_entry(struct store_series_batch *b, struct store_stream_context *c,
+            struct bytes raw, struct store_entry *entry, bool *kept, struct err *err)
+{
+    struct tsdb_series s;
+    struct tsdb_labels own;
+    *kept = false;
+    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+        return false;
+    if (s.chunk_count == 0)
+        return true;
+    if (!resolve_labels(b, c, &s, &own, err))
+        return false;
+    if (c->filter_count > 0 && !passes(c, own))
+        return true;
+    entry->labels = tsdb_labels_with_external(own, c->external, &b->arena);
+    entry->chunks = s.chunks;
+    entry->chunk_count = s.chunk_count;
+    *kept = true;
     return arena_ok(&b->arena, err);
 }
 
@@ -113,20 +145,18 @@ static bool
 decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_t i,
              struct store_label_order *order, struct err *err)
 {
-    struct tsdb_series s;
     struct store_entry entry;
+    bool kept;
     struct arena_mark mark = arena_mark(&b->arena);
     struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
-    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+    if (!parse_entry(b, c, raw, &entry, &kept, err))
         return false;
-    if (s.chunk_count == 0) {
+    if (!kept) {
         arena_rewind(&b->arena, mark);
         return true;
     }
-    entry.chunks = s.chunks;
-    entry.chunk_count = s.chunk_count;
-    return store_limits_add_chunks(c->limits, s.chunk_count, err) &&
-           resolve_labels(b, c, &s, &entry.labels, err) &&
+    return (c->filter_count == 0 || store_limits_add_series(c->limits, 1, err)) &&
+           store_limits_add_chunks(c->limits, entry.chunk_count, err) &&
            store_label_order_push(order, &entry, &b->arena, &b->entries, err);
 }
 
