@@ -5,8 +5,9 @@
 
 #include "common/base/num.h"
 
-/* A float chunk has at most about 1 KiB; histograms have more, and teach the guess. */
-enum { GUESS_MIN = 2048, GUESS_MAX = 1024 * 1024 };
+/* A float chunk has at most 2 KiB, one of a downsampled block five times that;
+ * histograms may have more, and teach the guess. */
+enum { GUESS_RAW = 4096, GUESS_DOWNSAMPLED = 16 * 1024, GUESS_MAX = 1024 * 1024 };
 
 /* The size of a window. */
 struct extent {
@@ -17,7 +18,8 @@ struct extent {
 static uint64_t
 guess_of(const struct store_stream_context *c)
 {
-    return NUM_MAX(c->chunk_guess, (uint64_t)GUESS_MIN);
+    bool is_raw = c->block->meta.resolution_ms == 0;
+    return NUM_MAX(c->chunk_guess, (uint64_t)(is_raw ? GUESS_RAW : GUESS_DOWNSAMPLED));
 }
 
 static bool

@@ -124,6 +124,23 @@ select_all(struct store_query *q, const struct store_query_options *o,
     return true;
 }
 
+/* Streams of few blocks read ahead in many portions, to fill the time that a bucket
+ * needs to answer; many do so by being many. */
+enum { DEPTH = 4, DEPTH_OF_MANY = 2, MANY_STREAMS = 64 };
+
+/* Half of the look-ahead is shared evenly, half by what there is to be read. */
+static struct store_lookahead
+share(const struct store_query_options *o, const struct parts *parts,
+      const struct part *part)
+{
+    uint64_t half = o->lookahead_bytes / 2;
+    double weight = (double)part->refs.count / (double)parts->series;
+    return (struct store_lookahead){
+        .bytes = (size_t)(half / parts->count) + (size_t)((double)half * weight),
+        .depth = parts->count > MANY_STREAMS ? DEPTH_OF_MANY : DEPTH,
+    };
+}
+
 static bool
 open_streams(struct store_query *q, const struct store_query_options *o,
              const struct parts *parts, struct err *err)
@@ -146,10 +163,9 @@ open_streams(struct store_query *q, const struct store_query_options *o,
             .limits = o->limits,
             .budget = o->budget,
         };
-        /* Two windows a stream: one is read while another is fetched. */
-        size_t share = o->lookahead_bytes / (2 * parts->count);
         q->stream_count++;
-        if (!store_series_stream_open(&q->streams[i], &context, part->refs, share, err))
+        if (!store_series_stream_open(&q->streams[i], &context, part->refs,
+                                      share(o, parts, part), &q->arena, err))
             return err_wrap(err, "block %s", part->block->name.text);
     }
     return true;

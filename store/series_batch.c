@@ -5,12 +5,14 @@
 
 #include "common/base/num.h"
 
-/* Bounds of what is read at first of an entry whose length is not known: the smallest
- * that a block of two hours needs, and one that keeps a sparse selection cheap. */
-enum { GUESS_MIN = 512, GUESS_MAX = 64 * 1024 };
+/* What is read at first of an entry whose length is not known: labels, and a chunk of
+ * about 8 bytes for each quarter of an hour of the block. At most what keeps a sparse
+ * selection cheap. */
+enum { LABELS_GUESS = 1024, CHUNK_GUESS = 8, CHUNK_MS = 15 * 60 * 1000 };
+enum { GUESS_MAX = 64 * 1024 };
 
 /* What an entry and its labels take when decoded, roughly; bounds of a batch. */
-enum { ENTRY_BYTES = 2048, BATCH_MIN = 4, BATCH_MAX = 4096 };
+enum { ENTRY_BYTES = 1024, BATCH_MIN = 4, BATCH_MAX = 4096 };
 
 static uint64_t
 offset_of(const struct store_stream_context *c, tsdb_ref ref)
@@ -21,7 +23,10 @@ offset_of(const struct store_stream_context *c, tsdb_ref ref)
 static uint64_t
 guess_of(const struct store_stream_context *c)
 {
-    return NUM_MAX(c->series_guess, (uint64_t)GUESS_MIN);
+    const struct store_block_meta *m = &c->block->meta;
+    uint64_t span_ms = (uint64_t)m->maxt_ms - (uint64_t)m->mint_ms;
+    uint64_t guess = LABELS_GUESS + span_ms / CHUNK_MS * CHUNK_GUESS;
+    return NUM_MAX(c->series_guess, NUM_MIN(guess, (uint64_t)GUESS_MAX));
 }
 
 /* How many entries make a batch, from the bounds of what is read of them. */
