@@ -13,6 +13,7 @@ enum { GUESS_RAW = 4096, GUESS_DOWNSAMPLED = 16 * 1024, GUESS_MAX = 1024 * 1024 
 struct extent {
     size_t series;
     size_t chunks;
+    uint64_t bytes;
 };
 
 static uint64_t
@@ -64,23 +65,34 @@ measure_entry(const struct store_stream_context *c, const struct store_entry *e,
     return true;
 }
 
-/* How many entries make a window, from the bounds of their chunks; and how many chunks
- * these have. */
+/* Add entries to the extent until their chunks reach most bytes, at least one. */
 static bool
-measure(const struct store_stream_context *c, const struct store_entry *entries,
-        size_t count, size_t share_bytes, struct extent *extent, struct err *err)
+extend(const struct store_stream_context *c, const struct store_entry *entries,
+       size_t count, uint64_t most, struct extent *extent, struct err *err)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
+    *extent = (struct extent){0};
+    for (size_t i = 0; i < count && (i == 0 || extent->bytes < most); i++) {
         uint64_t next = i + 1 < count ? entries[i + 1].chunks[0].ref : 0;
-        if (!measure_entry(c, &entries[i], next, &bytes, err))
+        if (!measure_entry(c, &entries[i], next, &extent->bytes, err))
             return false;
-        if (i > 0 && bytes > share_bytes)
-            break;
         extent->chunks += entries[i].chunk_count;
         extent->series++;
     }
     return true;
+}
+
+/* The entries that make a window. If the rest would be less than another one, it is
+ * shared between both, so that none is of a few series. */
+static bool
+measure(const struct store_stream_context *c, const struct store_entry *entries,
+        size_t count, size_t share_bytes, struct extent *extent, struct err *err)
+{
+    if (!extend(c, entries, count, 2 * (uint64_t)share_bytes, extent, err))
+        return false;
+    if (extent->bytes <= share_bytes)
+        return true;
+    uint64_t most = NUM_MIN(extent->bytes / 2, (uint64_t)share_bytes);
+    return extend(c, entries, count, most, extent, err);
 }
 
 /* A piece per chunk in the order of the file. Chunks nearly always come so; where they

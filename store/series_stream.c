@@ -15,7 +15,8 @@
  * few. Guesses, but that the first is decoded within a millisecond. */
 enum { FIRST_REFS = 128, GROWTH = 8, FEW_REFS = 512 };
 
-/* Of the look-ahead, entries get one part and chunks the others. */
+/* Of the look-ahead, the decoded entries get one part and chunks the others: the
+ * entries that are being fetched are a tenth of what they are when decoded. */
 enum { PARTS = 4 };
 
 static struct store_series_batch *
@@ -33,7 +34,7 @@ window(struct store_series_stream *s, size_t ahead)
 static bool
 start_batches(struct store_series_stream *s, struct err *err)
 {
-    size_t share = s->ahead.bytes / PARTS / s->ahead.depth;
+    size_t share = s->ahead.bytes / PARTS;
     while (s->next_ref < s->refs.count && s->batches_ahead + 1 < s->ahead.depth) {
         struct store_series_batch *b = batch(s, ++s->batches_ahead);
         const struct store_refs left = {
@@ -86,7 +87,7 @@ advance_batch(struct store_series_stream *s, struct err *err)
 static bool
 start_window(struct store_series_stream *s, bool may_block, struct err *err)
 {
-    size_t share = s->ahead.bytes / PARTS * (PARTS - 1) / s->ahead.depth;
+    size_t share = s->ahead.bytes / PARTS * (PARTS - 1) / (s->ahead.depth - 1);
     while (s->next_entry == batch(s, 0)->entries.count) {
         if (s->batches_ahead == 0)
             return true;
