@@ -13,7 +13,15 @@
 
 /* Series of a batch: the first of many, how much the next may be larger, and what is
  * few. Guesses, but that the first is decoded within a millisecond. */
-enum { FIRST_REFS = 128, GROWTH = 8, FEW_REFS = 512 };
+enum { FIRST_REFS = 64, GROWTH = 4, FEW_REFS = 512 };
+
+/* Bytes of the first windows of many. They grow each time that one had to be waited
+ * for, by the same factor, up to their share: what a bucket next door delivers fits the
+ * caches of the CPU, and far ones are read in large pieces. */
+enum { FIRST_WINDOW = 128 * 1024 };
+
+/* How far starting a window may go for its entries. */
+enum effort { TAKE_DECODED, TAKE_ARRIVED, WAIT_FOR_THEM };
 
 /* Of the look-ahead, the decoded entries get one part and chunks the others: the
  * entries that are being fetched are a tenth of what they are when decoded. */
@@ -60,7 +68,13 @@ store_series_stream_open(struct store_series_stream *s,
     s->context = *context;
     s->refs = refs;
     s->ahead = ahead;
-    s->most_refs = refs.count <= FEW_REFS ? FEW_REFS : FIRST_REFS;
+    s->window_share = ahead.bytes / PARTS * (PARTS - 1) / (ahead.depth - 1);
+    s->window_bytes = s->window_share;
+    s->most_refs = FEW_REFS;
+    if (refs.count > FEW_REFS) {
+        s->window_bytes = NUM_MIN(s->window_share, (size_t)FIRST_WINDOW);
+        s->most_refs = FIRST_REFS;
+    }
     s->batches = arena_calloc(arena, ahead.depth, sizeof *s->batches);
     s->windows = arena_calloc(arena, ahead.depth, sizeof *s->windows);
     if (s->batches == NULL || s->windows == NULL)
@@ -82,16 +96,15 @@ advance_batch(struct store_series_stream *s, struct err *err)
     return start_batches(s, err);
 }
 
-/* Start a window with the next series, when there are any; without blocking only when
- * their entries have arrived. */
+/* Start a window with the next series, when there are any. */
 static bool
-start_window(struct store_series_stream *s, bool may_block, struct err *err)
+start_window(struct store_series_stream *s, enum effort effort, struct err *err)
 {
-    size_t share = s->ahead.bytes / PARTS * (PARTS - 1) / (s->ahead.depth - 1);
     while (s->next_entry == batch(s, 0)->entries.count) {
         if (s->batches_ahead == 0)
             return true;
-        if (!may_block && !store_records_is_done(&batch(s, 1)->records))
+        if (effort == TAKE_DECODED ||
+            (effort == TAKE_ARRIVED && !store_records_is_done(&batch(s, 1)->records)))
             return true;
         if (!advance_batch(s, err))
             return false;
@@ -99,20 +112,20 @@ start_window(struct store_series_stream *s, bool may_block, struct err *err)
     const struct store_entry *entries = batch(s, 0)->entries.at + s->next_entry;
     size_t left = batch(s, 0)->entries.count - s->next_entry;
     struct store_chunk_window *w = window(s, ++s->windows_ahead);
-    if (!store_chunk_window_start(w, &s->context, entries, left, share, err))
+    if (!store_chunk_window_start(w, &s->context, entries, left, s->window_bytes, err))
         return false;
     s->next_entry += w->count;
     return true;
 }
 
-/* Start windows until the ring is full, or entries have to be waited for. */
+/* Start windows until the ring is full, or the effort too great. */
 static bool
-start_windows(struct store_series_stream *s, struct err *err)
+start_windows(struct store_series_stream *s, enum effort effort, struct err *err)
 {
     for (size_t before = SIZE_MAX;
          s->windows_ahead + 1 < s->ahead.depth && s->windows_ahead != before;) {
         before = s->windows_ahead;
-        if (!start_window(s, false, err))
+        if (!start_window(s, effort, err))
             return false;
     }
     return true;
@@ -121,21 +134,27 @@ start_windows(struct store_series_stream *s, struct err *err)
 bool
 store_series_stream_prime(struct store_series_stream *s, struct err *err)
 {
-    return start_window(s, true, err) && start_windows(s, err);
+    return start_window(s, WAIT_FOR_THEM, err);
 }
 
-/* The current window is spent: go on with the next one. */
+/* The current window is spent: go on with the next one. No more entries are decoded
+ * before the very first series, unless that has to be waited for. */
 static bool
 advance_window(struct store_series_stream *s, struct err *err)
 {
     store_chunk_window_fini(window(s, 0));
-    if (s->windows_ahead == 0 && !start_window(s, true, err))
+    if (s->windows_ahead == 0 && !start_window(s, WAIT_FOR_THEM, err))
         return false;
     if (s->windows_ahead == 0)
         return true;
     s->window_turn = (s->window_turn + 1) % s->ahead.depth;
     s->windows_ahead--;
-    return start_windows(s, err);
+    bool is_here = store_records_is_done(&window(s, 0)->records);
+    if (!is_here)
+        s->window_bytes = NUM_MIN(GROWTH * s->window_bytes, s->window_share);
+    enum effort effort = is_here && !s->is_begun ? TAKE_DECODED : TAKE_ARRIVED;
+    s->is_begun = true;
+    return start_windows(s, effort, err);
 }
 
 bool

@@ -20,9 +20,12 @@ struct store_series_stream {
     struct store_stream_context context;
     struct store_lookahead ahead;
     struct store_refs refs;
-    size_t next_ref;   /* the first that is in no batch yet */
-    size_t next_entry; /* of the decoded batch: the first that is in no window yet */
-    size_t most_refs;  /* in the next batch */
+    size_t next_ref;     /* the first that is in no batch yet */
+    size_t next_entry;   /* of the decoded batch: the first that is in no window yet */
+    size_t most_refs;    /* in the next batch */
+    size_t window_bytes; /* of the next window */
+    size_t window_share; /* what it may become */
+    bool is_begun;
     struct store_label_order order;
     /* Rings of depth, because reads in flight must not move: the one at turn is used,
      * those ahead of it are being fetched. */
