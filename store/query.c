@@ -50,6 +50,17 @@ count_overlapping(const struct store_query_options *o)
     return count;
 }
 
+/* A selection failed: whether the query goes on without the block. */
+static bool
+leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
+{
+    const struct store_block *b = s->block;
+    store_select_fini(s);
+    *s = (struct store_select){.block = b, .nothing = true};
+    return store_damage_skip(&source->damage, b, err) ||
+           store_damage_blame(&source->damage, b, err);
+}
+
 /* Begin the selection in all blocks, so that their fetches overlap. */
 static bool
 begin_selects(struct store_query *q, const struct store_query_options *o,
@@ -66,8 +77,9 @@ begin_selects(struct store_query *q, const struct store_query_options *o,
         if (!overlaps(b, o) || !external_labels_match(b, o, rest, &count))
             continue;
         struct store_select *s = &q->selects[q->select_count++];
-        if (!store_select_begin(s, b, rest, count, o->source, o->budget, err))
-            return err_wrap(err, "block %s", b->name.text);
+        if (!store_select_begin(s, b, rest, count, o->source, o->budget, err) &&
+            !leave_out(s, o->source, err))
+            return false;
     }
     q->blocks_queried = q->select_count;
     return true;
@@ -114,12 +126,25 @@ finish_selects(struct store_query *q, const struct store_query_options *o,
     for (size_t i = 0; i < q->select_count; i++) {
         struct store_select *s = &q->selects[i];
         struct store_refs refs;
-        if (!store_select_finish(s, &q->arena, &refs, err) ||
-            !store_limits_add_series(o->limits, refs.count, err) ||
-            !add_block(q, parts, s->block, refs, o->source, err))
-            return err_wrap(err, "block %s", s->block->name.text);
+        if ((!store_select_finish(s, &q->arena, &refs, err) ||
+             !store_limits_add_series(o->limits, refs.count, err) ||
+             !add_block(q, parts, s->block, refs, o->source, err)) &&
+            !leave_out(s, o->source, err))
+            return false;
         store_select_fini(s);
     }
+    return true;
+}
+
+/* A stream failed: whether the query goes on without the rest of the block. */
+static bool
+end_early(struct store_series_stream *s, struct err *err)
+{
+    const struct store_block *b = s->context.block;
+    struct store_damage *damage = &s->context.source->damage;
+    if (!store_damage_skip(damage, b, err))
+        return store_damage_blame(damage, b, err);
+    store_series_stream_end(s);
     return true;
 }
 
@@ -146,8 +171,10 @@ open_streams(struct store_query *q, const struct store_query_options *o,
         /* Two windows a stream: one is read while another is fetched. */
         size_t share = o->lookahead_bytes / (2 * parts->count);
         q->stream_count++;
-        if (!store_series_stream_open(&q->streams[i], &context, part->refs, share, err))
-            return err_wrap(err, "block %s", part->block->name.text);
+        if (!store_series_stream_open(&q->streams[i], &context, part->refs, share,
+                                      err) &&
+            !end_early(&q->streams[i], err))
+            return false;
     }
     return true;
 }
@@ -156,7 +183,8 @@ static bool
 prime_streams(struct store_query *q, struct err *err)
 {
     for (size_t i = 0; i < q->stream_count; i++)
-        if (!store_series_stream_prime(&q->streams[i], err))
+        if (!store_series_stream_prime(&q->streams[i], err) &&
+            !end_early(&q->streams[i], err))
             return false;
     return true;
 }

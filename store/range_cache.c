@@ -303,6 +303,12 @@ store_range_cache_forget(struct store_range_cache *c, struct bytes prefix)
     }
 }
 
+size_t
+store_range_cache_limit(const struct store_range_cache *c)
+{
+    return c->shard_limit * SHARDS;
+}
+
 struct store_range_cache_counts
 store_range_cache_counts(struct store_range_cache *c)
 {

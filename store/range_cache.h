@@ -52,6 +52,9 @@ size_t store_range_cache_reclaim(struct store_range_cache *c, size_t want);
 /* Drop the ranges of all objects whose keys begin with prefix. O(ranges). */
 void store_range_cache_forget(struct store_range_cache *c, struct bytes prefix);
 
+/* The limit that it was made with. */
+size_t store_range_cache_limit(const struct store_range_cache *c);
+
 struct store_range_cache_counts store_range_cache_counts(struct store_range_cache *c);
 
 #endif

@@ -133,3 +133,12 @@ store_series_stream_fini(struct store_series_stream *s)
         store_series_batch_fini(&s->batches[i]);
     }
 }
+
+void
+store_series_stream_end(struct store_series_stream *s)
+{
+    store_series_stream_fini(s);
+    s->refs = (struct store_refs){0};
+    s->next_ref = 0;
+    s->next_entry = 0;
+}
