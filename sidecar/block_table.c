@@ -37,6 +37,13 @@ sidecar_block_table_new(void)
     return t;
 }
 
+static void
+row_fini(struct sidecar_block_row *row)
+{
+    sidecar_ext_labels_fini(&row->held);
+    free(row->reason);
+}
+
 void
 sidecar_block_table_free(struct sidecar_block_table **out)
 {
@@ -44,7 +51,7 @@ sidecar_block_table_free(struct sidecar_block_table **out)
     if (t == NULL)
         return;
     for (size_t i = 0; i < t->count; i++)
-        free(t->rows[i].reason);
+        row_fini(&t->rows[i]);
     free(t->rows);
     cond_fini(&t->changed);
     mutex_fini(&t->lock);
@@ -100,7 +107,7 @@ sidecar_block_table_end(struct sidecar_block_table *t)
         if (row->is_seen || is_running(row))
             t->rows[kept++] = *row;
         else
-            free(row->reason);
+            row_fini(row);
     }
     t->count = kept;
 }
@@ -163,6 +170,36 @@ forget_failure(struct sidecar_block_row *row)
 }
 
 static void
+hold(struct sidecar_block_row *row, struct tsdb_labels labels)
+{
+    sidecar_ext_labels_fini(&row->held);
+    row->held = sidecar_ext_labels_copy(labels);
+    row->holds_labels = labels.len > 0;
+}
+
+void
+sidecar_block_table_hold(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                         struct tsdb_labels labels)
+{
+    MUTEX_SCOPE(&t->lock);
+    struct sidecar_block_row *row = find(t, id);
+    if (row != NULL)
+        hold(row, labels);
+}
+
+bool
+sidecar_block_table_held(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                         struct sidecar_ext_labels *out)
+{
+    MUTEX_SCOPE(&t->lock);
+    const struct sidecar_block_row *row = find(t, id);
+    if (row == NULL || !row->holds_labels)
+        return false;
+    *out = sidecar_ext_labels_copy(row->held.set);
+    return true;
+}
+
+static void
 enter(struct sidecar_block_table *t, struct sidecar_block_row *row,
       enum sidecar_block_state state)
 {
@@ -170,6 +207,7 @@ enter(struct sidecar_block_table *t, struct sidecar_block_row *row,
     row->state = state;
     if (state == SIDECAR_BLOCK_COMMITTED || state == SIDECAR_BLOCK_SHIPPED) {
         forget_failure(row);
+        hold(row, (struct tsdb_labels){0});
         row->sent = row->size;
         t->newest_shipped_ms = NUM_MAX(t->newest_shipped_ms, row->block.maxt_ms);
     }
@@ -317,6 +355,16 @@ sidecar_block_table_take(struct sidecar_block_table *t, int64_t deadline_ns,
     }
 }
 
+/* Without what the row owns. */
+static struct sidecar_block_row
+copy_of(const struct sidecar_block_row *row)
+{
+    struct sidecar_block_row copy = *row;
+    copy.reason = NULL;
+    copy.held = (struct sidecar_ext_labels){0};
+    return copy;
+}
+
 bool
 sidecar_block_table_sent(struct sidecar_block_table *t, const struct tsdb_ulid *id,
                          uint64_t bytes, int64_t now_ns, struct sidecar_block_row *copy)
@@ -333,8 +381,7 @@ sidecar_block_table_sent(struct sidecar_block_table *t, const struct tsdb_ulid *
         return false;
     row->told_ns = now_ns;
     row->told_bytes = row->sent;
-    *copy = *row;
-    copy->reason = NULL;
+    *copy = copy_of(row);
     return true;
 }
 
@@ -362,7 +409,7 @@ sidecar_block_table_copy(struct sidecar_block_table *t, struct sidecar_block_row
         out->count = t->count;
         out->at = xcalloc(t->count + 1, sizeof *out->at);
         for (size_t i = 0; i < t->count; i++) {
-            out->at[i] = t->rows[i];
+            out->at[i] = copy_of(&t->rows[i]);
             if (t->rows[i].reason != NULL)
                 out->at[i].reason = xstrdup(t->rows[i].reason);
         }

@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "sidecar/backoff.h"
 #include "sidecar/block_scan.h"
+#include "sidecar/ext_labels.h"
 
 /* X(id, name for people) */
 #define SIDECAR_BLOCK_STATES(X)                                                     \
@@ -41,7 +42,9 @@ struct sidecar_block_row {
     struct sidecar_backoff backoff;
     enum err_code code; /* of the last failure; ERR_NONE after a success */
     char *reason;       /* its text; NULL: none */
+    bool holds_labels;  /* see sidecar_block_table_hold */
     /* private */
+    struct sidecar_ext_labels held;
     bool is_seen;
     uint64_t told_bytes;
     int64_t told_ns;
@@ -91,6 +94,11 @@ int64_t sidecar_block_table_fail(struct sidecar_block_table *t,
                                  const struct tsdb_ulid *id, const struct err *err,
                                  int64_t now_ns);
 
+/* Keep a copy of the labels of a block while they cannot be noted on the disk; an empty
+ * set: they can. They go when the bucket has the block. */
+void sidecar_block_table_hold(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                              struct tsdb_labels labels);
+
 /* When the next pause of a block that waits for the thread ends; CLOCK_NEVER. */
 int64_t sidecar_block_table_next_ns(struct sidecar_block_table *t, int64_t now_ns);
 
@@ -128,6 +136,11 @@ bool sidecar_block_table_sent(struct sidecar_block_table *t, const struct tsdb_u
 void sidecar_block_table_listing_done(struct sidecar_block_table *t);
 
 /* ---- any thread ---- */
+
+/* The labels that are held; false: none are. *out must be the zero value. */
+NODISCARD bool sidecar_block_table_held(struct sidecar_block_table *t,
+                                        const struct tsdb_ulid *id,
+                                        struct sidecar_ext_labels *out);
 
 /* Every take returns false from now on. */
 void sidecar_block_table_stop(struct sidecar_block_table *t);

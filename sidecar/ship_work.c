@@ -106,7 +106,9 @@ upload(struct voyage *v, bool *broken, struct err *err)
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
     CLEANUP(xfree) char *directory = directory_of(v);
     *broken = false;
-    if (!sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
+    /* Held ones go when there is a note, and not before. */
+    bool held = sidecar_block_table_held(o->table, &v->block->id, &labels);
+    if (!held && !sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
         return false;
     v->labels = labels.set;
     const struct sidecar_block_upload how = {
@@ -118,6 +120,7 @@ upload(struct voyage *v, bool *broken, struct err *err)
                    .sent = note_sent,
                    .sent_arg = v},
         .labels = labels.set,
+        .labels_are_held = held,
         .hash_sha256 = o->hash_sha256,
         .verify = o->verify,
         .checked = note_checked,

@@ -5,8 +5,10 @@
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
  *                and its labels, <ULID>.json beside it (block_note.c);
  *                the labels alone where no pin can be made: it is shipped from its
- * place uploading    objects in the bucket, no meta.json   (block_upload.c) committed
- * meta.json in the bucket recorded     its id in thanos.shipper.json (shipper_state.c)
+ *                place; without room for those either they are held in memory
+ *   uploading    objects in the bucket, no meta.json   (block_upload.c)
+ *   committed    meta.json in the bucket
+ *   recorded     its id in thanos.shipper.json (shipper_state.c)
  *   unpinned     the pin is gone, then the labels
  *
  * Nothing else is remembered, so after a crash the next pass finds each block in one of
@@ -183,7 +185,24 @@ is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
 }
 
 /* The labels of a block are those at its discovery, or the first ones that are known
- * afterwards. *known: they are noted. */
+ * afterwards. A disk without room for a note does not keep a block from the bucket. */
+static void
+note_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id,
+            struct tsdb_labels labels, bool is_news)
+{
+    struct err err;
+    if (sidecar_block_note_write(s->options.pins, id, labels, &err)) {
+        sidecar_block_table_hold(s->options.table, id, (struct tsdb_labels){0});
+        return;
+    }
+    sidecar_block_table_hold(s->options.table, id, labels);
+    LOG_AT(is_news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+           "labels of a block cannot be noted, a restart takes those of then",
+           LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(&err),
+           LOG_STR("code", err_code_name(err.code)));
+}
+
+/* *known: they are noted, or held. */
 static bool
 remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
                 struct err *err)
@@ -196,8 +215,13 @@ remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *kno
         LOG_WARN("the labels of a block are taken anew", LOG_ERR(err));
     else if (err->code != ERR_NOT_FOUND)
         return false;
-    *known = s->labels.set.len > 0;
-    return !*known || sidecar_block_note_write(s->options.pins, id, s->labels.set, err);
+    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels held = {0};
+    bool is_news = !sidecar_block_table_held(s->options.table, id, &held);
+    struct tsdb_labels labels = is_news ? s->labels.set : held.set;
+    *known = labels.len > 0;
+    if (*known)
+        note_labels(s, id, labels, is_news);
+    return true;
 }
 
 /* Give a block to the workers. */
@@ -358,7 +382,7 @@ is_local(void *arg, const struct tsdb_ulid *id)
     return sidecar_block_find(&s->local, id) != NULL || file_exists(path);
 }
 
-/* Read the data directory, and make room for pins in it. */
+/* Read the data directory. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
 {
@@ -371,7 +395,7 @@ scan_local(struct sidecar_shipper *s, struct err *err)
     now = (struct sidecar_block_list){0};
     if (sidecar_shipper_state_retain(&s->state, is_local, s))
         s->state_is_dirty = true;
-    return sidecar_block_pin_prepare(s->options.pins, err);
+    return true;
 }
 
 /* Find and pin what is new. */
@@ -387,6 +411,7 @@ discover(struct sidecar_shipper *s)
     if (s->state_is_lost && s->local.count > 0)
         sidecar_block_table_want_listing(s->options.table);
     s->state_is_lost = false;
+    ok = (sidecar_block_pin_prepare(s->options.pins, &err) || complain(&err)) && ok;
     for (size_t i = 0; i < s->local.count; i++)
         ok = visit_local(s, &s->local.at[i]) && ok;
     count_passed_over(s);
@@ -512,9 +537,12 @@ sum_up(struct sidecar_shipper *s)
     struct err err;
     CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
     sidecar_block_table_copy(s->options.table, &rows);
-    size_t open = 0;
-    for (size_t i = 0; i < rows.count; i++)
+    size_t open = 0, unnoted = 0;
+    for (size_t i = 0; i < rows.count; i++) {
         open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
+        unnoted += rows.at[i].holds_labels;
+    }
+    metrics_set(s->options.metrics->unnoted, (double)unnoted);
     metrics_set(s->options.metrics->compacted_done,
                 s->options.upload_compacted && s->local_is_known && open == 0);
     return !all_is_seen(s) ||

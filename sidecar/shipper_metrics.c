@@ -87,6 +87,8 @@ sidecar_shipper_metrics_init(struct sidecar_shipper_metrics *m,
         .unpinned = metrics_gauge(r, "blockhouse_sidecar_unpinned_blocks",
                                   "Blocks that are shipped from their place because "
                                   "they cannot be pinned."),
+        .unnoted = metrics_gauge(r, "blockhouse_sidecar_unnoted_blocks",
+                                 "Blocks whose labels cannot be noted on the disk."),
         .passed_over =
             metrics_gauge(r, "blockhouse_sidecar_compacted_blocks_passed_over",
                           "Compacted blocks that are not shipped without "
