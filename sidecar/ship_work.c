@@ -82,9 +82,10 @@ note_checked(void *arg, const struct tsdb_meta *meta, struct err *err)
 {
     const struct voyage *v = arg;
     const struct sidecar_ship_work_options *o = &v->work->options;
-    if (meta->level > 1 && !o->allow_overlaps &&
-        !sidecar_overlap_check(v->work->overlap, o->bucket, o->cancel, meta, v->labels,
-                               err))
+    if (meta->level <= 1 || o->allow_overlaps)
+        sidecar_overlap_begin(v->work->overlap, meta, v->labels);
+    else if (!sidecar_overlap_check(v->work->overlap, o->bucket, o->cancel, meta,
+                                    v->labels, err))
         return false;
     sidecar_block_table_move(o->table, &v->block->id, SIDECAR_BLOCK_UPLOADING);
     return true;
@@ -138,7 +139,9 @@ ship_block(struct sidecar_ship_work *w, const struct sidecar_block *block)
     struct err err;
     bool broken;
     LOG_INFO("upload new block", LOG_STR("block", v.name.text));
-    if (upload(&v, &broken, &err)) {
+    bool ok = upload(&v, &broken, &err);
+    sidecar_overlap_end(w->overlap, &block->id);
+    if (ok) {
         metrics_add(o->metrics->uploads, 1);
         LOG_INFO("uploaded block", LOG_STR("block", v.name.text),
                  LOG_INT("dur_ms", (clock_mono_ns() - start_ns) / CLOCK_NS_PER_MS));
