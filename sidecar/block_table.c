@@ -23,6 +23,7 @@ struct sidecar_block_table {
     struct sidecar_block_row *rows; /* by id */
     enum listing listing;
     int64_t newest_shipped_ms;
+    char *trouble;
     bool takes_newest; /* next */
     bool is_stopped;
 };
@@ -53,6 +54,7 @@ sidecar_block_table_free(struct sidecar_block_table **out)
     for (size_t i = 0; i < t->count; i++)
         row_fini(&t->rows[i]);
     free(t->rows);
+    free(t->trouble);
     cond_fini(&t->changed);
     mutex_fini(&t->lock);
     free(t);
@@ -268,6 +270,14 @@ sidecar_block_table_next_ns(struct sidecar_block_table *t, int64_t now_ns)
 }
 
 void
+sidecar_block_table_trouble(struct sidecar_block_table *t, const char *trouble)
+{
+    MUTEX_SCOPE(&t->lock);
+    free(t->trouble);
+    t->trouble = trouble != NULL ? xstrdup(trouble) : NULL;
+}
+
+void
 sidecar_block_table_want_listing(struct sidecar_block_table *t)
 {
     MUTEX_SCOPE(&t->lock);
@@ -406,6 +416,7 @@ sidecar_block_table_copy(struct sidecar_block_table *t, struct sidecar_block_row
     {
         MUTEX_SCOPE(&t->lock);
         out->newest_shipped_ms = t->newest_shipped_ms;
+        out->trouble = t->trouble != NULL ? xstrdup(t->trouble) : NULL;
         out->count = t->count;
         out->at = xcalloc(t->count + 1, sizeof *out->at);
         for (size_t i = 0; i < t->count; i++) {
@@ -423,6 +434,7 @@ sidecar_block_rows_fini(struct sidecar_block_rows *rows)
     for (size_t i = 0; i < rows->count; i++)
         free(rows->at[i].reason);
     free(rows->at);
+    free(rows->trouble);
     *rows = (struct sidecar_block_rows){0};
 }
 
@@ -431,6 +443,12 @@ sidecar_block_row_is_settled(const struct sidecar_block_row *row)
 {
     return row->state == SIDECAR_BLOCK_SHIPPED ||
            row->state == SIDECAR_BLOCK_PASSED_OVER;
+}
+
+bool
+sidecar_block_row_has_range(const struct sidecar_block_row *row)
+{
+    return row->block.mint_ms != row->block.maxt_ms;
 }
 
 const char *

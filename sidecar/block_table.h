@@ -55,6 +55,7 @@ struct sidecar_block_rows {
     size_t count;
     struct sidecar_block_row *at;
     int64_t newest_shipped_ms; /* end of the newest range shipped; INT64_MIN: none */
+    char *trouble; /* with the data directory, at the last pass; NULL: none */
 };
 
 struct sidecar_block_table;
@@ -101,6 +102,9 @@ void sidecar_block_table_hold(struct sidecar_block_table *t, const struct tsdb_u
 
 /* When the next pause of a block that waits for the thread ends; CLOCK_NEVER. */
 int64_t sidecar_block_table_next_ns(struct sidecar_block_table *t, int64_t now_ns);
+
+/* A pass over the data directory has ended; why that cannot be used, NULL if it can. */
+void sidecar_block_table_trouble(struct sidecar_block_table *t, const char *trouble);
 
 /* Have a worker list the whole bucket, once. */
 void sidecar_block_table_want_listing(struct sidecar_block_table *t);
@@ -152,6 +156,9 @@ void sidecar_block_rows_fini(struct sidecar_block_rows *rows);
 
 /* Whether the bucket has this block, or does not get it: nothing is to be done. */
 NODISCARD bool sidecar_block_row_is_settled(const struct sidecar_block_row *row);
+
+/* Whether its time range is known: its meta.json could be read. */
+NODISCARD bool sidecar_block_row_has_range(const struct sidecar_block_row *row);
 
 const char *sidecar_block_state_name(enum sidecar_block_state state);
 

@@ -60,6 +60,8 @@ struct sidecar_shipper {
     struct sidecar_pin_cost told;     /* of the last pin that is not of links */
     struct sidecar_ext_labels labels; /* during a pass */
     bool waits_for_labels;
+    bool is_in_trouble; /* this pass */
+    struct err trouble; /* its first one, with the data directory */
 };
 
 struct sidecar_shipper *
@@ -86,8 +88,11 @@ sidecar_shipper_free(struct sidecar_shipper **out)
 }
 
 static bool
-complain(const struct err *err)
+complain(struct sidecar_shipper *s, const struct err *err)
 {
+    if (!s->is_in_trouble)
+        s->trouble = *err;
+    s->is_in_trouble = true;
     LOG_ERROR("data directory cannot be used", LOG_ERR(err));
     return false;
 }
@@ -405,13 +410,13 @@ discover(struct sidecar_shipper *s)
     struct err err;
     bool ok = true;
     if (!know_state(s, &err))
-        ok = complain(&err);
+        ok = complain(s, &err);
     if (!scan_local(s, &err))
-        return complain(&err);
+        return complain(s, &err);
     if (s->state_is_lost && s->local.count > 0)
         sidecar_block_table_want_listing(s->options.table);
     s->state_is_lost = false;
-    ok = (sidecar_block_pin_prepare(s->options.pins, &err) || complain(&err)) && ok;
+    ok = (sidecar_block_pin_prepare(s->options.pins, &err) || complain(s, &err)) && ok;
     for (size_t i = 0; i < s->local.count; i++)
         ok = visit_local(s, &s->local.at[i]) && ok;
     count_passed_over(s);
@@ -547,7 +552,7 @@ sum_up(struct sidecar_shipper *s)
                 s->options.upload_compacted && s->local_is_known && open == 0);
     return !all_is_seen(s) ||
            sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
-           err.code == ERR_NOT_FOUND || complain(&err);
+           err.code == ERR_NOT_FOUND || complain(s, &err);
 }
 
 /* Pins come before the state: retention does not wait for a state that cannot be saved.
@@ -557,7 +562,7 @@ work(struct sidecar_shipper *s)
 {
     struct err err;
     if (!lock_directory(s, &err))
-        return complain(&err);
+        return complain(s, &err);
     sidecar_block_table_begin(s->options.table);
     s->local_is_known = false;
     s->pins_are_known = false;
@@ -567,7 +572,7 @@ work(struct sidecar_shipper *s)
         sidecar_block_table_end(s->options.table);
     if (s->state_is_known && s->local_is_known) {
         ok = record_committed(s) && ok;
-        ok = (flush_state(s, &err) || complain(&err)) && ok;
+        ok = (flush_state(s, &err) || complain(s, &err)) && ok;
     }
     return sum_up(s) && ok;
 }
@@ -589,10 +594,13 @@ sidecar_shipper_pass(struct sidecar_shipper *s)
     double failed_uploads = metrics_get(m->failed_uploads);
     metrics_add(m->passes, 1);
     know_labels(s);
+    s->is_in_trouble = false;
     bool ok = work(s) && failed_uploads <= s->failed_uploads;
     if (!ok)
         metrics_add(m->failed_passes, 1);
     s->failed_uploads = failed_uploads;
+    sidecar_block_table_trouble(s->options.table,
+                                s->is_in_trouble ? s->trouble.text : NULL);
     sidecar_ext_labels_fini(&s->labels);
     return ok;
 }

@@ -17,7 +17,7 @@ add_row(struct summary *sum, const struct sidecar_block_row *row)
 {
     if (sidecar_block_row_is_settled(row))
         return;
-    if (row->block.maxt_ms > 0) /* 0: its meta cannot be read */
+    if (sidecar_block_row_has_range(row))
         sum->oldest_end_ms = NUM_MIN(sum->oldest_end_ms, row->block.maxt_ms);
     sum->oldest_made_ms =
         NUM_MIN(sum->oldest_made_ms, tsdb_ulid_time_ms(&row->block.id));

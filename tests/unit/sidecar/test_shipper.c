@@ -832,6 +832,15 @@ counts_a_missing_data_directory(void **state)
     pass_ends(r, false);
     assert_metric(r, "thanos_shipper_dir_sync_failures_total", "1");
     assert_false(file_exists(r->f->tsdb));
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
+    sidecar_block_table_copy(r->table, &rows);
+    assert_non_null(rows.trouble);
+    assert_non_null(strstr(rows.trouble, r->f->tsdb));
+    assert_true(file_mkdirs(r->f->tsdb, &err));
+    pass_ends(r, true);
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows later = {0};
+    sidecar_block_table_copy(r->table, &later);
+    assert_null(later.trouble);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
