@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "sidecar/block_note.h"
+#include "sidecar/block_labels.h"
 #include "sidecar/block_overlap.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/block_upload.h"
@@ -107,9 +107,9 @@ upload(struct voyage *v, bool *broken, struct err *err)
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
     CLEANUP(xfree) char *directory = directory_of(v);
     *broken = false;
-    /* Held ones go when there is a note, and not before. */
-    bool held = sidecar_block_table_held(o->table, &v->block->id, &labels);
-    if (!held && !sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
+    bool held;
+    if (!sidecar_block_labels_recall(o->table, o->pins, &v->block->id, &labels, &held,
+                                     err))
         return false;
     v->labels = labels.set;
     const struct sidecar_block_upload how = {

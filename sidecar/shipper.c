@@ -39,6 +39,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "sidecar/block_files.h"
+#include "sidecar/block_labels.h"
 #include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/shipper_state.h"
@@ -189,44 +190,12 @@ is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
            (state == SIDECAR_BLOCK_FOUND || state == SIDECAR_BLOCK_PASSED_OVER);
 }
 
-/* The labels of a block are those at its discovery, or the first ones that are known
- * afterwards. A disk without room for a note does not keep a block from the bucket. */
-static void
-note_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id,
-            struct tsdb_labels labels, bool is_news)
-{
-    struct err err;
-    if (sidecar_block_note_write(s->options.pins, id, labels, &err)) {
-        sidecar_block_table_hold(s->options.table, id, (struct tsdb_labels){0});
-        return;
-    }
-    sidecar_block_table_hold(s->options.table, id, labels);
-    LOG_AT(is_news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
-           "labels of a block cannot be noted, a restart takes those of then",
-           LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(&err),
-           LOG_STR("code", err_code_name(err.code)));
-}
-
-/* *known: they are noted, or held. */
 static bool
 remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
                 struct err *err)
 {
-    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels noted = {0};
-    *known = sidecar_block_note_read(s->options.pins, id, &noted, err);
-    if (*known)
-        return true;
-    if (err->code == ERR_CORRUPT)
-        LOG_WARN("the labels of a block are taken anew", LOG_ERR(err));
-    else if (err->code != ERR_NOT_FOUND)
-        return false;
-    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels held = {0};
-    bool is_news = !sidecar_block_table_held(s->options.table, id, &held);
-    struct tsdb_labels labels = is_news ? s->labels.set : held.set;
-    *known = labels.len > 0;
-    if (*known)
-        note_labels(s, id, labels, is_news);
-    return true;
+    return sidecar_block_labels_remember(s->options.table, s->options.pins, id,
+                                         s->labels.set, known, err);
 }
 
 /* Give a block to the workers. */
