@@ -54,7 +54,7 @@ open_provider(struct objstore_bucket **out, const struct yaml *root,
     if (*type == 0)
         return err_set(err, ERR_INVALID, "the document: type is missing");
     if (strcasecmp(type, "S3") == 0)
-        return objstore_config_open_s3(out, config, how->user_agent, err);
+        return objstore_config_open_s3(out, config, how->user_agent, how->to_read, err);
     if (strcasecmp(type, "FILESYSTEM") == 0)
         return open_filesystem(out, config, how, err);
     return err_set(err, ERR_UNSUPPORTED,
