@@ -3,7 +3,8 @@
  * labels. They are those of the Prometheus that wrote it, whatever it is called later.
  *
  * A note is <ULID>.json beside the pin, {"version":1,"labels":{"cluster":"eu1"}}; it is
- * written before the pin is made, if the labels are known, and removed behind it. */
+ * written before the pin is made, if the labels are known, and removed behind it. While
+ * it cannot be written the table of blocks holds them (block_table.h). */
 #ifndef SIDECAR_BLOCK_NOTE_H
 #define SIDECAR_BLOCK_NOTE_H
 

@@ -11,6 +11,7 @@
  * says it holds.
  *
  * A meta.json that is there already says the same as ours would, or it is a conflict.
+ * Only labels that could not be noted give way to those of the bucket.
  * meta.json is created, not replaced, where the bucket can do that: of two writers one
  * is told so.
  *
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "common/tsdb/meta.h"
@@ -101,11 +103,18 @@ compare_meta(struct shipment *s, struct bytes text, struct err *err)
     if (!tsdb_meta_parse(&theirs, text, &why))
         return err_set(err, ERR_CONFLICT, "the meta.json in the bucket is broken: %s",
                        why.text);
+    bool keeps_theirs =
+        s->how->labels_are_held && tsdb_labels_cmp(theirs.external, ours.external) != 0;
+    if (keeps_theirs)
+        ours.external = theirs.external;
     const char *what = sidecar_meta_difference(&theirs, &ours);
     if (what != NULL)
         return err_set(err, ERR_CONFLICT,
                        "the bucket holds another block under this id: its %s differs",
                        what);
+    if (keeps_theirs)
+        LOG_WARN("the bucket holds the block with other labels, which stay",
+                 LOG_STR("block", tsdb_ulid_print(s->id).text));
     s->committed = true;
     return true;
 }

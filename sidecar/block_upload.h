@@ -12,7 +12,10 @@
 struct sidecar_block_upload {
     struct sidecar_sender sender;
     struct tsdb_labels labels; /* external labels */
-    bool hash_sha256;          /* put each file's SHA-256 into meta.json */
+    /* The labels are on no disk: a former run may have shipped the block with those of
+     * its discovery, which then are right. */
+    bool labels_are_held;
+    bool hash_sha256; /* put each file's SHA-256 into meta.json */
     enum tsdb_verify_level verify;
     /* Told when the block's own files are right. Returns false, with err filled, if it
      * is not to be sent all the same. NULL: it is. */

@@ -70,13 +70,19 @@ open_bucket(struct sidecar *s, struct err *err)
                            s->options.objstore_config_file, &yaml, err))
         return false;
     if (yaml[0] == 0) {
-        LOG_INFO("no object storage is configured: blocks are not shipped");
+        if (*s->options.objstore_config_file != 0)
+            LOG_WARN("file of the object-store configuration is empty: blocks are not "
+                     "shipped",
+                     LOG_STR("path", s->options.objstore_config_file));
+        else
+            LOG_INFO("no object storage is configured: blocks are not shipped");
         return true;
     }
     bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err);
     digest_cleanse(yaml, strlen(yaml));
     if (!ok)
-        return false;
+        return app_flags_content_fail("objstore.config",
+                                      s->options.objstore_config_file, err);
     s->status.bucket = objstore_name(s->bucket);
     LOG_INFO("ships to bucket", LOG_STR("bucket", s->status.bucket));
     return true;
@@ -92,7 +98,8 @@ open_client(struct sidecar *s, struct err *err)
     bool ok = sidecar_prom_client_new(&s->client, s->options.prometheus_url,
                                       bytes_of_str(yaml), err);
     digest_cleanse(yaml, strlen(yaml));
-    return ok;
+    return ok || app_flags_content_fail("prometheus.http-client",
+                                        s->options.http_client_file, err);
 }
 
 static void

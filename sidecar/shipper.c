@@ -5,8 +5,10 @@
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
  *                and its labels, <ULID>.json beside it (block_note.c);
  *                the labels alone where no pin can be made: it is shipped from its
- * place uploading    objects in the bucket, no meta.json   (block_upload.c) committed
- * meta.json in the bucket recorded     its id in thanos.shipper.json (shipper_state.c)
+ *                place; without room for those either they are held in memory
+ *   uploading    objects in the bucket, no meta.json   (block_upload.c)
+ *   committed    meta.json in the bucket
+ *   recorded     its id in thanos.shipper.json (shipper_state.c)
  *   unpinned     the pin is gone, then the labels
  *
  * Nothing else is remembered, so after a crash the next pass finds each block in one of
@@ -37,6 +39,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "sidecar/block_files.h"
+#include "sidecar/block_labels.h"
 #include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/shipper_state.h"
@@ -58,6 +61,8 @@ struct sidecar_shipper {
     struct sidecar_pin_cost told;     /* of the last pin that is not of links */
     struct sidecar_ext_labels labels; /* during a pass */
     bool waits_for_labels;
+    bool is_in_trouble; /* this pass */
+    struct err trouble; /* its first one, with the data directory */
 };
 
 struct sidecar_shipper *
@@ -84,8 +89,11 @@ sidecar_shipper_free(struct sidecar_shipper **out)
 }
 
 static bool
-complain(const struct err *err)
+complain(struct sidecar_shipper *s, const struct err *err)
 {
+    if (!s->is_in_trouble)
+        s->trouble = *err;
+    s->is_in_trouble = true;
     LOG_ERROR("data directory cannot be used", LOG_ERR(err));
     return false;
 }
@@ -182,22 +190,12 @@ is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
            (state == SIDECAR_BLOCK_FOUND || state == SIDECAR_BLOCK_PASSED_OVER);
 }
 
-/* The labels of a block are those at its discovery, or the first ones that are known
- * afterwards. *known: they are noted. */
 static bool
 remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
                 struct err *err)
 {
-    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels noted = {0};
-    *known = sidecar_block_note_read(s->options.pins, id, &noted, err);
-    if (*known)
-        return true;
-    if (err->code == ERR_CORRUPT)
-        LOG_WARN("the labels of a block are taken anew", LOG_ERR(err));
-    else if (err->code != ERR_NOT_FOUND)
-        return false;
-    *known = s->labels.set.len > 0;
-    return !*known || sidecar_block_note_write(s->options.pins, id, s->labels.set, err);
+    return sidecar_block_labels_remember(s->options.table, s->options.pins, id,
+                                         s->labels.set, known, err);
 }
 
 /* Give a block to the workers. */
@@ -358,7 +356,7 @@ is_local(void *arg, const struct tsdb_ulid *id)
     return sidecar_block_find(&s->local, id) != NULL || file_exists(path);
 }
 
-/* Read the data directory, and make room for pins in it. */
+/* Read the data directory. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
 {
@@ -371,7 +369,7 @@ scan_local(struct sidecar_shipper *s, struct err *err)
     now = (struct sidecar_block_list){0};
     if (sidecar_shipper_state_retain(&s->state, is_local, s))
         s->state_is_dirty = true;
-    return sidecar_block_pin_prepare(s->options.pins, err);
+    return true;
 }
 
 /* Find and pin what is new. */
@@ -381,12 +379,13 @@ discover(struct sidecar_shipper *s)
     struct err err;
     bool ok = true;
     if (!know_state(s, &err))
-        ok = complain(&err);
+        ok = complain(s, &err);
     if (!scan_local(s, &err))
-        return complain(&err);
+        return complain(s, &err);
     if (s->state_is_lost && s->local.count > 0)
         sidecar_block_table_want_listing(s->options.table);
     s->state_is_lost = false;
+    ok = (sidecar_block_pin_prepare(s->options.pins, &err) || complain(s, &err)) && ok;
     for (size_t i = 0; i < s->local.count; i++)
         ok = visit_local(s, &s->local.at[i]) && ok;
     count_passed_over(s);
@@ -512,14 +511,17 @@ sum_up(struct sidecar_shipper *s)
     struct err err;
     CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
     sidecar_block_table_copy(s->options.table, &rows);
-    size_t open = 0;
-    for (size_t i = 0; i < rows.count; i++)
+    size_t open = 0, unnoted = 0;
+    for (size_t i = 0; i < rows.count; i++) {
         open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
+        unnoted += rows.at[i].holds_labels;
+    }
+    metrics_set(s->options.metrics->unnoted, (double)unnoted);
     metrics_set(s->options.metrics->compacted_done,
                 s->options.upload_compacted && s->local_is_known && open == 0);
     return !all_is_seen(s) ||
            sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
-           err.code == ERR_NOT_FOUND || complain(&err);
+           err.code == ERR_NOT_FOUND || complain(s, &err);
 }
 
 /* Pins come before the state: retention does not wait for a state that cannot be saved.
@@ -529,7 +531,7 @@ work(struct sidecar_shipper *s)
 {
     struct err err;
     if (!lock_directory(s, &err))
-        return complain(&err);
+        return complain(s, &err);
     sidecar_block_table_begin(s->options.table);
     s->local_is_known = false;
     s->pins_are_known = false;
@@ -539,7 +541,7 @@ work(struct sidecar_shipper *s)
         sidecar_block_table_end(s->options.table);
     if (s->state_is_known && s->local_is_known) {
         ok = record_committed(s) && ok;
-        ok = (flush_state(s, &err) || complain(&err)) && ok;
+        ok = (flush_state(s, &err) || complain(s, &err)) && ok;
     }
     return sum_up(s) && ok;
 }
@@ -561,10 +563,13 @@ sidecar_shipper_pass(struct sidecar_shipper *s)
     double failed_uploads = metrics_get(m->failed_uploads);
     metrics_add(m->passes, 1);
     know_labels(s);
+    s->is_in_trouble = false;
     bool ok = work(s) && failed_uploads <= s->failed_uploads;
     if (!ok)
         metrics_add(m->failed_passes, 1);
     s->failed_uploads = failed_uploads;
+    sidecar_block_table_trouble(s->options.table,
+                                s->is_in_trouble ? s->trouble.text : NULL);
     sidecar_ext_labels_fini(&s->labels);
     return ok;
 }

@@ -47,6 +47,9 @@ open_bucket(struct store *s, struct err *err)
     if (!app_flags_content("objstore.config", s->options.objstore_config,
                            s->options.objstore_config_file, &yaml, err))
         return false;
+    if (yaml[0] == 0 && *s->options.objstore_config_file != 0)
+        return err_set(err, ERR_INVALID, "--objstore.config-file: %s is empty",
+                       s->options.objstore_config_file);
     if (yaml[0] == 0)
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
@@ -54,7 +57,8 @@ open_bucket(struct store *s, struct err *err)
     bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
     digest_cleanse(yaml, strlen(yaml));
     if (!ok)
-        return false;
+        return app_flags_content_fail("objstore.config",
+                                      s->options.objstore_config_file, err);
     LOG_INFO("serves bucket", LOG_STR("bucket", objstore_name(s->bucket)),
              LOG_INT("memory_limit_bytes", s->options.memory_limit_bytes));
     return true;

@@ -47,7 +47,7 @@ STARTS = ("new", "former", "copies")
 # Of all steps: what one run does at the very end, another may leave out.
 MOST_MISSED = 0.02
 PROBLEMS = (AssertionError, OSError, ValueError, subprocess.SubprocessError)
-REFUSAL = "blockhouse-sidecar: object-store configuration: "
+REFUSAL = "blockhouse-sidecar: --objstore.config: object-store configuration: "
 
 Case = collections.namedtuple("Case", "start step nth mode")
 

@@ -386,6 +386,32 @@ refuses_another_block_under_the_id(void **state)
     assert_int_equal(err.code, ERR_CONFLICT);
 }
 
+/* The labels of its discovery could not be noted; all else is compared as ever. */
+static void
+leaves_the_labels_of_a_block_that_is_there(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    static const struct tsdb_label other[] = {{BYTES("cluster"), BYTES("us1")}};
+    struct sidecar_block_upload how = how_to(f);
+    must_upload(f, &id);
+    how.labels = (struct tsdb_labels){other, 1};
+    how.labels_are_held = true;
+    if (!upload_as(f, &id, &how, &err))
+        fail_msg("%s", err.text);
+    fixture_assert_shipped(f, f->tsdb, &id);
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    CLEANUP(buf_fini) struct buf text = fixture_read(meta);
+    char *samples = strstr((char *)(uintptr_t)buf_text(&text), "\"numSamples\": ");
+    assert_non_null(samples);
+    samples[strlen("\"numSamples\": ")] ^= 1;
+    fixture_write(meta, buf_text(&text));
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "statistics"));
+}
+
 static void
 refuses_empty_labels(void **state)
 {
@@ -473,6 +499,7 @@ main(void)
         CASE(compares_with_a_writer_that_was_faster),
         CASE(replaces_where_nothing_can_be_created),
         CASE(refuses_another_block_under_the_id),
+        CASE(leaves_the_labels_of_a_block_that_is_there),
         CASE(refuses_empty_labels),
         CASE(refuses_a_broken_block),
         CASE(writes_hashes_when_asked),
