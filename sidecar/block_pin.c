@@ -73,6 +73,20 @@ pin_file(struct pinning *p, const char *rel_path, struct err *err)
     return sidecar_pin_file(&p->work, from, to, err);
 }
 
+static bool
+has_mark(const char *directory)
+{
+    CLEANUP(xfree)
+    char *path = xasprintf("%s/%s", directory, TSDB_BLOCK_PATH_NO_COMPACT_MARK);
+    return file_exists(path);
+}
+
+static bool
+pin_mark(struct pinning *p, struct err *err)
+{
+    return !has_mark(p->source) || pin_file(p, TSDB_BLOCK_PATH_NO_COMPACT_MARK, err);
+}
+
 /* Fill the empty directory tmp with all files of the block and make that durable. Every
  * file goes by the name of the block, meta.json last: a block that Prometheus renames
  * away in the meantime is not found, never half pinned. */
@@ -85,8 +99,8 @@ build(struct pinning *p, struct err *err)
     for (size_t i = 0; i < p->files.count; i++)
         if (!pin_file(p, p->files.at[i].rel_path, err))
             return false;
-    return pin_file(p, TSDB_BLOCK_PATH_META, err) && file_sync_dir(chunks, err) &&
-           file_sync_dir(p->tmp, err);
+    return pin_mark(p, err) && pin_file(p, TSDB_BLOCK_PATH_META, err) &&
+           file_sync_dir(chunks, err) && file_sync_dir(p->tmp, err);
 }
 
 static bool
@@ -106,7 +120,8 @@ is_whole(const struct pinning *p)
     CLEANUP(xfree) char *meta = xasprintf("%s/%s", p->pin, TSDB_BLOCK_PATH_META);
     struct err why;
     return file_exists(meta) && sidecar_block_files_read(&pinned, p->pin, &why) &&
-           sidecar_block_files_cover(&pinned, &p->files);
+           sidecar_block_files_cover(&pinned, &p->files) &&
+           (has_mark(p->pin) || !has_mark(p->source));
 }
 
 static bool

@@ -104,9 +104,10 @@ upload(struct voyage *v, bool *broken, struct err *err)
 {
     const struct sidecar_ship_work_options *o = &v->work->options;
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids replaced = {0};
     CLEANUP(xfree) char *directory = directory_of(v);
     *broken = false;
-    if (!sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
+    if (!sidecar_block_note_read(o->pins, &v->block->id, &labels, &replaced, err))
         return false;
     v->labels = labels.set;
     const struct sidecar_block_upload how = {
@@ -118,6 +119,7 @@ upload(struct voyage *v, bool *broken, struct err *err)
                    .sent = note_sent,
                    .sent_arg = v},
         .labels = labels.set,
+        .replaced = replaced,
         .hash_sha256 = o->hash_sha256,
         .verify = o->verify,
         .checked = note_checked,
