@@ -146,13 +146,13 @@ pass_over(void *arg, const struct tsdb_ulid *id, const struct err *err)
 }
 
 /* The block that the snapshot has and the data directory has not: it had it neither
- * before, when it had what before lists, nor has it now. */
+ * before, when it had what before lists, nor has it now. There may be none. */
 static bool
 find_head(const struct flush *f, const struct sidecar_block_list *before,
-          struct sidecar_block *head, struct err *err)
+          struct sidecar_block *head, bool *found, struct err *err)
 {
     CLEANUP(sidecar_block_list_fini) struct sidecar_block_list there = {0};
-    size_t found = 0;
+    size_t count = 0;
     if (!sidecar_block_scan(&there, f->snapshot, pass_over, NULL, err))
         return false;
     for (size_t i = 0; i < there.count; i++) {
@@ -163,13 +163,13 @@ find_head(const struct flush *f, const struct sidecar_block_list *before,
             sidecar_block_find(before, &b->id) != NULL)
             continue;
         *head = *b;
-        found++;
+        count++;
     }
-    if (found > 1)
+    if (count > 1)
         return err_set(err, ERR_INVALID, "%s has %zu blocks that %s has not",
-                       f->snapshot, found, f->tsdb_path);
-    return found == 1 ||
-           err_set(err, ERR_NOT_FOUND, "the head of prometheus has no samples");
+                       f->snapshot, count, f->tsdb_path);
+    *found = count == 1;
+    return true;
 }
 
 static bool
@@ -195,16 +195,13 @@ mark(const struct flush *f, const struct tsdb_ulid *id, struct err *err)
 /* Steps 4 to 6. */
 static bool
 pin_head(const struct sidecar_flush *how, const struct flush *f,
-         const struct sidecar_block_list *before, struct tsdb_ulid *id, struct err *err)
+         const struct sidecar_block *head, struct err *err)
 {
-    struct sidecar_block head;
     struct sidecar_pin_cost cost;
-    if (!find_head(f, before, &head, err) || !mark(f, &head.id, err) ||
-        !sidecar_flushed_add(how->tsdb_path, how->pins, &head, how->labels, err) ||
-        !sidecar_block_pin(f->snapshot, how->pins, &head.id, how->cancel, &cost, err))
-        return false;
-    *id = head.id;
-    return true;
+    return mark(f, &head->id, err) &&
+           sidecar_flushed_add(how->tsdb_path, how->pins, head, how->labels, err) &&
+           sidecar_block_pin(f->snapshot, how->pins, &head->id, how->cancel, &cost,
+                             err);
 }
 
 static char *
@@ -239,8 +236,9 @@ take_snapshot(const struct sidecar_flush *how, struct flush *f, struct err *err)
 
 bool
 sidecar_flush_pin_head(const struct sidecar_flush *how, struct tsdb_ulid *id,
-                       struct err *err)
+                       bool *pinned, struct err *err)
 {
+    struct sidecar_block head;
     CLEANUP(flush_fini) struct flush f = flush_of(how->tsdb_path);
     CLEANUP(sidecar_block_list_fini) struct sidecar_block_list before = {0};
     if (how->labels.len == 0)
@@ -249,8 +247,11 @@ sidecar_flush_pin_head(const struct sidecar_flush *how, struct tsdb_ulid *id,
         !sidecar_block_scan(&before, how->tsdb_path, pass_over, NULL, err) ||
         !take_snapshot(how, &f, err))
         return false;
-    bool ok = pin_head(how, &f, &before, id, err);
+    bool ok = find_head(&f, &before, &head, pinned, err) &&
+              (!*pinned || pin_head(how, &f, &head, err));
     end(&f);
+    if (ok && *pinned)
+        *id = head.id;
     return ok;
 }
 

@@ -27,16 +27,18 @@ struct sidecar_flush {
     const struct cancel *cancel;
 };
 
-/* Ask for a snapshot, pin the block of the head that is in it, and remove the snapshot;
- * *id is that of the pin, which is shipped like any other. Nobody else may work in the
- * data directory. Killed anywhere, there is a whole pin or none; what is left besides
+/* Ask for a snapshot, pin the block of the head that is in it, and remove the snapshot.
+ * *pinned tells whether there is such a block: a head without samples makes none. *id
+ * is that of the pin, which is shipped like any other. Nobody else may work in the data
+ * directory. Killed anywhere, there is a whole pin or none; what is left besides
  * sidecar_flush_clean_up removes. What fails leaves no pin.
  *
- * Errors ERR_NOT_FOUND: the head has no samples; ERR_INVALID: no labels; ERR_DENIED:
- * the snapshot could not be removed afterwards, so that none was asked for; those of
- * sidecar_prom_client_snapshot and of sidecar_block_pin; ERR_IO. */
+ * Errors ERR_INVALID: no labels; ERR_DENIED: the snapshot could not be removed
+ * afterwards, so that none was asked for; those of sidecar_prom_client_snapshot and of
+ * sidecar_block_pin; ERR_IO. */
 NODISCARD bool sidecar_flush_pin_head(const struct sidecar_flush *f,
-                                      struct tsdb_ulid *id, struct err *err);
+                                      struct tsdb_ulid *id, bool *pinned,
+                                      struct err *err);
 
 /* Remove the snapshot that a killed run, or one without room, has left. Its samples are
  * in the log of Prometheus, unless they are pinned. One whose name never came is told

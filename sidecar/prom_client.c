@@ -286,5 +286,7 @@ sidecar_prom_client_snapshot(struct sidecar_prom_client *c, int64_t deadline_ns,
                        "--web.enable-admin-api");
     if (state == SIDECAR_PROM_REPLAYING)
         err->code = ERR_UNAVAILABLE;
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_INVALID;
     return false;
 }

@@ -97,7 +97,7 @@ join_shipper(struct sidecar_ship_loop *l)
 
 static bool
 pin_head(struct sidecar_ship_loop *l, struct sidecar_prom_client *client,
-         int64_t deadline_ns, struct tsdb_ulid *id, struct err *err)
+         int64_t deadline_ns, struct tsdb_ulid *id, bool *pinned, struct err *err)
 {
     CLEANUP(sidecar_ext_labels_fini)
     struct sidecar_ext_labels labels = l->options.labels(l->options.labels_arg);
@@ -112,7 +112,7 @@ pin_head(struct sidecar_ship_loop *l, struct sidecar_prom_client *client,
     sidecar_shipper_pass(l->shipper);
     if (!sidecar_shipper_has_directory(l->shipper))
         return err_set(err, ERR_CONFLICT, "%s cannot be used", l->options.tsdb_path);
-    if (sidecar_flush_pin_head(&flush, id, err))
+    if (sidecar_flush_pin_head(&flush, id, pinned, err))
         return true;
     if (err->code == ERR_UNAVAILABLE)
         err_wrap(err, "prometheus has to run until the sidecar has ended");
@@ -151,13 +151,17 @@ sidecar_ship_loop_flush(struct sidecar_ship_loop *l, struct sidecar_prom_client 
 {
     struct err err;
     struct tsdb_ulid id;
+    bool pinned;
     int64_t start_ns = clock_mono_ns();
     LOG_INFO("flush the head of prometheus");
     join_shipper(l);
-    if (!pin_head(l, client, deadline_ns, &id, &err)) {
-        LOG_AT(err.code == ERR_NOT_FOUND ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-               "head of prometheus is not flushed", LOG_ERR(&err),
-               LOG_STR("code", err_code_name(err.code)));
+    if (!pin_head(l, client, deadline_ns, &id, &pinned, &err)) {
+        LOG_ERROR("head of prometheus is not flushed", LOG_ERR(&err),
+                  LOG_STR("code", err_code_name(err.code)));
+        return;
+    }
+    if (!pinned) {
+        LOG_INFO("head of prometheus has no samples to flush");
         return;
     }
     bool is_shipped = ship_pin(l, &id, deadline_ns);
