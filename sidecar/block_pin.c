@@ -73,18 +73,12 @@ pin_file(struct pinning *p, const char *rel_path, struct err *err)
     return sidecar_pin_file(&p->work, from, to, err);
 }
 
-static bool
-has_mark(const char *directory)
-{
-    CLEANUP(xfree)
-    char *path = xasprintf("%s/%s", directory, TSDB_BLOCK_PATH_NO_COMPACT_MARK);
-    return file_exists(path);
-}
-
+/* One that cannot be seen is not one that is missing. */
 static bool
 pin_mark(struct pinning *p, struct err *err)
 {
-    return !has_mark(p->source) || pin_file(p, TSDB_BLOCK_PATH_NO_COMPACT_MARK, err);
+    return pin_file(p, TSDB_BLOCK_PATH_NO_COMPACT_MARK, err) ||
+           err->code == ERR_NOT_FOUND;
 }
 
 /* Fill the empty directory tmp with all files of the block and make that durable. Every
@@ -120,8 +114,7 @@ is_whole(const struct pinning *p)
     CLEANUP(xfree) char *meta = xasprintf("%s/%s", p->pin, TSDB_BLOCK_PATH_META);
     struct err why;
     return file_exists(meta) && sidecar_block_files_read(&pinned, p->pin, &why) &&
-           sidecar_block_files_cover(&pinned, &p->files) &&
-           (has_mark(p->pin) || !has_mark(p->source));
+           sidecar_block_files_cover(&pinned, &p->files);
 }
 
 static bool
