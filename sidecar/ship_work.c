@@ -105,11 +105,12 @@ upload(struct voyage *v, bool *broken, struct err *err)
 {
     const struct sidecar_ship_work_options *o = &v->work->options;
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids replaced = {0};
     CLEANUP(xfree) char *directory = directory_of(v);
-    *broken = false;
+    const struct sidecar_label_keeper keeper = {o->table, o->tsdb_path, o->pins};
     bool held;
-    if (!sidecar_block_labels_recall(o->table, o->pins, &v->block->id, &labels, &held,
-                                     err))
+    *broken = false;
+    if (!sidecar_block_labels_recall(&keeper, v->block, &labels, &replaced, &held, err))
         return false;
     v->labels = labels.set;
     const struct sidecar_block_upload how = {
@@ -122,6 +123,7 @@ upload(struct voyage *v, bool *broken, struct err *err)
                    .sent_arg = v},
         .labels = labels.set,
         .labels_are_held = held,
+        .replaced = replaced,
         .hash_sha256 = o->hash_sha256,
         .verify = o->verify,
         .checked = note_checked,

@@ -42,14 +42,18 @@
 #include "sidecar/block_labels.h"
 #include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
+#include "sidecar/flush.h"
+#include "sidecar/flushed.h"
 #include "sidecar/shipper_state.h"
 
 #define RESCAN_NS (30 * CLOCK_NS_PER_S)
 
 struct sidecar_shipper {
     struct sidecar_shipper_options options;
+    struct sidecar_label_keeper keeper;
     char *state_path;
     int lock_fd; /* of the data directory; -1: not locked */
+    bool has_cleaned_up;
     struct sidecar_shipper_state state;
     bool state_is_known;
     bool state_is_dirty; /* the file does not say what the state says */
@@ -70,6 +74,8 @@ sidecar_shipper_new(const struct sidecar_shipper_options *options)
 {
     struct sidecar_shipper *s = xcalloc(1, sizeof *s);
     s->options = *options;
+    s->keeper = (struct sidecar_label_keeper){options->table, options->tsdb_path,
+                                              options->pins};
     s->lock_fd = -1;
     s->state_path = xasprintf("%s/%s", options->tsdb_path, options->state_name);
     return s;
@@ -152,6 +158,16 @@ lock_directory(struct sidecar_shipper *s, struct err *err)
     return true;
 }
 
+/* What a flush has left that was killed, once; links are all that a failure costs. */
+static void
+clean_up(struct sidecar_shipper *s)
+{
+    struct err err;
+    if (!s->has_cleaned_up && !sidecar_flush_clean_up(s->options.tsdb_path, &err))
+        LOG_WARN("snapshot of a former flush is left", LOG_ERR(&err));
+    s->has_cleaned_up = true;
+}
+
 /* Read the state file, once. */
 static bool
 know_state(struct sidecar_shipper *s, struct err *err)
@@ -190,18 +206,11 @@ is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
            (state == SIDECAR_BLOCK_FOUND || state == SIDECAR_BLOCK_PASSED_OVER);
 }
 
-static bool
-remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
-                struct err *err)
-{
-    return sidecar_block_labels_remember(s->options.table, s->options.pins, id,
-                                         s->labels.set, known, err);
-}
-
 /* Give a block to the workers. */
 static bool
-hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+hand_over(struct sidecar_shipper *s, const struct sidecar_block *b)
 {
+    const struct tsdb_ulid *id = &b->id;
     struct err err;
     bool known;
     /* Asked first: from then on no worker touches a block that is PINNED. */
@@ -209,7 +218,7 @@ hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
     if (!is_free(s, id) ||
         sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_READY)
         return true;
-    if (!remember_labels(s, id, &known, &err))
+    if (!sidecar_block_labels_remember(&s->keeper, b, s->labels.set, &known, &err))
         return block_failed(s, id, "labels of a block cannot be remembered", &err);
     sidecar_block_table_set(s->options.table, id,
                             known && is_listed ? SIDECAR_BLOCK_READY
@@ -240,16 +249,16 @@ tell_of_pin(struct sidecar_shipper *s, const struct tsdb_ulid *id,
 
 /* A block that cannot be pinned, for lack of room, say, is shipped all the same. */
 static bool
-ship_unpinned(struct sidecar_shipper *s, const struct tsdb_ulid *id,
+ship_unpinned(struct sidecar_shipper *s, const struct sidecar_block *b,
               const struct err *err)
 {
     bool is_news =
-        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_FOUND;
+        sidecar_block_table_state(s->options.table, &b->id) == SIDECAR_BLOCK_FOUND;
     LOG_AT(is_news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
            "block cannot be pinned, is shipped from its place",
-           LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
+           LOG_STR("block", tsdb_ulid_print(&b->id).text), LOG_ERR(err),
            LOG_STR("code", err_code_name(err->code)));
-    return hand_over(s, id);
+    return hand_over(s, b);
 }
 
 /* Past the limit no pin is dropped, and none is made. What cannot be summed up does not
@@ -271,21 +280,23 @@ has_room(const struct sidecar_shipper_options *o, const struct tsdb_ulid *id,
 
 /* Retention does not wait for labels that cannot be noted. */
 static bool
-pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+pin(struct sidecar_shipper *s, const struct sidecar_block *b)
 {
+    const struct tsdb_ulid *id = &b->id;
     const struct sidecar_shipper_options *o = &s->options;
     struct err err, no_note;
     struct sidecar_pin_cost cost;
     bool known;
     int64_t start_ns = clock_mono_ns();
-    bool noted = remember_labels(s, id, &known, &no_note);
+    bool noted =
+        sidecar_block_labels_remember(&s->keeper, b, s->labels.set, &known, &no_note);
     if (has_room(o, id, &err) &&
         sidecar_block_pin(o->tsdb_path, o->pins, id, o->cancel, &cost, &err))
         tell_of_pin(s, id, &cost, start_ns);
     else if (err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT)
         return block_failed(s, id, "block cannot be pinned", &err);
     else if (noted && err.code != ERR_CANCELLED)
-        return ship_unpinned(s, id, &err);
+        return ship_unpinned(s, b, &err);
     return noted ||
            block_failed(s, id, "labels of a block cannot be remembered", &no_note);
 }
@@ -323,7 +334,7 @@ visit_local(struct sidecar_shipper *s, const struct sidecar_block *b)
     else if (is_passed_over(s, b))
         sidecar_block_table_set(table, &b->id, SIDECAR_BLOCK_PASSED_OVER);
     else
-        return pin(s, &b->id);
+        return pin(s, b);
     return true;
 }
 
@@ -409,7 +420,7 @@ visit_pin(struct sidecar_shipper *s, const struct sidecar_block *b)
     struct err err;
     see(s, s->options.pins, b);
     if (sidecar_block_table_state(s->options.table, &b->id) != SIDECAR_BLOCK_SHIPPED)
-        return hand_over(s, &b->id);
+        return hand_over(s, b);
     if (!is_free(s, &b->id) || settle(s, &b->id, &err))
         return true;
     return block_failed(s, &b->id, "shipped block cannot be unpinned", &err);
@@ -532,6 +543,7 @@ work(struct sidecar_shipper *s)
     struct err err;
     if (!lock_directory(s, &err))
         return complain(s, &err);
+    clean_up(s);
     sidecar_block_table_begin(s->options.table);
     s->local_is_known = false;
     s->pins_are_known = false;
@@ -572,6 +584,12 @@ sidecar_shipper_pass(struct sidecar_shipper *s)
                                 s->is_in_trouble ? s->trouble.text : NULL);
     sidecar_ext_labels_fini(&s->labels);
     return ok;
+}
+
+bool
+sidecar_shipper_has_directory(const struct sidecar_shipper *s)
+{
+    return s->lock_fd >= 0 && s->pins_are_known;
 }
 
 int64_t

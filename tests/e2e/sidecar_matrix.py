@@ -80,8 +80,8 @@ class Run:
         for _ in range(2):
             self.world.add_block()
 
-    def start(self, **plan):
-        command = [self.tools.program,
+    def start(self, *flags, **plan):
+        command = [self.tools.program, *flags,
                    *(a.replace("{port}", "0") for a in arguments(self.world,
                                                                  self.tools.prometheus))]
         environment = dict(os.environ)

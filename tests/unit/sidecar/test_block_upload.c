@@ -118,6 +118,77 @@ leaves_no_meta_when_index_fails(void **state)
 }
 
 static void
+write_mark(const char *folder, const struct tsdb_ulid *id, const char *text)
+{
+    CLEANUP(xfree) char *path = fixture_path(folder, id, "no-compact-mark.json");
+    fixture_write(path, text);
+}
+
+static void
+assert_mark(const struct fixture *f, const struct tsdb_ulid *id, const char *text)
+{
+    CLEANUP(xfree) char *path = fixture_path(f->bucket_dir, id, "no-compact-mark.json");
+    CLEANUP(buf_fini) struct buf mark = fixture_read(path);
+    assert_string_equal(buf_text(&mark), text);
+}
+
+/* A block that is seen without its mark could be compacted. */
+static void
+leaves_no_meta_when_the_mark_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    write_mark(f->tsdb, &id, "mine");
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                      .part = "no-compact-mark.json",
+                                                      .how = FAULTY_REFUSE});
+    assert_false(upload(f, &id, &err));
+    assert_true(fixture_has(f->bucket_dir, &id, "index"));
+    assert_false(fixture_has(f->bucket_dir, &id, "meta.json"));
+    faulty_bucket_heal(f->bucket);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+    assert_mark(f, &id, "mine");
+}
+
+static void
+leaves_the_mark_of_a_committed_block_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    write_mark(f->tsdb, &id, "mine");
+    must_upload(f, &id);
+    write_mark(f->bucket_dir, &id, "theirs");
+    must_upload(f, &id);
+    assert_mark(f, &id, "theirs");
+}
+
+/* Once more without them: they are forgotten when the block is recorded. */
+static void
+names_what_it_replaces_as_its_sources(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 3, 1);
+    struct tsdb_ulid replaced[] = {fixture_id(2), fixture_id(1)};
+    struct sidecar_block_upload how = how_to(f);
+    how.replaced = (struct sidecar_block_ids){.count = 2, .at = replaced};
+    assert_true(upload_as(f, &id, &how, &err));
+    CLEANUP(xfree) char *path = fixture_path(f->bucket_dir, &id, "meta.json");
+    CLEANUP(buf_fini) struct buf text = fixture_read(path);
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
+    assert_true(tsdb_meta_parse(&meta, buf_bytes(&text), &err));
+    assert_int_equal(meta.source_count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct tsdb_ulid wanted = fixture_id(i + 1);
+        assert_int_equal(tsdb_ulid_cmp(&meta.sources[i], &wanted), 0);
+    }
+    assert_int_equal(meta.level, 1);
+    must_upload(f, &id);
+}
+
+static void
 takes_a_lost_answer_about_meta_for_success_later(void **state)
 {
     struct fixture *f = *state;
@@ -485,6 +556,9 @@ main(void)
         CASE(ships_every_byte),
         CASE(leaves_no_meta_when_a_call_fails),
         CASE(leaves_no_meta_when_index_fails),
+        CASE(leaves_no_meta_when_the_mark_fails),
+        CASE(leaves_the_mark_of_a_committed_block_alone),
+        CASE(names_what_it_replaces_as_its_sources),
         CASE(takes_a_lost_answer_about_meta_for_success_later),
         CASE(names_an_object_that_arrived_cut),
         CASE(sends_nothing_twice),

@@ -59,7 +59,8 @@ add(struct world *w, unsigned n, int64_t level, enum sidecar_block_state state)
     const struct sidecar_block b = {.id = fixture_block(w->f->tsdb, n, level),
                                     .level = level};
     assert_true(sidecar_block_pin(w->f->tsdb, w->f->pins, &b.id, NULL, &cost, &err));
-    assert_true(sidecar_block_note_write(w->f->pins, &b.id, fixture_labels, &err));
+    assert_true(
+        sidecar_block_note_write(w->f->pins, &b.id, fixture_labels, NULL, &err));
     sidecar_block_table_see(w->table, &b);
     sidecar_block_table_measure(w->table, &b.id, 1);
     sidecar_block_table_set(w->table, &b.id, state);

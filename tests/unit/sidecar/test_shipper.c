@@ -382,7 +382,7 @@ noted_labels(const struct run *r, const struct tsdb_ulid *id)
 {
     struct err err;
     struct sidecar_ext_labels labels = {0};
-    if (!sidecar_block_note_read(r->f->pins, id, &labels, &err))
+    if (!sidecar_block_note_read(r->f->pins, id, &labels, NULL, &err))
         fail_msg("%s", err.text);
     return labels;
 }
