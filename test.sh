@@ -128,6 +128,8 @@ if [ -n "$long" ]; then
         tests/e2e/sidecar_crash.sh 500
     part "Sidecar with a fault in each step" /usr/bin/python3 -B tests/e2e/sidecar_matrix.py \
         build/release/{blockhouse-sidecar,tests/support/libtests_crash_at.so} tests/golden
+    part "Flush with a fault in each step" /usr/bin/python3 -B tests/e2e/sidecar_flush_matrix.py \
+        build/release/{blockhouse-sidecar,tests/support/libtests_crash_at.so} tests/golden
     part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,13 @@
 
 enum { NOTE_VERSION = 1, NOTE_MAX_BYTES = 1024 * 1024 };
 
+void
+sidecar_block_ids_fini(struct sidecar_block_ids *ids)
+{
+    free(ids->at);
+    *ids = (struct sidecar_block_ids){0};
+}
+
 static char *
 path_of(const char *folder, const struct tsdb_ulid *id)
 {
@@ -22,7 +30,8 @@ path_of(const char *folder, const struct tsdb_ulid *id)
 
 bool
 sidecar_block_note_write(const char *folder, const struct tsdb_ulid *id,
-                         struct tsdb_labels labels, struct err *err)
+                         struct tsdb_labels labels,
+                         const struct sidecar_block_ids *replaced, struct err *err)
 {
     CLEANUP(xfree) char *path = path_of(folder, id);
     CLEANUP(json_free) struct json *root = json_new_object();
@@ -37,6 +46,12 @@ sidecar_block_note_write(const char *folder, const struct tsdb_ulid *id,
     }
     json_set_i64(root, "version", NOTE_VERSION);
     json_set(root, "labels", &set);
+    if (replaced != NULL && replaced->count > 0) {
+        struct json *ids = json_new_array();
+        for (size_t i = 0; i < replaced->count; i++)
+            json_append_text(ids, tsdb_ulid_print(&replaced->at[i]).text);
+        json_set(root, "replaces", &ids);
+    }
     json_print(root, 0, &text);
     return file_replace(path, buf_bytes(&text), err) ||
            err_wrap(err, "remember the labels of block %s", tsdb_ulid_print(id).text);
@@ -66,18 +81,26 @@ add_pair(void *arg, const char *name, const struct json *value, struct err *err)
 }
 
 static bool
-parse(struct bytes text, struct sidecar_ext_labels *out, struct err *err)
+parse_replaced(const struct json *list, struct sidecar_block_ids *out, struct err *err)
 {
-    CLEANUP(json_free) struct json *root = NULL;
-    CLEANUP(pairs_fini) struct pairs pairs = {0};
-    int64_t version;
-    if (!json_parse(text, NOTE_MAX_BYTES, &root, err)) {
-        err->code = ERR_CORRUPT;
-        return false;
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids ids = {0};
+    ids.count = json_array_len(list);
+    ids.at = xcalloc(ids.count + 1, sizeof *ids.at);
+    for (size_t i = 0; i < ids.count; i++) {
+        const char *text;
+        if (!json_text(json_array_at(list, i), &text) ||
+            !tsdb_ulid_parse(&ids.at[i], bytes_of_str(text)))
+            return err_set(err, ERR_CORRUPT, "\"replaces\"[%zu] is not a block id", i);
     }
-    if (!json_i64(json_get(root, "version"), &version) || version != NOTE_VERSION)
-        return err_set(err, ERR_CORRUPT, "its version is not %d", NOTE_VERSION);
-    const struct json *labels = json_get(root, "labels");
+    *out = ids;
+    ids = (struct sidecar_block_ids){0};
+    return true;
+}
+
+static bool
+parse_labels(const struct json *labels, struct sidecar_ext_labels *out, struct err *err)
+{
+    CLEANUP(pairs_fini) struct pairs pairs = {0};
     if (!json_is_object(labels))
         return err_set(err, ERR_CORRUPT, "it has no labels");
     if (!json_each(labels, add_pair, &pairs, err))
@@ -88,14 +111,39 @@ parse(struct bytes text, struct sidecar_ext_labels *out, struct err *err)
     return true;
 }
 
+static bool
+parse(struct bytes text, struct sidecar_ext_labels *labels,
+      struct sidecar_block_ids *replaced, struct err *err)
+{
+    CLEANUP(json_free) struct json *root = NULL;
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids ids = {0};
+    int64_t version;
+    if (!json_parse(text, NOTE_MAX_BYTES, &root, err)) {
+        err->code = ERR_CORRUPT;
+        return false;
+    }
+    if (!json_i64(json_get(root, "version"), &version) || version != NOTE_VERSION)
+        return err_set(err, ERR_CORRUPT, "its version is not %d", NOTE_VERSION);
+    if (!parse_replaced(json_get(root, "replaces"), &ids, err) ||
+        !parse_labels(json_get(root, "labels"), labels, err))
+        return false;
+    if (replaced != NULL) {
+        *replaced = ids;
+        ids = (struct sidecar_block_ids){0};
+    }
+    return true;
+}
+
 bool
 sidecar_block_note_read(const char *folder, const struct tsdb_ulid *id,
-                        struct sidecar_ext_labels *out, struct err *err)
+                        struct sidecar_ext_labels *labels,
+                        struct sidecar_block_ids *replaced, struct err *err)
 {
     CLEANUP(xfree) char *path = path_of(folder, id);
     CLEANUP(buf_fini) struct buf text = {0};
     return file_read_all(path, NOTE_MAX_BYTES, &text, err) &&
-           (parse(buf_bytes(&text), out, err) || err_wrap(err, "%s", path));
+           (parse(buf_bytes(&text), labels, replaced, err) ||
+            err_wrap(err, "%s", path));
 }
 
 static bool

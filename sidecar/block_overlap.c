@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Of two blocks that overlap one is told so, whoever is faster: each is on its way
+ * before it lists the bucket, and until its meta.json is there or never will be. So the
+ * later one finds the earlier one on its way, or in a listing that began after its
+ * commit. */
 #include "sidecar/block_overlap.h"
 
 #include <stdlib.h>
@@ -32,7 +36,9 @@ struct ranges {
 
 struct sidecar_overlap {
     struct mutex lock;
-    struct ranges known; /* guarded by lock */
+    /* guarded by lock */
+    struct ranges known;
+    struct ranges on_way; /* in no order; as many as there are workers */
 };
 
 struct sidecar_overlap *
@@ -51,6 +57,7 @@ sidecar_overlap_free(struct sidecar_overlap **out)
         return;
     mutex_fini(&o->lock);
     free(o->known.at);
+    free(o->on_way.at);
     free(o);
 }
 
@@ -65,6 +72,17 @@ digest_labels(struct tsdb_labels labels, uint8_t out[DIGEST_SHA256_SIZE])
         buf_put(&text, labels.at[i].value);
     }
     digest_sha256(buf_bytes(&text), out);
+}
+
+static struct range
+range_of(const struct tsdb_meta *meta, struct tsdb_labels labels)
+{
+    struct range range = {.id = meta->ulid,
+                          .mint_ms = meta->mint_ms,
+                          .maxt_ms = meta->maxt_ms,
+                          .resolution_ms = meta->resolution_ms};
+    digest_labels(labels, range.labels);
+    return range;
 }
 
 static void
@@ -130,10 +148,9 @@ read_range(struct objstore_bucket *bucket, const struct cancel *cancel,
                  LOG_STR("block", name.text), LOG_ERR(err));
         return true;
     }
-    range->mint_ms = meta.mint_ms;
-    range->maxt_ms = meta.maxt_ms;
-    range->resolution_ms = meta.resolution_ms;
-    digest_labels(meta.external, range->labels);
+    const struct tsdb_ulid id = range->id;
+    *range = range_of(&meta, meta.external);
+    range->id = id;
     *usable = true;
     return true;
 }
@@ -165,24 +182,93 @@ refresh(struct sidecar_overlap *o, struct objstore_bucket *bucket,
     return true;
 }
 
+static const struct range *
+find_overlap(const struct ranges *among, const struct range *ours)
+{
+    for (size_t i = 0; i < among->count; i++) {
+        const struct range *r = &among->at[i];
+        if (r->mint_ms < ours->maxt_ms && ours->mint_ms < r->maxt_ms &&
+            r->resolution_ms == 0 &&
+            memcmp(r->labels, ours->labels, sizeof ours->labels) == 0 &&
+            tsdb_ulid_cmp(&r->id, &ours->id) != 0)
+            return r;
+    }
+    return NULL;
+}
+
+static void
+leave(struct sidecar_overlap *o, const struct tsdb_ulid *id)
+{
+    mutex_check_held(&o->lock);
+    struct ranges *r = &o->on_way;
+    size_t i = 0;
+    while (i < r->count && tsdb_ulid_cmp(&r->at[i].id, id) != 0)
+        i++;
+    if (i < r->count)
+        r->at[i] = r->at[--r->count];
+}
+
+static void
+enter(struct sidecar_overlap *o, const struct range *range)
+{
+    leave(o, &range->id);
+    append(&o->on_way, range);
+}
+
+void
+sidecar_overlap_begin(struct sidecar_overlap *o, const struct tsdb_meta *meta,
+                      struct tsdb_labels labels)
+{
+    struct range ours = range_of(meta, labels);
+    MUTEX_SCOPE(&o->lock);
+    enter(o, &ours);
+}
+
+void
+sidecar_overlap_end(struct sidecar_overlap *o, const struct tsdb_ulid *id)
+{
+    MUTEX_SCOPE(&o->lock);
+    leave(o, id);
+}
+
+static bool
+begin_alone(struct sidecar_overlap *o, const struct range *ours, struct err *err)
+{
+    MUTEX_SCOPE(&o->lock);
+    const struct range *other = find_overlap(&o->on_way, ours);
+    if (other != NULL)
+        return err_set(
+            err, ERR_CONFLICT,
+            "block %s, with the same labels, overlaps it and is being shipped",
+            tsdb_ulid_print(&other->id).text);
+    enter(o, ours);
+    return true;
+}
+
+static bool
+is_alone(struct sidecar_overlap *o, struct objstore_bucket *bucket,
+         const struct cancel *cancel, const struct range *ours, struct err *err)
+{
+    CLEANUP(ranges_fini) struct ranges now = {0};
+    if (!refresh(o, bucket, cancel, &now, err))
+        return err_wrap(err, "look for blocks that overlap");
+    const struct range *other = find_overlap(&now, ours);
+    return other == NULL ||
+           err_set(err, ERR_CONFLICT,
+                   "block %s of the bucket, with the same labels, overlaps it",
+                   tsdb_ulid_print(&other->id).text);
+}
+
 bool
 sidecar_overlap_check(struct sidecar_overlap *o, struct objstore_bucket *bucket,
                       const struct cancel *cancel, const struct tsdb_meta *meta,
                       struct tsdb_labels labels, struct err *err)
 {
-    CLEANUP(ranges_fini) struct ranges now = {0};
-    uint8_t ours[DIGEST_SHA256_SIZE];
-    digest_labels(labels, ours);
-    if (!refresh(o, bucket, cancel, &now, err))
-        return err_wrap(err, "look for blocks that overlap");
-    for (size_t i = 0; i < now.count; i++) {
-        const struct range *r = &now.at[i];
-        if (r->mint_ms < meta->maxt_ms && meta->mint_ms < r->maxt_ms &&
-            r->resolution_ms == 0 && memcmp(r->labels, ours, sizeof ours) == 0 &&
-            tsdb_ulid_cmp(&r->id, &meta->ulid) != 0)
-            return err_set(err, ERR_CONFLICT,
-                           "block %s of the bucket, with the same labels, overlaps it",
-                           tsdb_ulid_print(&r->id).text);
-    }
-    return true;
+    struct range ours = range_of(meta, labels);
+    if (!begin_alone(o, &ours, err))
+        return false;
+    if (is_alone(o, bucket, cancel, &ours, err))
+        return true;
+    sidecar_overlap_end(o, &ours.id);
+    return false;
 }

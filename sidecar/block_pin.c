@@ -73,6 +73,14 @@ pin_file(struct pinning *p, const char *rel_path, struct err *err)
     return sidecar_pin_file(&p->work, from, to, err);
 }
 
+/* One that cannot be seen is not one that is missing. */
+static bool
+pin_mark(struct pinning *p, struct err *err)
+{
+    return pin_file(p, TSDB_BLOCK_PATH_NO_COMPACT_MARK, err) ||
+           err->code == ERR_NOT_FOUND;
+}
+
 /* Fill the empty directory tmp with all files of the block and make that durable. Every
  * file goes by the name of the block, meta.json last: a block that Prometheus renames
  * away in the meantime is not found, never half pinned. */
@@ -85,8 +93,8 @@ build(struct pinning *p, struct err *err)
     for (size_t i = 0; i < p->files.count; i++)
         if (!pin_file(p, p->files.at[i].rel_path, err))
             return false;
-    return pin_file(p, TSDB_BLOCK_PATH_META, err) && file_sync_dir(chunks, err) &&
-           file_sync_dir(p->tmp, err);
+    return pin_mark(p, err) && pin_file(p, TSDB_BLOCK_PATH_META, err) &&
+           file_sync_dir(chunks, err) && file_sync_dir(p->tmp, err);
 }
 
 static bool

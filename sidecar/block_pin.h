@@ -2,11 +2,11 @@
 /* Pins: hard links to the files of a block, so that they outlive Prometheus's retention
  * until the bucket has them.
  *
- * A pin is <tsdb.path>/thanos/upload/<ULID>/ and holds meta.json, index and the chunk
- * segments. It is built and taken down under <ULID>.tmp: under its own name it is whole
- * at every moment, whatever was killed. Where links are refused the files are cloned or
- * copied (pin_file.h); a copy leaves as much room on its file system as the block
- * takes, or is not made.
+ * A pin is <tsdb.path>/thanos/upload/<ULID>/ and holds meta.json, index, the chunk
+ * segments, and no-compact-mark.json if the block has one. It is built and taken down
+ * under <ULID>.tmp: under its own name it is whole at every moment, whatever was
+ * killed. Where links are refused the files are cloned or copied (pin_file.h); a copy
+ * leaves as much room on its file system as the block takes, or is not made.
  *
  * A Thanos sidecar stages the blocks that it ships in the same place, and links them
  * there one file at a time. What it has left is a pin as any other if all files are

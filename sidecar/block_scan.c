@@ -85,6 +85,7 @@ append(struct sidecar_block_list *list, const struct tsdb_meta *meta)
         .maxt_ms = meta->maxt_ms,
         .level = meta->level,
         .num_samples = meta->num_samples,
+        .is_regular = meta->level == 1 && meta->parent_count == 0,
     };
 }
 

@@ -21,6 +21,9 @@ struct sidecar_block {
     int64_t maxt_ms;
     int64_t level;
     int64_t num_samples;
+    bool
+        is_regular; /* cut from the head, with all samples of its time that are in order
+                     */
 };
 
 /* Owned; the zero value is empty. */

@@ -23,6 +23,7 @@ struct sidecar_block_table {
     struct sidecar_block_row *rows; /* by id */
     enum listing listing;
     int64_t newest_shipped_ms;
+    char *trouble;
     bool takes_newest; /* next */
     bool is_stopped;
 };
@@ -37,6 +38,13 @@ sidecar_block_table_new(void)
     return t;
 }
 
+static void
+row_fini(struct sidecar_block_row *row)
+{
+    sidecar_ext_labels_fini(&row->held);
+    free(row->reason);
+}
+
 void
 sidecar_block_table_free(struct sidecar_block_table **out)
 {
@@ -44,8 +52,9 @@ sidecar_block_table_free(struct sidecar_block_table **out)
     if (t == NULL)
         return;
     for (size_t i = 0; i < t->count; i++)
-        free(t->rows[i].reason);
+        row_fini(&t->rows[i]);
     free(t->rows);
+    free(t->trouble);
     cond_fini(&t->changed);
     mutex_fini(&t->lock);
     free(t);
@@ -100,7 +109,7 @@ sidecar_block_table_end(struct sidecar_block_table *t)
         if (row->is_seen || is_running(row))
             t->rows[kept++] = *row;
         else
-            free(row->reason);
+            row_fini(row);
     }
     t->count = kept;
 }
@@ -163,6 +172,36 @@ forget_failure(struct sidecar_block_row *row)
 }
 
 static void
+hold(struct sidecar_block_row *row, struct tsdb_labels labels)
+{
+    sidecar_ext_labels_fini(&row->held);
+    row->held = sidecar_ext_labels_copy(labels);
+    row->holds_labels = labels.len > 0;
+}
+
+void
+sidecar_block_table_hold(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                         struct tsdb_labels labels)
+{
+    MUTEX_SCOPE(&t->lock);
+    struct sidecar_block_row *row = find(t, id);
+    if (row != NULL)
+        hold(row, labels);
+}
+
+bool
+sidecar_block_table_held(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                         struct sidecar_ext_labels *out)
+{
+    MUTEX_SCOPE(&t->lock);
+    const struct sidecar_block_row *row = find(t, id);
+    if (row == NULL || !row->holds_labels)
+        return false;
+    *out = sidecar_ext_labels_copy(row->held.set);
+    return true;
+}
+
+static void
 enter(struct sidecar_block_table *t, struct sidecar_block_row *row,
       enum sidecar_block_state state)
 {
@@ -170,6 +209,7 @@ enter(struct sidecar_block_table *t, struct sidecar_block_row *row,
     row->state = state;
     if (state == SIDECAR_BLOCK_COMMITTED || state == SIDECAR_BLOCK_SHIPPED) {
         forget_failure(row);
+        hold(row, (struct tsdb_labels){0});
         row->sent = row->size;
         t->newest_shipped_ms = NUM_MAX(t->newest_shipped_ms, row->block.maxt_ms);
     }
@@ -227,6 +267,14 @@ sidecar_block_table_next_ns(struct sidecar_block_table *t, int64_t now_ns)
             next_ns = NUM_MIN(next_ns, row->backoff.retry_at_ns);
     }
     return next_ns;
+}
+
+void
+sidecar_block_table_trouble(struct sidecar_block_table *t, const char *trouble)
+{
+    MUTEX_SCOPE(&t->lock);
+    free(t->trouble);
+    t->trouble = trouble != NULL ? xstrdup(trouble) : NULL;
 }
 
 void
@@ -317,6 +365,16 @@ sidecar_block_table_take(struct sidecar_block_table *t, int64_t deadline_ns,
     }
 }
 
+/* Without what the row owns. */
+static struct sidecar_block_row
+copy_of(const struct sidecar_block_row *row)
+{
+    struct sidecar_block_row copy = *row;
+    copy.reason = NULL;
+    copy.held = (struct sidecar_ext_labels){0};
+    return copy;
+}
+
 bool
 sidecar_block_table_sent(struct sidecar_block_table *t, const struct tsdb_ulid *id,
                          uint64_t bytes, int64_t now_ns, struct sidecar_block_row *copy)
@@ -333,8 +391,7 @@ sidecar_block_table_sent(struct sidecar_block_table *t, const struct tsdb_ulid *
         return false;
     row->told_ns = now_ns;
     row->told_bytes = row->sent;
-    *copy = *row;
-    copy->reason = NULL;
+    *copy = copy_of(row);
     return true;
 }
 
@@ -359,10 +416,11 @@ sidecar_block_table_copy(struct sidecar_block_table *t, struct sidecar_block_row
     {
         MUTEX_SCOPE(&t->lock);
         out->newest_shipped_ms = t->newest_shipped_ms;
+        out->trouble = t->trouble != NULL ? xstrdup(t->trouble) : NULL;
         out->count = t->count;
         out->at = xcalloc(t->count + 1, sizeof *out->at);
         for (size_t i = 0; i < t->count; i++) {
-            out->at[i] = t->rows[i];
+            out->at[i] = copy_of(&t->rows[i]);
             if (t->rows[i].reason != NULL)
                 out->at[i].reason = xstrdup(t->rows[i].reason);
         }
@@ -376,6 +434,7 @@ sidecar_block_rows_fini(struct sidecar_block_rows *rows)
     for (size_t i = 0; i < rows->count; i++)
         free(rows->at[i].reason);
     free(rows->at);
+    free(rows->trouble);
     *rows = (struct sidecar_block_rows){0};
 }
 
@@ -384,6 +443,12 @@ sidecar_block_row_is_settled(const struct sidecar_block_row *row)
 {
     return row->state == SIDECAR_BLOCK_SHIPPED ||
            row->state == SIDECAR_BLOCK_PASSED_OVER;
+}
+
+bool
+sidecar_block_row_has_range(const struct sidecar_block_row *row)
+{
+    return row->block.mint_ms != row->block.maxt_ms;
 }
 
 const char *

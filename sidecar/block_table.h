@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "sidecar/backoff.h"
 #include "sidecar/block_scan.h"
+#include "sidecar/ext_labels.h"
 
 /* X(id, name for people) */
 #define SIDECAR_BLOCK_STATES(X)                                                     \
@@ -41,7 +42,9 @@ struct sidecar_block_row {
     struct sidecar_backoff backoff;
     enum err_code code; /* of the last failure; ERR_NONE after a success */
     char *reason;       /* its text; NULL: none */
+    bool holds_labels;  /* see sidecar_block_table_hold */
     /* private */
+    struct sidecar_ext_labels held;
     bool is_seen;
     uint64_t told_bytes;
     int64_t told_ns;
@@ -52,6 +55,7 @@ struct sidecar_block_rows {
     size_t count;
     struct sidecar_block_row *at;
     int64_t newest_shipped_ms; /* end of the newest range shipped; INT64_MIN: none */
+    char *trouble; /* with the data directory, at the last pass; NULL: none */
 };
 
 struct sidecar_block_table;
@@ -91,8 +95,16 @@ int64_t sidecar_block_table_fail(struct sidecar_block_table *t,
                                  const struct tsdb_ulid *id, const struct err *err,
                                  int64_t now_ns);
 
+/* Keep a copy of the labels of a block while they cannot be noted on the disk; an empty
+ * set: they can. They go when the bucket has the block. */
+void sidecar_block_table_hold(struct sidecar_block_table *t, const struct tsdb_ulid *id,
+                              struct tsdb_labels labels);
+
 /* When the next pause of a block that waits for the thread ends; CLOCK_NEVER. */
 int64_t sidecar_block_table_next_ns(struct sidecar_block_table *t, int64_t now_ns);
+
+/* A pass over the data directory has ended; why that cannot be used, NULL if it can. */
+void sidecar_block_table_trouble(struct sidecar_block_table *t, const char *trouble);
 
 /* Have a worker list the whole bucket, once. */
 void sidecar_block_table_want_listing(struct sidecar_block_table *t);
@@ -129,6 +141,11 @@ void sidecar_block_table_listing_done(struct sidecar_block_table *t);
 
 /* ---- any thread ---- */
 
+/* The labels that are held; false: none are. *out must be the zero value. */
+NODISCARD bool sidecar_block_table_held(struct sidecar_block_table *t,
+                                        const struct tsdb_ulid *id,
+                                        struct sidecar_ext_labels *out);
+
 /* Every take returns false from now on. */
 void sidecar_block_table_stop(struct sidecar_block_table *t);
 
@@ -139,6 +156,9 @@ void sidecar_block_rows_fini(struct sidecar_block_rows *rows);
 
 /* Whether the bucket has this block, or does not get it: nothing is to be done. */
 NODISCARD bool sidecar_block_row_is_settled(const struct sidecar_block_row *row);
+
+/* Whether its time range is known: its meta.json could be read. */
+NODISCARD bool sidecar_block_row_has_range(const struct sidecar_block_row *row);
 
 const char *sidecar_block_state_name(enum sidecar_block_state state);
 

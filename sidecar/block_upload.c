@@ -3,7 +3,7 @@
  *
  *   1 check     the block's own files             nothing
  *   2 look      what the bucket holds of it       nothing
- *   3 send      segments, then the index          objects that no reader looks at
+ *   3 send      segments, the index, the mark     objects that no reader looks at
  *   4 commit    meta.json                         the block, whole
  *   5 look      again
  *
@@ -11,6 +11,7 @@
  * says it holds.
  *
  * A meta.json that is there already says the same as ours would, or it is a conflict.
+ * Only labels that could not be noted give way to those of the bucket.
  * meta.json is created, not replaced, where the bucket can do that: of two writers one
  * is told so.
  *
@@ -25,12 +26,17 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "common/tsdb/meta.h"
 #include "sidecar/block_check.h"
 #include "sidecar/block_scan.h"
 #include "sidecar/meta_difference.h"
+
+/* A mark has some hundred bytes; its details are free text. */
+enum { MARK_MAX_BYTES = 64 * 1024 };
 
 struct shipment {
     const struct sidecar_block_upload *how;
@@ -41,6 +47,7 @@ struct shipment {
     struct sidecar_block_files files;
     struct tsdb_meta_file *listed;           /* one per file, for meta.json */
     char (*hashes)[2 * DIGEST_MAX_SIZE + 1]; /* the same; NULL without hashes */
+    struct buf mark; /* its no-compact-mark.json; empty for none */
     struct sidecar_block_remote there;
     bool committed; /* the bucket has this block's meta.json */
 };
@@ -51,9 +58,19 @@ shipment_fini(struct shipment *s)
     tsdb_meta_fini(&s->meta);
     sidecar_block_files_fini(&s->files);
     sidecar_block_remote_fini(&s->there);
+    buf_fini(&s->mark);
     free(s->listed);
     free(s->hashes);
     free(s->meta_key);
+}
+
+static bool
+read_mark(struct shipment *s, struct err *err)
+{
+    CLEANUP(xfree)
+    char *path = xasprintf("%s/%s", s->directory, TSDB_BLOCK_PATH_NO_COMPACT_MARK);
+    return file_read_all(path, MARK_MAX_BYTES, &s->mark, err) ||
+           err->code == ERR_NOT_FOUND;
 }
 
 /* Step 1. */
@@ -64,7 +81,8 @@ read_block(struct shipment *s, struct err *err)
                                               .cancel = s->how->sender.cancel};
     if (!sidecar_block_meta_read(&s->meta, s->directory, s->id, err) ||
         !sidecar_block_files_read(&s->files, s->directory, err) ||
-        !sidecar_block_check(&check, s->directory, &s->files, &s->meta, err))
+        !sidecar_block_check(&check, s->directory, &s->files, &s->meta, err) ||
+        !read_mark(s, err))
         return false;
     s->listed = xcalloc(s->files.count, sizeof *s->listed);
     for (size_t i = 0; i < s->files.count; i++)
@@ -84,6 +102,8 @@ print_meta(const struct shipment *s, struct buf *text, struct err *err)
         .file_count = s->files.count,
         .files = s->listed,
         .upload_time_ns = clock_wall_ns(),
+        .source_count = s->how->replaced.count,
+        .sources = s->how->replaced.at,
     };
     return tsdb_meta_print_with_thanos(&s->meta, &thanos, text, err);
 }
@@ -101,11 +121,18 @@ compare_meta(struct shipment *s, struct bytes text, struct err *err)
     if (!tsdb_meta_parse(&theirs, text, &why))
         return err_set(err, ERR_CONFLICT, "the meta.json in the bucket is broken: %s",
                        why.text);
+    bool keeps_theirs =
+        s->how->labels_are_held && tsdb_labels_cmp(theirs.external, ours.external) != 0;
+    if (keeps_theirs)
+        ours.external = theirs.external;
     const char *what = sidecar_meta_difference(&theirs, &ours);
     if (what != NULL)
         return err_set(err, ERR_CONFLICT,
                        "the bucket holds another block under this id: its %s differs",
                        what);
+    if (keeps_theirs)
+        LOG_WARN("the bucket holds the block with other labels, which stay",
+                 LOG_STR("block", tsdb_ulid_print(s->id).text));
     s->committed = true;
     return true;
 }
@@ -153,13 +180,32 @@ hash_files(struct shipment *s, struct err *err)
     return true;
 }
 
+/* The bucket's own mark stays once the block is committed: somebody may have changed
+ * it.
+ */
+static bool
+send_mark(const struct shipment *s, struct err *err)
+{
+    bool is_there =
+        sidecar_block_remote_find(&s->there, TSDB_BLOCK_PATH_NO_COMPACT_MARK) != NULL;
+    if (s->mark.len == 0 || (s->committed && is_there))
+        return true;
+    CLEANUP(xfree)
+    char *key = xasprintf("%s/%s", tsdb_ulid_print(s->id).text,
+                          TSDB_BLOCK_PATH_NO_COMPACT_MARK);
+    struct objstore_call call = sidecar_sender_call(&s->how->sender, s->mark.len);
+    return objstore_put(s->how->sender.bucket, &call, bytes_of_str(key),
+                        buf_bytes(&s->mark), err);
+}
+
 /* Step 3. Behind a commit sizes must do: a wrong guess about digests would send a block
  * again that is whole. */
 static bool
 send_missing(const struct shipment *s, struct err *err)
 {
     return sidecar_block_send(&s->how->sender, s->directory, &s->files, &s->there,
-                              !s->committed, err);
+                              !s->committed, err) &&
+           send_mark(s, err);
 }
 
 /* Step 4. */

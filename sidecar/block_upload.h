@@ -6,13 +6,18 @@
 
 #include "common/tsdb/block_verify.h"
 #include "common/tsdb/labels.h"
+#include "sidecar/block_note.h"
 #include "sidecar/block_send.h"
 
 /* Borrowed for the call. */
 struct sidecar_block_upload {
     struct sidecar_sender sender;
     struct tsdb_labels labels; /* external labels */
-    bool hash_sha256;          /* put each file's SHA-256 into meta.json */
+    /* The labels are on no disk: a former run may have shipped the block with those of
+     * its discovery, which then are right. */
+    bool labels_are_held;
+    struct sidecar_block_ids replaced; /* flushed blocks, to be named as sources */
+    bool hash_sha256;                  /* put each file's SHA-256 into meta.json */
     enum tsdb_verify_level verify;
     /* Told when the block's own files are right. Returns false, with err filled, if it
      * is not to be sent all the same. NULL: it is. */
@@ -21,9 +26,10 @@ struct sidecar_block_upload {
 };
 
 /* Ship the block in directory, a pin, and return true once the bucket has been seen to
- * hold every byte of it and its meta.json. Objects that are there with the right size
- * are used again, so a repeated call after a crash at any point ends in the same state.
- * *broken tells whether the block's own files are at fault.
+ * hold every byte of it and its meta.json. A no-compact-mark.json in it is shipped,
+ * too: it is in the bucket before the block is seen there. Objects that are there with
+ * the right size are used again, so a repeated call after a crash at any point ends in
+ * the same state. *broken tells whether the block's own files are at fault.
  *
  * Errors ERR_INVALID: no external labels; ERR_CORRUPT: the block is broken, or an
  * object did not arrive whole; ERR_CONFLICT: the bucket holds another block under this

@@ -27,6 +27,7 @@ sidecar_flags_check_new(const struct sidecar_prom_flags_wanted *wanted,
         [SIDECAR_PROM_FLAGS_UNUSUAL_BLOCKS] = "unusual_block_duration",
         [SIDECAR_PROM_FLAGS_UNEQUAL_BLOCKS] = "unequal_block_durations",
         [SIDECAR_PROM_FLAGS_OTHER_DELAY_FILE] = "other_delay_compact_file",
+        [SIDECAR_PROM_FLAGS_NO_ADMIN_API] = "no_admin_api",
     };
     struct sidecar_flags_check *k = xcalloc(1, sizeof *k);
     struct metrics_family *family = metrics_family_new(

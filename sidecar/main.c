@@ -70,13 +70,23 @@ open_bucket(struct sidecar *s, struct err *err)
                            s->options.objstore_config_file, &yaml, err))
         return false;
     if (yaml[0] == 0) {
-        LOG_INFO("no object storage is configured: blocks are not shipped");
+        if (*s->options.objstore_config_file != 0)
+            LOG_WARN("file of the object-store configuration is empty: blocks are not "
+                     "shipped",
+                     LOG_STR("path", s->options.objstore_config_file));
+        else
+            LOG_INFO("no object storage is configured: blocks are not shipped");
+        if (s->options.flush_on_shutdown)
+            LOG_WARN(
+                "--shipper.flush-on-shutdown is without effect: there is no object "
+                "storage");
         return true;
     }
     bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err);
     digest_cleanse(yaml, strlen(yaml));
     if (!ok)
-        return false;
+        return app_flags_content_fail("objstore.config",
+                                      s->options.objstore_config_file, err);
     s->status.bucket = objstore_name(s->bucket);
     LOG_INFO("ships to bucket", LOG_STR("bucket", s->status.bucket));
     return true;
@@ -92,7 +102,8 @@ open_client(struct sidecar *s, struct err *err)
     bool ok = sidecar_prom_client_new(&s->client, s->options.prometheus_url,
                                       bytes_of_str(yaml), err);
     digest_cleanse(yaml, strlen(yaml));
-    return ok;
+    return ok || app_flags_content_fail("prometheus.http-client",
+                                        s->options.http_client_file, err);
 }
 
 static void
@@ -109,6 +120,7 @@ start_heartbeat(struct sidecar *s, struct err *err)
         .state_name = s->options.meta_file_name,
         .upload_compacted = s->options.upload_compacted,
         .ignore_unequal_blocks = s->options.ignore_unequal_block_size,
+        .admin_api = s->options.flush_on_shutdown,
     };
     if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
         !open_client(s, err))
@@ -173,6 +185,17 @@ start_shipper(struct sidecar *s, struct err *err)
     return sidecar_ship_loop_start(&s->ship_loop, &options, &work, s->watch, err);
 }
 
+/* As long as there is time for the rest of the stop. */
+static void
+flush(struct sidecar *s)
+{
+    int64_t deadline_ns = s->options.shutdown_deadline_ns;
+    int64_t rest_ns = NUM_MIN(2 * CLOCK_NS_PER_S, deadline_ns / 5);
+    if (s->options.flush_on_shutdown && s->ship_loop != NULL)
+        sidecar_ship_loop_flush(s->ship_loop, s->client,
+                                clock_deadline(deadline_ns - rest_ns));
+}
+
 /* In reverse order of the start; takes a sidecar that started in part. */
 static void
 stop(struct sidecar *s)
@@ -181,6 +204,7 @@ stop(struct sidecar *s)
     int64_t drained_by_ns = clock_deadline(
         NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
+    flush(s);
     sidecar_ship_loop_stop(&s->ship_loop);
     net_http_server_stop(&s->server, drained_by_ns);
     sidecar_heartbeat_stop(&s->heartbeat);

@@ -29,12 +29,20 @@ same_files(const struct tsdb_meta *theirs, const struct tsdb_meta *ours)
 }
 
 static bool
-same_sources(const struct tsdb_meta *a, const struct tsdb_meta *b)
+has_source(const struct tsdb_meta *m, const struct tsdb_ulid *id)
 {
-    if (a->source_count != b->source_count)
-        return false;
-    for (size_t i = 0; i < a->source_count; i++)
-        if (tsdb_ulid_cmp(&a->sources[i], &b->sources[i]) != 0)
+    for (size_t i = 0; i < m->source_count; i++)
+        if (tsdb_ulid_cmp(&m->sources[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Theirs may have more: flushed blocks that it replaces, which we have forgotten. */
+static bool
+have_same_sources(const struct tsdb_meta *theirs, const struct tsdb_meta *ours)
+{
+    for (size_t i = 0; i < ours->source_count; i++)
+        if (!has_source(theirs, &ours->sources[i]))
             return false;
     return true;
 }
@@ -50,7 +58,7 @@ sidecar_meta_difference(const struct tsdb_meta *theirs, const struct tsdb_meta *
         theirs->num_series != ours->num_series ||
         theirs->num_chunks != ours->num_chunks)
         return "statistics";
-    if (theirs->level != ours->level || !same_sources(theirs, ours))
+    if (theirs->level != ours->level || !have_same_sources(theirs, ours))
         return "compaction";
     if (theirs->resolution_ms != ours->resolution_ms)
         return "resolution";

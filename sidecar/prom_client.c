@@ -13,7 +13,19 @@
 /* A configuration with thousands of targets is a few megabytes. */
 enum { ANSWER_MAX = 32 * 1024 * 1024 };
 
-enum resource { CONFIG, FLAGS, RESOURCES };
+/* How Prometheus refuses, with the status of one that is not ready. */
+#define ADMIN_API_OFF "admin APIs disabled"
+
+enum resource { CONFIG, FLAGS, SNAPSHOT, RESOURCES };
+
+static const struct {
+    const char *method;
+    const char *path;
+} resources[RESOURCES] = {
+    [CONFIG] = {"GET", "/api/v1/status/config"},
+    [FLAGS] = {"GET", "/api/v1/status/flags"},
+    [SNAPSHOT] = {"POST", "/api/v1/admin/tsdb/snapshot?skip_head=false"},
+};
 
 struct sidecar_prom_client {
     struct net_http_client *http;
@@ -70,8 +82,6 @@ bool
 sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
                         struct bytes config, struct err *err)
 {
-    static const char *const paths[RESOURCES] = {
-        [CONFIG] = "/api/v1/status/config", [FLAGS] = "/api/v1/status/flags"};
     CLEANUP(sidecar_prom_client_free)
     struct sidecar_prom_client *c = xcalloc(1, sizeof *c);
     if (!sidecar_prom_client_config_parse(&c->config, config, err))
@@ -80,7 +90,7 @@ sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
     if (!net_http_client_new(&c->http, &c->config.http, err))
         return err_wrap(err, "--prometheus.http-client");
     for (size_t i = 0; i < RESOURCES; i++) {
-        c->urls[i] = join(url, paths[i]);
+        c->urls[i] = join(url, resources[i].path);
         c->shown_urls[i] = without_user(c->urls[i]);
     }
     *out = TAKE(c);
@@ -139,7 +149,21 @@ struct call {
     const struct cancel *cancel;
 };
 
-/* GET a resource into *answer. */
+/* The reason that Prometheus gives in the body of a refusal; "" for none. */
+static char *
+reason_of(const struct net_http_response *response)
+{
+    CLEANUP(json_free) struct json *root = NULL;
+    struct err ignored;
+    const char *text;
+    if (!json_parse(bytes_of(response->error_body, response->error_body_len),
+                    sizeof response->error_body, &root, &ignored) ||
+        !json_text(json_get(root, "error"), &text))
+        return xstrdup("");
+    return xasprintf(": %.200s", text);
+}
+
+/* Ask for a resource, its answer into *answer. */
 static enum sidecar_prom_state
 fetch(struct sidecar_prom_client *c, enum resource what, const struct call *call,
       struct buf *answer, struct err *err)
@@ -150,11 +174,12 @@ fetch(struct sidecar_prom_client *c, enum resource what, const struct call *call
         return SIDECAR_PROM_LOCKED;
     const char *const headers[] = {auth.len > 0 ? (const char *)auth.at : NULL, NULL};
     struct net_http_request request = {
-        .method = "GET",
+        .method = resources[what].method,
         .url = c->urls[what],
         .headers = headers,
         .sink = collect,
         .sink_arg = answer,
+        .once = what == SNAPSHOT,
         .deadline_ns = call->deadline_ns,
         .cancel = call->cancel,
     };
@@ -162,9 +187,12 @@ fetch(struct sidecar_prom_client *c, enum resource what, const struct call *call
         return err->code == ERR_INVALID ? SIDECAR_PROM_CONFUSED
                                         : SIDECAR_PROM_UNREACHABLE;
     enum sidecar_prom_state state = state_of_status(response->status);
-    if (state != SIDECAR_PROM_UP)
-        err_set(err, net_http_status_code(response->status), "GET %s: status %d%s",
-                c->shown_urls[what], response->status, advice(response->status));
+    if (state == SIDECAR_PROM_UP)
+        return state;
+    CLEANUP(xfree) char *reason = reason_of(response);
+    err_set(err, net_http_status_code(response->status), "%s %s: status %d%s%s",
+            resources[what].method, c->shown_urls[what], response->status, reason,
+            advice(response->status));
     return state;
 }
 
@@ -218,4 +246,47 @@ sidecar_prom_client_flags(struct sidecar_prom_client *c, int64_t deadline_ns,
         return SIDECAR_PROM_UP;
     err_wrap(err, "GET %s", c->shown_urls[FLAGS]);
     return SIDECAR_PROM_CONFUSED;
+}
+
+bool
+sidecar_prom_client_is_snapshot_name(const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789-";
+    return *name != 0 && name[strspn(name, allowed)] == 0;
+}
+
+static bool
+parse_snapshot(struct bytes answer, char **name, struct err *err)
+{
+    CLEANUP(json_free) struct json *root = NULL;
+    const char *text;
+    if (!json_parse(answer, ANSWER_MAX, &root, err))
+        return false;
+    if (!json_text(json_get(json_get(root, "data"), "name"), &text) ||
+        !sidecar_prom_client_is_snapshot_name(text))
+        return err_set(err, ERR_INVALID, "the answer has no name of a snapshot");
+    *name = xstrdup(text);
+    return true;
+}
+
+bool
+sidecar_prom_client_snapshot(struct sidecar_prom_client *c, int64_t deadline_ns,
+                             const struct cancel *cancel, char **name, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    const struct call call = {deadline_ns, cancel};
+    enum sidecar_prom_state state = fetch(c, SNAPSHOT, &call, &answer, err);
+    if (state == SIDECAR_PROM_UP)
+        return parse_snapshot(buf_bytes(&answer), name, err) ||
+               err_wrap(err, "POST %s", c->shown_urls[SNAPSHOT]);
+    if (strstr(err->text, ADMIN_API_OFF) != NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the admin API of prometheus is off: start it with "
+                       "--web.enable-admin-api");
+    if (state == SIDECAR_PROM_REPLAYING)
+        err->code = ERR_UNAVAILABLE;
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_INVALID;
+    return false;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sidecar asks of Prometheus: its external labels and its flags. */
+/* What the sidecar asks of Prometheus: its external labels, its flags, and a snapshot
+ * of its data. */
 #ifndef SIDECAR_PROM_CLIENT_H
 #define SIDECAR_PROM_CLIENT_H
 
@@ -51,5 +52,18 @@ NODISCARD enum sidecar_prom_state
 sidecar_prom_client_flags(struct sidecar_prom_client *c, int64_t deadline_ns,
                           const struct cancel *cancel, struct sidecar_prom_flags *flags,
                           struct err *err);
+
+/* Whether a name is one that Prometheus gives: it leads nowhere else. */
+NODISCARD bool sidecar_prom_client_is_snapshot_name(const char *name);
+
+/* Have it make a snapshot of its data directory, head included, and set *name to that
+ * of the new folder in snapshots/ there: letters, digits and hyphens; release with
+ * free. Asked once: after an error it may still make one, unless it has refused.
+ * Errors ERR_UNSUPPORTED: its admin API is off; ERR_UNAVAILABLE: it is gone, or starts;
+ * ERR_TIMEOUT; ERR_CANCELLED; ERR_DENIED; ERR_INVALID: no such answer. */
+NODISCARD bool sidecar_prom_client_snapshot(struct sidecar_prom_client *c,
+                                            int64_t deadline_ns,
+                                            const struct cancel *cancel, char **name,
+                                            struct err *err);
 
 #endif

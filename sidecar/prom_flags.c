@@ -51,6 +51,9 @@ sidecar_prom_flags_parse(struct sidecar_prom_flags *out, struct bytes answer,
         return false;
     f.tsdb_path = copy_text(data, "storage.tsdb.path");
     f.delay_compact_file = copy_text(data, "storage.tsdb.delay-compact-file.path");
+    const char *admin_api;
+    f.lacks_admin_api = json_text(json_get(data, "web.enable-admin-api"), &admin_api) &&
+                        strcmp(admin_api, "false") == 0;
     *out = f;
     return true;
 }
@@ -183,6 +186,16 @@ judge_unequal(const struct sidecar_prom_flags *f,
 }
 
 static void
+judge_admin_api(struct sidecar_prom_flags_verdict *out)
+{
+    out->kind = SIDECAR_PROM_FLAGS_NO_ADMIN_API;
+    out->level = LOG_LEVEL_WARN;
+    snprintf(out->text, sizeof out->text,
+             "the admin API of prometheus is off, so that --shipper.flush-on-shutdown "
+             "will do nothing: start prometheus with --web.enable-admin-api");
+}
+
+static void
 judge_length(const struct sidecar_prom_flags *f, struct sidecar_prom_flags_verdict *out)
 {
     char min[32];
@@ -214,6 +227,8 @@ sidecar_prom_flags_judge(const struct sidecar_prom_flags *f,
     else if (*f->delay_compact_file == 0 && f->min_block_ns > 0 &&
              f->max_block_ns > 0 && f->min_block_ns != f->max_block_ns)
         judge_unequal(f, wanted, out);
+    else if (wanted->admin_api && f->lacks_admin_api)
+        judge_admin_api(out);
     else
         judge_length(f, out);
 }

@@ -14,6 +14,7 @@ struct sidecar_prom_flags {
     char *delay_compact_file; /* "" for none */
     int64_t min_block_ns;     /* 0 if it does not say */
     int64_t max_block_ns;
+    bool lacks_admin_api; /* it says that it is off */
 };
 
 /* Read the answer of /api/v1/status/flags. *out must be the zero value. Errors
@@ -30,6 +31,7 @@ struct sidecar_prom_flags_wanted {
     const char *state_name; /* of the state file in it */
     bool upload_compacted;
     bool ignore_unequal_blocks;
+    bool admin_api; /* it is needed */
 };
 
 enum sidecar_prom_flags_verdict_kind {
@@ -38,6 +40,7 @@ enum sidecar_prom_flags_verdict_kind {
     SIDECAR_PROM_FLAGS_UNUSUAL_BLOCKS,   /* all of one length, which is not 2h */
     SIDECAR_PROM_FLAGS_UNEQUAL_BLOCKS,   /* compacts without waiting for the sidecar */
     SIDECAR_PROM_FLAGS_OTHER_DELAY_FILE, /* looks up what is shipped elsewhere */
+    SIDECAR_PROM_FLAGS_NO_ADMIN_API,     /* cannot be asked for a snapshot */
     SIDECAR_PROM_FLAGS_VERDICTS
 };
 

@@ -3,6 +3,7 @@
 #ifndef SIDECAR_SHIP_LOOP_H
 #define SIDECAR_SHIP_LOOP_H
 
+#include "sidecar/prom_client.h"
 #include "sidecar/ship_work.h"
 #include "sidecar/shipper.h"
 #include "sidecar/watch.h"
@@ -15,6 +16,12 @@ NODISCARD bool sidecar_ship_loop_start(struct sidecar_ship_loop **out,
                                        const struct sidecar_shipper_options *options,
                                        const struct sidecar_ship_work_options *work,
                                        struct sidecar_watch *w, struct err *err);
+
+/* Ship the head of Prometheus, too (flush.h), until deadline_ns; workers go on with
+ * other blocks meanwhile. No passes are made any more afterwards. What came of it is
+ * logged; what is pinned and not shipped is left to the next start. At most once. */
+void sidecar_ship_loop_flush(struct sidecar_ship_loop *l,
+                             struct sidecar_prom_client *client, int64_t deadline_ns);
 
 /* Cancel running uploads, leaving their pins, end the threads, release. Accepts NULL.
  */

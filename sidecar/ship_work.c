@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "sidecar/block_note.h"
+#include "sidecar/block_labels.h"
 #include "sidecar/block_overlap.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/block_upload.h"
@@ -82,9 +82,10 @@ note_checked(void *arg, const struct tsdb_meta *meta, struct err *err)
 {
     const struct voyage *v = arg;
     const struct sidecar_ship_work_options *o = &v->work->options;
-    if (meta->level > 1 && !o->allow_overlaps &&
-        !sidecar_overlap_check(v->work->overlap, o->bucket, o->cancel, meta, v->labels,
-                               err))
+    if (meta->level <= 1 || o->allow_overlaps)
+        sidecar_overlap_begin(v->work->overlap, meta, v->labels);
+    else if (!sidecar_overlap_check(v->work->overlap, o->bucket, o->cancel, meta,
+                                    v->labels, err))
         return false;
     sidecar_block_table_move(o->table, &v->block->id, SIDECAR_BLOCK_UPLOADING);
     return true;
@@ -104,9 +105,12 @@ upload(struct voyage *v, bool *broken, struct err *err)
 {
     const struct sidecar_ship_work_options *o = &v->work->options;
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels labels = {0};
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids replaced = {0};
     CLEANUP(xfree) char *directory = directory_of(v);
+    const struct sidecar_label_keeper keeper = {o->table, o->tsdb_path, o->pins};
+    bool held;
     *broken = false;
-    if (!sidecar_block_note_read(o->pins, &v->block->id, &labels, err))
+    if (!sidecar_block_labels_recall(&keeper, v->block, &labels, &replaced, &held, err))
         return false;
     v->labels = labels.set;
     const struct sidecar_block_upload how = {
@@ -118,6 +122,8 @@ upload(struct voyage *v, bool *broken, struct err *err)
                    .sent = note_sent,
                    .sent_arg = v},
         .labels = labels.set,
+        .labels_are_held = held,
+        .replaced = replaced,
         .hash_sha256 = o->hash_sha256,
         .verify = o->verify,
         .checked = note_checked,
@@ -135,7 +141,9 @@ ship_block(struct sidecar_ship_work *w, const struct sidecar_block *block)
     struct err err;
     bool broken;
     LOG_INFO("upload new block", LOG_STR("block", v.name.text));
-    if (upload(&v, &broken, &err)) {
+    bool ok = upload(&v, &broken, &err);
+    sidecar_overlap_end(w->overlap, &block->id);
+    if (ok) {
         metrics_add(o->metrics->uploads, 1);
         LOG_INFO("uploaded block", LOG_STR("block", v.name.text),
                  LOG_INT("dur_ms", (clock_mono_ns() - start_ns) / CLOCK_NS_PER_MS));

@@ -5,8 +5,10 @@
  *   pinned       thanos/upload/<ULID>/                 (block_pin.c)
  *                and its labels, <ULID>.json beside it (block_note.c);
  *                the labels alone where no pin can be made: it is shipped from its
- * place uploading    objects in the bucket, no meta.json   (block_upload.c) committed
- * meta.json in the bucket recorded     its id in thanos.shipper.json (shipper_state.c)
+ *                place; without room for those either they are held in memory
+ *   uploading    objects in the bucket, no meta.json   (block_upload.c)
+ *   committed    meta.json in the bucket
+ *   recorded     its id in thanos.shipper.json (shipper_state.c)
  *   unpinned     the pin is gone, then the labels
  *
  * Nothing else is remembered, so after a crash the next pass finds each block in one of
@@ -37,16 +39,21 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "sidecar/block_files.h"
+#include "sidecar/block_labels.h"
 #include "sidecar/block_note.h"
 #include "sidecar/block_pin.h"
+#include "sidecar/flush.h"
+#include "sidecar/flushed.h"
 #include "sidecar/shipper_state.h"
 
 #define RESCAN_NS (30 * CLOCK_NS_PER_S)
 
 struct sidecar_shipper {
     struct sidecar_shipper_options options;
+    struct sidecar_label_keeper keeper;
     char *state_path;
     int lock_fd; /* of the data directory; -1: not locked */
+    bool has_cleaned_up;
     struct sidecar_shipper_state state;
     bool state_is_known;
     bool state_is_dirty; /* the file does not say what the state says */
@@ -58,6 +65,8 @@ struct sidecar_shipper {
     struct sidecar_pin_cost told;     /* of the last pin that is not of links */
     struct sidecar_ext_labels labels; /* during a pass */
     bool waits_for_labels;
+    bool is_in_trouble; /* this pass */
+    struct err trouble; /* its first one, with the data directory */
 };
 
 struct sidecar_shipper *
@@ -65,6 +74,8 @@ sidecar_shipper_new(const struct sidecar_shipper_options *options)
 {
     struct sidecar_shipper *s = xcalloc(1, sizeof *s);
     s->options = *options;
+    s->keeper = (struct sidecar_label_keeper){options->table, options->tsdb_path,
+                                              options->pins};
     s->lock_fd = -1;
     s->state_path = xasprintf("%s/%s", options->tsdb_path, options->state_name);
     return s;
@@ -84,8 +95,11 @@ sidecar_shipper_free(struct sidecar_shipper **out)
 }
 
 static bool
-complain(const struct err *err)
+complain(struct sidecar_shipper *s, const struct err *err)
 {
+    if (!s->is_in_trouble)
+        s->trouble = *err;
+    s->is_in_trouble = true;
     LOG_ERROR("data directory cannot be used", LOG_ERR(err));
     return false;
 }
@@ -144,6 +158,16 @@ lock_directory(struct sidecar_shipper *s, struct err *err)
     return true;
 }
 
+/* What a flush has left that was killed, once; links are all that a failure costs. */
+static void
+clean_up(struct sidecar_shipper *s)
+{
+    struct err err;
+    if (!s->has_cleaned_up && !sidecar_flush_clean_up(s->options.tsdb_path, &err))
+        LOG_WARN("snapshot of a former flush is left", LOG_ERR(&err));
+    s->has_cleaned_up = true;
+}
+
 /* Read the state file, once. */
 static bool
 know_state(struct sidecar_shipper *s, struct err *err)
@@ -182,28 +206,11 @@ is_passed_over(const struct sidecar_shipper *s, const struct sidecar_block *b)
            (state == SIDECAR_BLOCK_FOUND || state == SIDECAR_BLOCK_PASSED_OVER);
 }
 
-/* The labels of a block are those at its discovery, or the first ones that are known
- * afterwards. *known: they are noted. */
-static bool
-remember_labels(struct sidecar_shipper *s, const struct tsdb_ulid *id, bool *known,
-                struct err *err)
-{
-    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels noted = {0};
-    *known = sidecar_block_note_read(s->options.pins, id, &noted, err);
-    if (*known)
-        return true;
-    if (err->code == ERR_CORRUPT)
-        LOG_WARN("the labels of a block are taken anew", LOG_ERR(err));
-    else if (err->code != ERR_NOT_FOUND)
-        return false;
-    *known = s->labels.set.len > 0;
-    return !*known || sidecar_block_note_write(s->options.pins, id, s->labels.set, err);
-}
-
 /* Give a block to the workers. */
 static bool
-hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+hand_over(struct sidecar_shipper *s, const struct sidecar_block *b)
 {
+    const struct tsdb_ulid *id = &b->id;
     struct err err;
     bool known;
     /* Asked first: from then on no worker touches a block that is PINNED. */
@@ -211,7 +218,7 @@ hand_over(struct sidecar_shipper *s, const struct tsdb_ulid *id)
     if (!is_free(s, id) ||
         sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_READY)
         return true;
-    if (!remember_labels(s, id, &known, &err))
+    if (!sidecar_block_labels_remember(&s->keeper, b, s->labels.set, &known, &err))
         return block_failed(s, id, "labels of a block cannot be remembered", &err);
     sidecar_block_table_set(s->options.table, id,
                             known && is_listed ? SIDECAR_BLOCK_READY
@@ -242,16 +249,16 @@ tell_of_pin(struct sidecar_shipper *s, const struct tsdb_ulid *id,
 
 /* A block that cannot be pinned, for lack of room, say, is shipped all the same. */
 static bool
-ship_unpinned(struct sidecar_shipper *s, const struct tsdb_ulid *id,
+ship_unpinned(struct sidecar_shipper *s, const struct sidecar_block *b,
               const struct err *err)
 {
     bool is_news =
-        sidecar_block_table_state(s->options.table, id) == SIDECAR_BLOCK_FOUND;
+        sidecar_block_table_state(s->options.table, &b->id) == SIDECAR_BLOCK_FOUND;
     LOG_AT(is_news ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
            "block cannot be pinned, is shipped from its place",
-           LOG_STR("block", tsdb_ulid_print(id).text), LOG_ERR(err),
+           LOG_STR("block", tsdb_ulid_print(&b->id).text), LOG_ERR(err),
            LOG_STR("code", err_code_name(err->code)));
-    return hand_over(s, id);
+    return hand_over(s, b);
 }
 
 /* Past the limit no pin is dropped, and none is made. What cannot be summed up does not
@@ -273,21 +280,23 @@ has_room(const struct sidecar_shipper_options *o, const struct tsdb_ulid *id,
 
 /* Retention does not wait for labels that cannot be noted. */
 static bool
-pin(struct sidecar_shipper *s, const struct tsdb_ulid *id)
+pin(struct sidecar_shipper *s, const struct sidecar_block *b)
 {
+    const struct tsdb_ulid *id = &b->id;
     const struct sidecar_shipper_options *o = &s->options;
     struct err err, no_note;
     struct sidecar_pin_cost cost;
     bool known;
     int64_t start_ns = clock_mono_ns();
-    bool noted = remember_labels(s, id, &known, &no_note);
+    bool noted =
+        sidecar_block_labels_remember(&s->keeper, b, s->labels.set, &known, &no_note);
     if (has_room(o, id, &err) &&
         sidecar_block_pin(o->tsdb_path, o->pins, id, o->cancel, &cost, &err))
         tell_of_pin(s, id, &cost, start_ns);
     else if (err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT)
         return block_failed(s, id, "block cannot be pinned", &err);
     else if (noted && err.code != ERR_CANCELLED)
-        return ship_unpinned(s, id, &err);
+        return ship_unpinned(s, b, &err);
     return noted ||
            block_failed(s, id, "labels of a block cannot be remembered", &no_note);
 }
@@ -325,7 +334,7 @@ visit_local(struct sidecar_shipper *s, const struct sidecar_block *b)
     else if (is_passed_over(s, b))
         sidecar_block_table_set(table, &b->id, SIDECAR_BLOCK_PASSED_OVER);
     else
-        return pin(s, &b->id);
+        return pin(s, b);
     return true;
 }
 
@@ -358,7 +367,7 @@ is_local(void *arg, const struct tsdb_ulid *id)
     return sidecar_block_find(&s->local, id) != NULL || file_exists(path);
 }
 
-/* Read the data directory, and make room for pins in it. */
+/* Read the data directory. */
 static bool
 scan_local(struct sidecar_shipper *s, struct err *err)
 {
@@ -371,7 +380,7 @@ scan_local(struct sidecar_shipper *s, struct err *err)
     now = (struct sidecar_block_list){0};
     if (sidecar_shipper_state_retain(&s->state, is_local, s))
         s->state_is_dirty = true;
-    return sidecar_block_pin_prepare(s->options.pins, err);
+    return true;
 }
 
 /* Find and pin what is new. */
@@ -381,12 +390,13 @@ discover(struct sidecar_shipper *s)
     struct err err;
     bool ok = true;
     if (!know_state(s, &err))
-        ok = complain(&err);
+        ok = complain(s, &err);
     if (!scan_local(s, &err))
-        return complain(&err);
+        return complain(s, &err);
     if (s->state_is_lost && s->local.count > 0)
         sidecar_block_table_want_listing(s->options.table);
     s->state_is_lost = false;
+    ok = (sidecar_block_pin_prepare(s->options.pins, &err) || complain(s, &err)) && ok;
     for (size_t i = 0; i < s->local.count; i++)
         ok = visit_local(s, &s->local.at[i]) && ok;
     count_passed_over(s);
@@ -410,7 +420,7 @@ visit_pin(struct sidecar_shipper *s, const struct sidecar_block *b)
     struct err err;
     see(s, s->options.pins, b);
     if (sidecar_block_table_state(s->options.table, &b->id) != SIDECAR_BLOCK_SHIPPED)
-        return hand_over(s, &b->id);
+        return hand_over(s, b);
     if (!is_free(s, &b->id) || settle(s, &b->id, &err))
         return true;
     return block_failed(s, &b->id, "shipped block cannot be unpinned", &err);
@@ -512,14 +522,17 @@ sum_up(struct sidecar_shipper *s)
     struct err err;
     CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
     sidecar_block_table_copy(s->options.table, &rows);
-    size_t open = 0;
-    for (size_t i = 0; i < rows.count; i++)
+    size_t open = 0, unnoted = 0;
+    for (size_t i = 0; i < rows.count; i++) {
         open += rows.at[i].state != SIDECAR_BLOCK_SHIPPED;
+        unnoted += rows.at[i].holds_labels;
+    }
+    metrics_set(s->options.metrics->unnoted, (double)unnoted);
     metrics_set(s->options.metrics->compacted_done,
                 s->options.upload_compacted && s->local_is_known && open == 0);
     return !all_is_seen(s) ||
            sidecar_block_note_prune(s->options.pins, is_noted, &rows, &err) ||
-           err.code == ERR_NOT_FOUND || complain(&err);
+           err.code == ERR_NOT_FOUND || complain(s, &err);
 }
 
 /* Pins come before the state: retention does not wait for a state that cannot be saved.
@@ -529,7 +542,8 @@ work(struct sidecar_shipper *s)
 {
     struct err err;
     if (!lock_directory(s, &err))
-        return complain(&err);
+        return complain(s, &err);
+    clean_up(s);
     sidecar_block_table_begin(s->options.table);
     s->local_is_known = false;
     s->pins_are_known = false;
@@ -539,7 +553,7 @@ work(struct sidecar_shipper *s)
         sidecar_block_table_end(s->options.table);
     if (s->state_is_known && s->local_is_known) {
         ok = record_committed(s) && ok;
-        ok = (flush_state(s, &err) || complain(&err)) && ok;
+        ok = (flush_state(s, &err) || complain(s, &err)) && ok;
     }
     return sum_up(s) && ok;
 }
@@ -561,12 +575,21 @@ sidecar_shipper_pass(struct sidecar_shipper *s)
     double failed_uploads = metrics_get(m->failed_uploads);
     metrics_add(m->passes, 1);
     know_labels(s);
+    s->is_in_trouble = false;
     bool ok = work(s) && failed_uploads <= s->failed_uploads;
     if (!ok)
         metrics_add(m->failed_passes, 1);
     s->failed_uploads = failed_uploads;
+    sidecar_block_table_trouble(s->options.table,
+                                s->is_in_trouble ? s->trouble.text : NULL);
     sidecar_ext_labels_fini(&s->labels);
     return ok;
+}
+
+bool
+sidecar_shipper_has_directory(const struct sidecar_shipper *s)
+{
+    return s->lock_fd >= 0 && s->pins_are_known;
 }
 
 int64_t

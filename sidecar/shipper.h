@@ -39,6 +39,10 @@ void sidecar_shipper_free(struct sidecar_shipper **s);
  * succeeded, here and by the workers since the last pass. One thread. */
 bool sidecar_shipper_pass(struct sidecar_shipper *s);
 
+/* Whether the last pass has found the data directory in order, and no other sidecar in
+ * it. */
+NODISCARD bool sidecar_shipper_has_directory(const struct sidecar_shipper *s);
+
 /* When to make the next pass if nothing happens before: a failed block is due, or 30 s
  * have passed. */
 int64_t sidecar_shipper_next_ns(const struct sidecar_shipper *s);

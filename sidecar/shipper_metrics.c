@@ -17,7 +17,7 @@ add_row(struct summary *sum, const struct sidecar_block_row *row)
 {
     if (sidecar_block_row_is_settled(row))
         return;
-    if (row->block.maxt_ms > 0) /* 0: its meta cannot be read */
+    if (sidecar_block_row_has_range(row))
         sum->oldest_end_ms = NUM_MIN(sum->oldest_end_ms, row->block.maxt_ms);
     sum->oldest_made_ms =
         NUM_MIN(sum->oldest_made_ms, tsdb_ulid_time_ms(&row->block.id));
@@ -87,6 +87,8 @@ sidecar_shipper_metrics_init(struct sidecar_shipper_metrics *m,
         .unpinned = metrics_gauge(r, "blockhouse_sidecar_unpinned_blocks",
                                   "Blocks that are shipped from their place because "
                                   "they cannot be pinned."),
+        .unnoted = metrics_gauge(r, "blockhouse_sidecar_unnoted_blocks",
+                                 "Blocks whose labels cannot be noted on the disk."),
         .passed_over =
             metrics_gauge(r, "blockhouse_sidecar_compacted_blocks_passed_over",
                           "Compacted blocks that are not shipped without "

@@ -18,6 +18,7 @@ struct sidecar_shipper_metrics {
     struct metrics_value *pinned;
     struct metrics_value *pinned_bytes;
     struct metrics_value *unpinned;
+    struct metrics_value *unnoted;
     struct metrics_value *passed_over;
     /* private: set from the table whenever the metrics are read */
     struct sidecar_block_table *table;

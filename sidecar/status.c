@@ -29,6 +29,15 @@ expect_next(struct sidecar_status_view *view)
     view->next_at_ms = INT64_MIN;
 }
 
+static void
+add_waiting(struct sidecar_status_view *view, const struct sidecar_block_row *row)
+{
+    view->oldest_age_ms =
+        NUM_MAX(view->oldest_age_ms, sidecar_status_age_ms(view, row));
+    view->older_unshipped += sidecar_block_row_has_range(row) &&
+                             row->block.mint_ms < view->newest_shipped_ms;
+}
+
 void
 sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *view)
 {
@@ -43,9 +52,10 @@ sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *
     view->newest_shipped_ms = view->rows.newest_shipped_ms;
     for (size_t i = 0; i < view->rows.count; i++)
         if (!sidecar_block_row_is_settled(&view->rows.at[i]))
-            view->oldest_age_ms = NUM_MAX(
-                view->oldest_age_ms, sidecar_status_age_ms(view, &view->rows.at[i]));
+            add_waiting(view, &view->rows.at[i]);
     expect_next(view);
+    if (view->next_at_ms != INT64_MIN)
+        view->overdue_ms = NUM_MAX(view->now_ms - view->next_at_ms, INT64_C(0));
 }
 
 void
@@ -95,9 +105,11 @@ append_row(struct json *blocks, const struct sidecar_status_view *view,
     CLEANUP(json_free) struct json *j = json_new_object();
     json_set_text(j, "ulid", tsdb_ulid_print(&row->block.id).text);
     json_set_text(j, "state", sidecar_status_state(row));
-    json_set_i64(j, "minTime", row->block.mint_ms);
-    json_set_i64(j, "maxTime", row->block.maxt_ms);
-    json_set_i64(j, "level", row->block.level);
+    if (sidecar_block_row_has_range(row)) {
+        json_set_i64(j, "minTime", row->block.mint_ms);
+        json_set_i64(j, "maxTime", row->block.maxt_ms);
+        json_set_i64(j, "level", row->block.level);
+    }
     json_set_i64(j, "sizeBytes", (int64_t)row->size);
     json_set_i64(j, "sentBytes", (int64_t)row->sent);
     json_set_i64(j, "ageSeconds", sidecar_status_age_ms(view, row) / 1000);
@@ -125,9 +137,13 @@ sidecar_status_json(const struct sidecar_status_view *view, struct buf *out)
     json_set(data, "prometheus", &prometheus);
     if (view->bucket != NULL)
         json_set_text(data, "bucket", view->bucket);
+    if (view->rows.trouble != NULL)
+        json_set_text(data, "dataDirectoryTrouble", view->rows.trouble);
     set_time(data, "newestShippedMaxTime", view->newest_shipped_ms);
+    json_set_i64(data, "olderUnshippedBlocks", (int64_t)view->older_unshipped);
     set_time(data, "nextBlockMaxTime", view->next_end_ms);
     set_time(data, "nextBlockExpectedAt", view->next_at_ms);
+    json_set_i64(data, "nextBlockOverdueSeconds", view->overdue_ms / 1000);
     json_set_i64(data, "oldestUnshippedAgeSeconds", view->oldest_age_ms / 1000);
     json_set(data, "blocks", &blocks);
     json_set_text(root, "status", "success");

@@ -28,6 +28,8 @@ struct sidecar_status_view {
     int64_t newest_shipped_ms; /* end of its time range */
     int64_t next_end_ms;       /* of the time range of the next block */
     int64_t next_at_ms;        /* when Prometheus is expected to write it */
+    int64_t overdue_ms;        /* since then; 0: it is not */
+    size_t older_unshipped;    /* blocks that wait behind newest_shipped_ms */
     int64_t oldest_age_ms;     /* of the blocks that wait; 0: none does */
     struct sidecar_block_rows rows;
 };

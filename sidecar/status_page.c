@@ -83,6 +83,40 @@ put_size(struct buf *out, uint64_t bytes)
 }
 
 static void
+put_newest(struct buf *out, const struct sidecar_status_view *view)
+{
+    if (view->newest_shipped_ms == INT64_MIN) {
+        buf_put_str(out, "none is known");
+        return;
+    }
+    buf_put_str(out, "up to ");
+    put_time(out, view->newest_shipped_ms);
+    if (view->older_unshipped > 0)
+        buf_printf(out, "; %zu older not shipped yet", view->older_unshipped);
+}
+
+static void
+put_next(struct buf *out, const struct sidecar_status_view *view)
+{
+    if (view->next_at_ms == INT64_MIN) {
+        buf_put_str(out, "not known before there is a first one");
+        return;
+    }
+    buf_put_str(out, "up to ");
+    put_time(out, view->next_end_ms);
+    buf_put_str(out, ", expected at ");
+    put_time(out, view->next_at_ms);
+    if (view->overdue_ms == 0)
+        return;
+    buf_put_str(out, ", overdue by ");
+    put_duration(out, view->overdue_ms);
+    buf_put_str(out, view->is_ready
+                         ? ": Prometheus writes it when it has samples of half "
+                           "a block beyond its end"
+                         : ": Prometheus is not ready");
+}
+
+static void
 put_summary(struct buf *out, const struct sidecar_status_view *view)
 {
     buf_put_str(out, "<table>\n<tr><th>Prometheus</th><td>");
@@ -92,18 +126,34 @@ put_summary(struct buf *out, const struct sidecar_status_view *view)
     buf_put_str(out, "</td></tr>\n<tr><th>Bucket</th><td>");
     put_escaped(out, view->bucket != NULL ? view->bucket
                                           : "none is configured: nothing is shipped");
-    buf_put_str(out, "</td></tr>\n<tr><th>Shipped up to</th><td>");
-    put_time(out, view->newest_shipped_ms);
-    buf_put_str(out, "</td></tr>\n<tr><th>Next block</th><td>up to ");
-    put_time(out, view->next_end_ms);
-    buf_put_str(out, ", expected at ");
-    put_time(out, view->next_at_ms);
+    buf_put_str(out, "</td></tr>\n<tr><th>Data directory</th><td>");
+    put_escaped(out, view->rows.trouble != NULL ? view->rows.trouble : "in order");
+    buf_put_str(out, "</td></tr>\n<tr><th>Newest block shipped</th><td>");
+    put_newest(out, view);
+    buf_put_str(out, "</td></tr>\n<tr><th>Next block</th><td>");
+    put_next(out, view);
     buf_put_str(out, "</td></tr>\n<tr><th>Oldest block that waits</th><td>");
     if (view->oldest_age_ms > 0)
         put_duration(out, view->oldest_age_ms);
     else
         buf_put_str(out, "none");
     buf_put_str(out, "</td></tr>\n</table>\n");
+}
+
+/* And the level, which stands in the same meta.json. */
+static void
+put_range(struct buf *out, const struct sidecar_block_row *row)
+{
+    if (!sidecar_block_row_has_range(row)) {
+        buf_put_str(out, "unknown</td><td>unknown</td><td class=\"n\"></td>"
+                         "<td class=\"n\">");
+        return;
+    }
+    put_time(out, row->block.mint_ms);
+    buf_put_str(out, "</td><td>");
+    put_time(out, row->block.maxt_ms);
+    buf_printf(out, "</td><td class=\"n\">%" PRId64 "</td><td class=\"n\">",
+               row->block.level);
 }
 
 static void
@@ -114,11 +164,7 @@ put_row(struct buf *out, const struct sidecar_status_view *view,
     buf_printf(out, "<tr class=\"%s\"><td class=\"id\">%s</td><td>%s</td><td>",
                row->code != ERR_NONE ? "failed" : "",
                tsdb_ulid_print(&row->block.id).text, state);
-    put_time(out, row->block.mint_ms);
-    buf_put_str(out, "</td><td>");
-    put_time(out, row->block.maxt_ms);
-    buf_printf(out, "</td><td class=\"n\">%" PRId64 "</td><td class=\"n\">",
-               row->block.level);
+    put_range(out, row);
     put_size(out, row->size);
     buf_put_str(out, "</td><td class=\"n\">");
     put_size(out, row->sent);

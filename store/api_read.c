@@ -27,6 +27,7 @@ store_api_read_new(const struct store_api_read_options *options)
     api->options = *options;
     store_gate_init(&api->gate, options->concurrency,
                     options->concurrency * WAITING_PER_SLOT);
+    store_damage_policy_init(&api->damage, options->skip_bad_blocks, options->metrics);
     store_read_metrics_init(&api->metrics, options->metrics, &api->gate,
                             options->concurrency);
     return api;
@@ -62,6 +63,10 @@ request_new(struct store_api_read *api, struct net_http_exchange *x)
     buf_init(&r->out, &r->budget);
     r->limits.max_series = api->options.max_series;
     r->limits.max_samples = api->options.max_samples;
+    r->limits.max_bytes = api->options.max_bytes;
+    r->source.limits = &r->limits;
+    r->source.cache = api->options.cache;
+    r->source.damage.policy = &api->damage;
     r->source.pool = api->options.fetch_pool;
     r->source.bucket = api->options.bucket;
     r->source.deadline_ns = clock_deadline(api->options.query_timeout_ns);
@@ -147,10 +152,13 @@ admit(struct store_read_request *r, struct err *err)
 }
 
 static void
-count_failure(struct store_api_read *api, const struct err *err)
+count_failure(const struct store_read_request *r, const struct err *err)
 {
-    if (err->code == ERR_BUDGET)
-        store_read_metrics_dropped(&api->metrics, STORE_READ_DROPPED_LIMIT);
+    struct store_read_metrics *metrics = &r->api->metrics;
+    if (r->limits.refused != NULL)
+        store_read_metrics_dropped(metrics, r->limits.refused);
+    else if (err->code == ERR_BUDGET)
+        store_read_metrics_dropped(metrics, STORE_READ_DROPPED_LIMIT);
 }
 
 /* Next piece of the body: what is filled and not sent, then more frames. */
@@ -162,7 +170,7 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     if (r->sent == r->out.len && streamed && !r->ended) {
         r->sent = 0;
         if (!store_read_stream_fill(r, err)) {
-            count_failure(r->api, err);
+            count_failure(r, err);
             return false;
         }
     }
@@ -172,9 +180,22 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     return true;
 }
 
+/* What was left out so far; what is left out later is in the log only. */
+static void
+add_skipped(struct store_read_request *r)
+{
+    CLEANUP(buf_fini) struct buf names = {0};
+    if (r->source.damage.skipped == 0)
+        return;
+    store_damage_print(&r->source.damage, &names);
+    net_http_exchange_add_header(r->exchange, "Blockhouse-Skipped-Blocks",
+                                 buf_text(&names));
+}
+
 static void
 reply(struct store_read_request *r)
 {
+    add_skipped(r);
     const struct net_http_stream stream = {next_piece, request_free, r};
     if (r->wire.response == WIRE_STREAMED_CHUNKS) {
         net_http_reply_stream(
@@ -210,7 +231,7 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
     bool is_theirs = err.code == ERR_INVALID || err.code == ERR_CANCELLED;
     LOG_AT(is_theirs ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "read request failed",
            LOG_STR("code", err_code_name(err.code)), LOG_ERR(&err));
-    count_failure(api, &err);
+    count_failure(r, &err);
     request_free(r);
     net_http_reply_err(x, &err);
 }

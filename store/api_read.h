@@ -8,6 +8,7 @@
 #include "common/metrics/registry.h"
 #include "common/net/http_server.h"
 #include "store/block_set.h"
+#include "store/range_cache.h"
 
 struct store_api_read;
 
@@ -15,15 +16,18 @@ struct store_api_read_options {
     struct store_block_view *view; /* all pointers borrowed */
     struct objstore_bucket *bucket;
     struct pool *fetch_pool;
-    struct budget *budget; /* of the process */
+    struct store_range_cache *cache; /* NULL: none */
+    struct budget *budget;           /* of the process */
     struct metrics_registry *metrics;
     size_t query_memory_limit; /* bytes */
     size_t lookahead_bytes;
     int64_t query_timeout_ns;
     uint64_t max_series;  /* per request; 0: none */
     uint64_t max_samples; /* per request, by chunks; 0: none */
+    uint64_t max_bytes;   /* per request, of index and chunks; 0: none */
     uint64_t max_sampled; /* samples in a sampled answer; 0: none */
     unsigned concurrency; /* 0: no gate */
+    bool skip_bad_blocks; /* damaged data are left out; else they are an error */
 };
 
 struct store_api_read *store_api_read_new(const struct store_api_read_options *options);

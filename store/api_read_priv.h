@@ -12,6 +12,7 @@
 struct store_api_read {
     struct store_api_read_options options;
     struct store_gate gate;
+    struct store_damage_policy damage;
     struct store_read_metrics metrics;
 };
 

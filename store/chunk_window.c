@@ -180,6 +180,15 @@ store_chunk_window_wait(struct store_chunk_window *w, struct store_stream_contex
     return true;
 }
 
+static bool
+parse_chunk(const struct store_chunk_window *w, const struct store_stream_context *c,
+            const struct store_piece *piece, struct tsdb_chunk *chunk, struct err *err)
+{
+    return tsdb_chunk_parse(chunk, store_records_get(&w->records, piece), err) ||
+           err_wrap(err, "%s: chunk at %" PRIu64, c->block->segments[piece->object].key,
+                    piece->offset);
+}
+
 bool
 store_chunk_window_next(struct store_chunk_window *w, struct store_stream_context *c,
                         struct store_series *series, struct err *err)
@@ -189,18 +198,19 @@ store_chunk_window_next(struct store_chunk_window *w, struct store_stream_contex
         arena_calloc(&w->arena, e->chunk_count, sizeof *chunks);
     if (chunks == NULL)
         return arena_ok(&w->arena, err);
+    size_t count = 0;
     for (size_t k = 0; k < e->chunk_count; k++) {
-        const struct store_piece *piece = w->pieces[k];
-        chunks[k].mint_ms = e->chunks[k].mint_ms;
-        chunks[k].maxt_ms = e->chunks[k].maxt_ms;
-        if (!tsdb_chunk_parse(&chunks[k].chunk, store_records_get(&w->records, piece),
-                              err))
-            return err_wrap(err, "%s: chunk at %" PRIu64,
-                            c->block->segments[piece->object].key, piece->offset);
+        struct tsdb_timed_chunk *to = &chunks[count];
+        to->mint_ms = e->chunks[k].mint_ms;
+        to->maxt_ms = e->chunks[k].maxt_ms;
+        if (parse_chunk(w, c, w->pieces[k], &to->chunk, err))
+            count++;
+        else if (!store_damage_skip(&c->source->damage, c->block, err))
+            return false;
     }
     w->pieces += e->chunk_count;
     w->next++;
-    *series = (struct store_series){e->labels, e->chunk_count, chunks};
+    *series = (struct store_series){e->labels, count, chunks};
     return true;
 }
 

@@ -6,6 +6,10 @@
 
 enum { MAX_READ = 2 * 1024 * 1024 };
 
+/* What one query may put into the cache, as a part of it: a broad one does not push out
+ * what small ones ask for again and again. */
+enum { CACHE_SHARE = 8 };
+
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
 
@@ -19,6 +23,8 @@ void
 store_fetch_source_fini(struct store_fetch_source *source)
 {
     pool_lane_fini(&source->lane);
+    if (source->cache != NULL)
+        store_damage_forget(&source->damage, source->cache);
     cancel_fini(&source->cancel);
 }
 
@@ -105,6 +111,19 @@ finish_read(struct store_fetch *g, const struct err *failure)
         cond_broadcast(&g->done);
 }
 
+static struct store_range
+range_of(const struct store_read *r)
+{
+    return (struct store_range){bytes_of_str(r->key), r->offset, r->len};
+}
+
+static void
+keep_read(const struct store_read *r)
+{
+    const struct store_range range = range_of(r);
+    store_range_cache_put(r->group->source->cache, &range, bytes_of(r->into, r->got));
+}
+
 static void
 run_read(struct pool_job *job)
 {
@@ -120,7 +139,37 @@ run_read(struct pool_job *job)
                                   (struct objstore_range){r->offset, (size_t)r->len},
                                   r->into, &r->got, &err)
             : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
+    if (ok && r->is_kept)
+        keep_read(r);
     finish_read(r->group, ok ? NULL : &err);
+}
+
+/* Copy what the cache has, and choose what of the rest goes into it. */
+static void
+look_up(struct store_fetch_source *source, struct store_read *r)
+{
+    const struct store_range range = range_of(r);
+    r->is_cached = source->cache != NULL &&
+                   store_range_cache_get(source->cache, &range, r->into, &r->got);
+    if (r->is_cached) {
+        source->cached_reads++;
+        source->cached_bytes += r->got;
+        return;
+    }
+    source->reads++;
+    source->bytes += r->len;
+    r->is_kept = source->cache != NULL &&
+                 source->bytes <= store_range_cache_limit(source->cache) / CACHE_SHARE;
+}
+
+static bool
+charge_limits(struct store_fetch *g, struct err *err)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < g->count; i++)
+        bytes += g->reads[i].len;
+    return g->source->limits == NULL ||
+           store_limits_add_bytes(g->source->limits, bytes, err);
 }
 
 static bool
@@ -149,21 +198,22 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
     if (g->reads == NULL)
         return arena_ok(arena, err);
     g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);
-    if (!take_buffers(g, keys, arena, err)) {
+    if (!charge_limits(g, err) || !take_buffers(g, keys, arena, err)) {
         g->count = 0;
         return false;
     }
     mutex_init(&g->lock, LOCK_FETCH);
     cond_init(&g->done);
     g->started = true;
-    g->pending = g->count;
-    source->reads += g->count;
     if (source->lane.pool == NULL)
         pool_lane_init(&source->lane, source->pool, STORE_FETCH_IN_FLIGHT);
     for (size_t i = 0; i < g->count; i++) {
-        source->bytes += g->reads[i].len;
-        pool_lane_submit(&source->lane, &g->reads[i].job);
+        look_up(source, &g->reads[i]);
+        g->pending += !g->reads[i].is_cached;
     }
+    for (size_t i = 0; i < g->count; i++)
+        if (!g->reads[i].is_cached)
+            pool_lane_submit(&source->lane, &g->reads[i].job);
     return true;
 }
 

@@ -11,6 +11,9 @@
 #include "common/base/mutex.h"
 #include "common/base/pool.h"
 #include "common/objstore/bucket.h"
+#include "store/damage.h"
+#include "store/limits.h"
+#include "store/range_cache.h"
 
 /* What a query wants of an object. Pieces are planned in order of (object, offset). */
 struct store_piece {
@@ -42,6 +45,8 @@ struct store_read {
     size_t got;    /* set when done: fewer than len only at the end of the object */
     /* private */
     const char *key;
+    bool is_cached; /* it was found in the cache: nothing runs */
+    bool is_kept;   /* it goes into the cache */
     struct store_fetch *group;
     struct pool_job job;
 };
@@ -51,19 +56,25 @@ struct store_read {
 struct store_fetch_source {
     struct pool *pool;
     struct objstore_bucket *bucket;
+    struct store_range_cache *cache; /* NULL: none */
+    struct store_limits *limits;     /* of the request; NULL: none */
+    struct store_damage damage;      /* found so far */
     int64_t deadline_ns;
     struct cancel cancel;
     /* Polled while a query waits: whether its reader has left. NULL: never. */
     bool (*is_abandoned)(void *arg);
     void *abandoned_arg;
-    /* Totals of the query, for limits and metrics. */
-    uint64_t reads;
+    /* Totals of the query. */
+    uint64_t reads; /* of the bucket */
     uint64_t bytes;
+    uint64_t cached_reads;
+    uint64_t cached_bytes;
     /* private */
     struct pool_lane lane;
 };
 
-/* Release what reading and waiting took, when no group is left. CLEANUP handler. */
+/* Release what reading and waiting took, and forget what the cache has of damaged
+ * blocks, when no group is left. CLEANUP handler. */
 void store_fetch_source_fini(struct store_fetch_source *source);
 
 /* For long work between fetches: whether the query is still wanted.
@@ -94,9 +105,9 @@ void store_fetch_sort(struct store_piece *pieces, size_t count);
 size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                         uint64_t max_read, struct store_read *reads);
 
-/* Plan the pieces, take buffers from arena, and start the reads. keys[piece.object] is
- * the object's key and outlives the group, as the arena does.
- * Errors ERR_BUDGET: nothing was started. */
+/* Plan the pieces, take buffers from arena, copy what the cache has, and start the
+ * other reads. keys[piece.object] is the object's key and outlives the group, as the
+ * arena does. Errors ERR_BUDGET: nothing was started. */
 NODISCARD bool store_fetch_start(struct store_fetch *g,
                                  struct store_fetch_source *source,
                                  const char *const *keys, struct store_piece *pieces,

@@ -10,6 +10,7 @@
 #include "store/api_read.h"
 #include "store/block_sync.h"
 #include "store/options.h"
+#include "store/range_cache_metrics.h"
 
 enum {
     FETCH_THREADS = 32,
@@ -18,6 +19,7 @@ enum {
     CONNECTIONS_PER_SLOT = 5,
     UNGATED_CONNECTIONS = 512,
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
+    RANGE_CACHE_SHARE = 4,
     PAGE_CACHE_MAX = 256 * 1024 * 1024
 };
 
@@ -30,6 +32,8 @@ struct store {
     struct store_page_cache *pages;
     struct store_block_view view;
     struct pool *fetch_pool;
+    struct store_range_cache *ranges;
+    struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
     struct net_http_route routes[APP_ADMIN_ROUTES + 1];
     struct net_http_server *server;
@@ -43,6 +47,9 @@ open_bucket(struct store *s, struct err *err)
     if (!app_flags_content("objstore.config", s->options.objstore_config,
                            s->options.objstore_config_file, &yaml, err))
         return false;
+    if (yaml[0] == 0 && *s->options.objstore_config_file != 0)
+        return err_set(err, ERR_INVALID, "--objstore.config-file: %s is empty",
+                       s->options.objstore_config_file);
     if (yaml[0] == 0)
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
@@ -50,7 +57,8 @@ open_bucket(struct store *s, struct err *err)
     bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
     digest_cleanse(yaml, strlen(yaml));
     if (!ok)
-        return false;
+        return app_flags_content_fail("objstore.config",
+                                      s->options.objstore_config_file, err);
     LOG_INFO("serves bucket", LOG_STR("bucket", objstore_name(s->bucket)),
              LOG_INT("memory_limit_bytes", s->options.memory_limit_bytes));
     return true;
@@ -68,15 +76,27 @@ make_memory(struct store *s)
     store_block_view_init(&s->view);
 }
 
+static size_t
+range_cache_bytes(const struct store_options *o)
+{
+    return NUM_MIN(o->index_cache_size_bytes,
+                   o->memory_limit_bytes / RANGE_CACHE_SHARE);
+}
+
 static bool
 start_read(struct store *s, struct err *err)
 {
     if (!pool_new(&s->fetch_pool, "fetch", FETCH_THREADS, err))
         return false;
+    /* Files of this machine are in the kernel's cache already. */
+    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL))
+        s->ranges = store_range_cache_new(range_cache_bytes(&s->options), &s->budget);
+    store_range_cache_metrics_init(&s->range_metrics, s->ranges, s->metrics);
     s->read = store_api_read_new(&(struct store_api_read_options){
         .view = &s->view,
         .bucket = s->bucket,
         .fetch_pool = s->fetch_pool,
+        .cache = s->ranges,
         .budget = &s->budget,
         .metrics = s->metrics,
         .query_memory_limit = s->options.query_memory_limit_bytes,
@@ -84,6 +104,8 @@ start_read(struct store *s, struct err *err)
         .query_timeout_ns = s->options.query_timeout_ns,
         .max_series = (uint64_t)s->options.limit_request_series,
         .max_samples = (uint64_t)s->options.limit_request_samples,
+        .max_bytes = s->options.limit_downloaded_bytes,
+        .skip_bad_blocks = s->options.skip_bad_blocks,
         .max_sampled = (uint64_t)s->options.read_max_samples,
         .concurrency = (unsigned)s->options.series_max_concurrency,
     });
@@ -151,6 +173,7 @@ stop(struct store *s)
     net_http_server_stop(&s->server, drained_by_ns);
     store_api_read_free(&s->read);
     pool_free(&s->fetch_pool);
+    store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
     store_page_cache_free(&s->pages);
     objstore_free(&s->bucket);

@@ -9,7 +9,7 @@
 #include "common/base/num.h"
 #include "store/memory_limit.h"
 
-enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS };
+enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS, HIDDEN = APP_FLAG_HIDDEN };
 
 /* Below this not even one query could run beside the caches. */
 static const uint64_t MIN_MEMORY_BYTES = UINT64_C(32) << 20;
@@ -103,6 +103,28 @@ derive_memory(struct store_options *o, struct err *err)
     return true;
 }
 
+static bool
+derive_bad_block(struct store_options *o, struct err *err)
+{
+    static const char *const policies[] = {"fail", "skip"};
+    size_t chosen;
+    if (!app_flags_choose("store.bad-block", o->bad_block, policies,
+                          ARRAY_LEN(policies), &chosen, err))
+        return false;
+    o->skip_bad_blocks = chosen == 1;
+    return true;
+}
+
+/* Former names stand for the new ones. */
+static void
+derive_limits(struct store_options *o)
+{
+    if (o->limit_request_series == 0)
+        o->limit_request_series = o->touched_series;
+    if (o->limit_request_samples == 0)
+        o->limit_request_samples = o->series_samples;
+}
+
 enum app_flags_result
 store_options_parse(struct store_options *options, int argc, char **argv,
                     struct err *err)
@@ -111,7 +133,9 @@ store_options_parse(struct store_options *options, int argc, char **argv,
     if (result == APP_FLAGS_OK &&
         (!app_flags_log(options->log_level, options->log_format, &options->level,
                         &options->format, err) ||
-         !derive_times(options, err) || !derive_memory(options, err)))
+         !derive_times(options, err) || !derive_memory(options, err) ||
+         !derive_bad_block(options, err)))
         return APP_FLAGS_USAGE;
+    derive_limits(options);
     return result;
 }

@@ -27,6 +27,7 @@ struct store_options {
     enum log_format format;
     struct store_time_bound mint;
     struct store_time_bound maxt;
+    bool skip_bad_blocks;
 };
 
 /* Parse argv and check what the flag table cannot. Limits of 0 that mean a share of the

@@ -52,6 +52,16 @@ count_overlapping(const struct store_query_options *o)
     return count;
 }
 
+/* A selection failed: whether the query goes on without the block. */
+static bool
+leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
+{
+    const struct store_block *b = s->block;
+    store_select_end(s);
+    return store_damage_skip(&source->damage, b, err) ||
+           store_damage_blame(&source->damage, b, err);
+}
+
 static bool
 push_part(struct store_query *q, struct parts *parts, const struct part *part,
           struct err *err)
@@ -67,23 +77,31 @@ push_part(struct store_query *q, struct parts *parts, const struct part *part,
 }
 
 static bool
-finish_select(struct store_query *q, const struct store_query_options *o,
-              struct store_select *s, struct parts *parts, struct err *err)
+take_selection(struct store_query *q, const struct store_query_options *o,
+               struct store_select *s, struct parts *parts, struct err *err)
 {
     struct store_selection *selection = arena_calloc(&q->arena, 1, sizeof *selection);
     if (selection == NULL)
         return arena_ok(&q->arena, err);
     if (!store_select_finish(s, &q->arena, selection, err))
-        return err_wrap(err, "block %s", s->block->name.text);
+        return false;
     for (size_t i = 0; i < selection->parts.count; i++) {
         struct part part = {s->block, selection->parts.at[i], selection};
         /* Those that have still to be tested are counted when they are. */
-        if (selection->filter_count == 0 &&
-            !store_limits_add_series(o->limits, part.refs.count, err))
-            return err_wrap(err, "block %s", s->block->name.text);
-        if (!push_part(q, parts, &part, err))
+        if ((selection->filter_count == 0 &&
+             !store_limits_add_series(o->limits, part.refs.count, err)) ||
+            !push_part(q, parts, &part, err))
             return false;
     }
+    return true;
+}
+
+static bool
+finish_select(struct store_query *q, const struct store_query_options *o,
+              struct store_select *s, struct parts *parts, struct err *err)
+{
+    if (!take_selection(q, o, s, parts, err) && !leave_out(s, o->source, err))
+        return false;
     store_select_fini(s);
     *s = (struct store_select){0};
     return true;
@@ -108,8 +126,9 @@ select_all(struct store_query *q, const struct store_query_options *o,
         if (!overlaps(b, o) || !external_labels_match(b, o, rest, &count))
             continue;
         struct store_select *s = &q->selects[q->select_count++];
-        if (!store_select_begin(s, b, rest, count, o->source, o->budget, err))
-            return err_wrap(err, "block %s", b->name.text);
+        if (!store_select_begin(s, b, rest, count, o->source, o->budget, err) &&
+            !leave_out(s, o->source, err))
+            return false;
         pending += store_select_pending(s);
         for (; pending > o->lookahead_bytes && first + 1 < q->select_count; first++) {
             pending -= store_select_pending(&q->selects[first]);
@@ -141,6 +160,18 @@ share(const struct store_query_options *o, const struct parts *parts,
     };
 }
 
+/* A stream failed: whether the query goes on without the rest of the block. */
+static bool
+end_early(struct store_series_stream *s, struct err *err)
+{
+    const struct store_block *b = s->context.block;
+    struct store_damage *damage = &s->context.source->damage;
+    if (!store_damage_skip(damage, b, err))
+        return store_damage_blame(damage, b, err);
+    store_series_stream_end(s);
+    return true;
+}
+
 static bool
 open_streams(struct store_query *q, const struct store_query_options *o,
              const struct parts *parts, struct err *err)
@@ -165,8 +196,9 @@ open_streams(struct store_query *q, const struct store_query_options *o,
         };
         q->stream_count++;
         if (!store_series_stream_open(&q->streams[i], &context, part->refs,
-                                      share(o, parts, part), &q->arena, err))
-            return err_wrap(err, "block %s", part->block->name.text);
+                                      share(o, parts, part), &q->arena, err) &&
+            !end_early(&q->streams[i], err))
+            return false;
     }
     return true;
 }
@@ -175,7 +207,8 @@ static bool
 prime_streams(struct store_query *q, struct err *err)
 {
     for (size_t i = 0; i < q->stream_count; i++)
-        if (!store_series_stream_prime(&q->streams[i], err))
+        if (!store_series_stream_prime(&q->streams[i], err) &&
+            !end_early(&q->streams[i], err))
             return false;
     return true;
 }

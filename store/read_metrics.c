@@ -69,6 +69,9 @@ store_read_metrics_init(struct store_read_metrics *m, struct metrics_registry *r
                                     "Queries that a limit refused.", dropped_labels);
     metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_LIMIT, TENANT});
     metrics_child(m->dropped, (const char *const[]){STORE_READ_DROPPED_GATE, TENANT});
+    metrics_child(m->dropped, (const char *const[]){"series", TENANT});
+    metrics_child(m->dropped, (const char *const[]){"chunks", TENANT});
+    metrics_child(m->dropped, (const char *const[]){"bytes", TENANT});
     m->duration =
         tenant_histogram(r, "thanos_bucket_store_series_get_all_duration_seconds",
                          "Time from a request to the end of its answer.", second_bounds,

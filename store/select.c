@@ -25,6 +25,14 @@ portion_fini(struct store_select_portion *p)
     *p = (struct store_select_portion){0};
 }
 
+/* Wait, so that the end of the portion is not that of the query. */
+static void
+drain(struct store_select_portion *p)
+{
+    struct err ignored;
+    (void)!store_fetch_wait(&p->fetch, &ignored);
+}
+
 /* Putting lists of one group into a portion. */
 struct filler {
     const struct store_fetch_source *source;
@@ -250,8 +258,10 @@ struct turns {
 static void
 turns_fini(struct turns *t)
 {
-    portion_fini(&t->at[0]);
-    portion_fini(&t->at[1]);
+    for (size_t i = 0; i < ARRAY_LEN(t->at); i++) {
+        drain(&t->at[i]);
+        portion_fini(&t->at[i]);
+    }
 }
 
 static bool
@@ -416,6 +426,17 @@ store_select_finish(struct store_select *s, struct arena *arena,
     portion_fini(&s->first);
     return push_refs(&parts, refs, &s->arena, err) && split_parts(s, &parts, err) &&
            give(s, &parts, arena, selection, err);
+}
+
+void
+store_select_end(struct store_select *s)
+{
+    const struct store_block *block = s->block;
+    drain(&s->first);
+    for (size_t i = 0; i < s->split_count; i++)
+        drain(&s->splits[i]);
+    store_select_fini(s);
+    *s = (struct store_select){.block = block, .nothing = true};
 }
 
 void

@@ -72,7 +72,11 @@ uint64_t store_select_pending(const struct store_select *s);
 NODISCARD bool store_select_finish(struct store_select *s, struct arena *arena,
                                    struct store_selection *selection, struct err *err);
 
-/* Accepts the zero value. */
+/* Give up the selection, but not the query: waits for its reads. It then selects
+ * nothing. */
+void store_select_end(struct store_select *s);
+
+/* Accepts the zero value. Ends the query if reads are running. */
 void store_select_fini(struct store_select *s);
 
 #endif

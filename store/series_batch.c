@@ -179,10 +179,14 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
         return arena_ok(&b->arena, err);
     if (!store_label_order_move(order, &b->arena, err))
         return false;
-    for (size_t i = 0; i < b->count; i++)
-        if (!decode_entry(b, c, i, order, err))
-            return err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
-                            b->pieces[i].offset);
+    for (size_t i = 0; i < b->count; i++) {
+        if (decode_entry(b, c, i, order, err))
+            continue;
+        err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
+                 b->pieces[i].offset);
+        if (!store_damage_skip(&c->source->damage, c->block, err))
+            return false;
+    }
     return !is_last || store_label_order_flush(order, &b->entries, err);
 }
 

@@ -48,8 +48,13 @@ static bool
 advance(struct store_series_merge *m, size_t stream, struct err *err)
 {
     bool end;
-    if (!store_series_stream_next(&m->streams[stream], &m->heads[stream], &end, err))
-        return false;
+    if (!store_series_stream_next(&m->streams[stream], &m->heads[stream], &end, err)) {
+        const struct store_stream_context *c = &m->streams[stream].context;
+        if (!store_damage_skip(&c->source->damage, c->block, err))
+            return store_damage_blame(&c->source->damage, c->block, err);
+        store_series_stream_end(&m->streams[stream]);
+        end = true;
+    }
     if (!end)
         heap_push(m, stream);
     return true;

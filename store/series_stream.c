@@ -179,3 +179,18 @@ store_series_stream_fini(struct store_series_stream *s)
     for (size_t i = 0; s->batches != NULL && i < s->ahead.depth; i++)
         store_series_batch_fini(&s->batches[i]);
 }
+
+void
+store_series_stream_end(struct store_series_stream *s)
+{
+    for (size_t i = 0; s->windows != NULL && i < s->ahead.depth; i++)
+        store_records_drain(&s->windows[i].records);
+    for (size_t i = 0; s->batches != NULL && i < s->ahead.depth; i++)
+        store_records_drain(&s->batches[i].records);
+    store_series_stream_fini(s);
+    s->batches_ahead = 0;
+    s->windows_ahead = 0;
+    s->refs = (struct store_refs){0};
+    s->next_ref = 0;
+    s->next_entry = 0;
+}

@@ -54,6 +54,9 @@ NODISCARD bool store_series_stream_next(struct store_series_stream *s,
                                         struct store_series *series, bool *end,
                                         struct err *err);
 
+/* Drop what is left: the next step is the end. Also after an error. */
+void store_series_stream_end(struct store_series_stream *s);
+
 /* Accepts the zero value. */
 void store_series_stream_fini(struct store_series_stream *s);
 

@@ -391,6 +391,13 @@ app_flags_content(const char *name, const char *inline_text, const char *path,
 }
 
 bool
+app_flags_content_fail(const char *name, const char *path, struct err *err)
+{
+    return path != NULL && *path ? err_wrap(err, "--%s-file: %s", name, path)
+                                 : err_wrap(err, "--%s", name);
+}
+
+bool
 app_flags_choose(const char *name, const char *value, const char *const *names,
                  size_t count, size_t *chosen, struct err *err)
 {

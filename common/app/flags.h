@@ -94,6 +94,9 @@ void app_flags_print_man(const struct app_flags *table, FILE *to);
 NODISCARD bool app_flags_content(const char *name, const char *inline_text,
                                  const char *path, char **content, struct err *err);
 
+/* Say of an error in such content which flag and file it came from; returns false. */
+bool app_flags_content_fail(const char *name, const char *path, struct err *err);
+
 /* Position of value in names, for a flag that takes one of a few words.
  * Errors ERR_INVALID, listing them. */
 NODISCARD bool app_flags_choose(const char *name, const char *value,

@@ -64,6 +64,7 @@ enum objstore_ability {
     OBJSTORE_CAN_LARGE = 2,   /* objects above 5 GiB */
     OBJSTORE_CAN_CREATE = 4,  /* objstore_create; a server may still refuse it */
     OBJSTORE_CAN_ALL = 7,
+    OBJSTORE_IS_LOCAL = 8, /* files of this machine: the kernel caches what is read */
 };
 
 /* A range to read. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/codec/yaml.h"
@@ -16,9 +17,15 @@
 
 enum { MAX_CONFIG = 1 << 20 };
 
+/* What for, beside the document. */
+struct opening {
+    const char *user_agent;
+    bool to_read; /* nothing is made */
+};
+
 static bool
 open_filesystem(struct objstore_bucket **out, const struct yaml *config,
-                struct err *err)
+                const struct opening *how, struct err *err)
 {
     static const char *const KEYS[] = {"directory", NULL};
     const char *directory = "";
@@ -27,12 +34,15 @@ open_filesystem(struct objstore_bucket **out, const struct yaml *config,
         return false;
     if (*directory == 0)
         return err_set(err, ERR_INVALID, "the FILESYSTEM config: directory is missing");
+    if (how->to_read && !file_exists(directory))
+        return err_set(err, ERR_NOT_FOUND, "line %d: directory: %s does not exist",
+                       yaml_get(config, "directory")->line, directory);
     return objstore_dir_open(out, directory, err);
 }
 
 static bool
 open_provider(struct objstore_bucket **out, const struct yaml *root,
-              const char *user_agent, struct err *err)
+              const struct opening *how, struct err *err)
 {
     static const char *const KEYS[] = {"type", "config", "prefix", "hedging_config",
                                        NULL};
@@ -44,9 +54,9 @@ open_provider(struct objstore_bucket **out, const struct yaml *root,
     if (*type == 0)
         return err_set(err, ERR_INVALID, "the document: type is missing");
     if (strcasecmp(type, "S3") == 0)
-        return objstore_config_open_s3(out, config, user_agent, err);
+        return objstore_config_open_s3(out, config, how->user_agent, how->to_read, err);
     if (strcasecmp(type, "FILESYSTEM") == 0)
-        return open_filesystem(out, config, err);
+        return open_filesystem(out, config, how, err);
     return err_set(err, ERR_UNSUPPORTED,
                    "line %d: type: %s is not supported; S3 and FILESYSTEM are",
                    yaml_get(root, "type")->line, type);
@@ -80,13 +90,12 @@ hedge(struct objstore_bucket **b, const struct yaml *y, struct err *err)
 }
 
 static bool
-open_tree(struct objstore_bucket **out, const struct yaml *root, const char *component,
-          struct err *err)
+open_tree(struct objstore_bucket **out, const struct yaml *root,
+          const struct opening *how, struct err *err)
 {
     const char *prefix = "";
-    CLEANUP(xfree) char *user_agent = xasprintf("blockhouse-%s", component);
     CLEANUP(objstore_free) struct objstore_bucket *b = NULL;
-    if (!open_provider(&b, root, user_agent, err) ||
+    if (!open_provider(&b, root, how, err) ||
         !hedge(&b, yaml_get(root, "hedging_config"), err) ||
         !yaml_get_text(root, "prefix", &prefix, err) ||
         !objstore_prefixed_wrap(&b, prefix, err))
@@ -95,23 +104,39 @@ open_tree(struct objstore_bucket **out, const struct yaml *root, const char *com
     return true;
 }
 
+static bool
+open_document(struct objstore_bucket **out, struct bytes yaml, const char *component,
+              bool to_read, struct err *err)
+{
+    CLEANUP(yaml_tree_free) struct yaml *root = NULL;
+    CLEANUP(xfree) char *user_agent = xasprintf("blockhouse-%s", component);
+    const struct opening how = {.user_agent = user_agent, .to_read = to_read};
+    struct buf expanded = {0};
+    bool ok = yaml_expand_env(yaml, &expanded, err) &&
+              yaml_parse(buf_bytes(&expanded), MAX_CONFIG, &root, err) &&
+              open_tree(out, root, &how, err);
+    if (expanded.len > 0)
+        digest_cleanse(expanded.at, expanded.len);
+    buf_fini(&expanded);
+    return ok || err_wrap(err, "object-store configuration");
+}
+
 bool
 objstore_open(struct objstore_bucket **out, struct bytes yaml, const char *component,
               struct metrics_registry *metrics, struct err *err)
 {
-    CLEANUP(yaml_tree_free) struct yaml *root = NULL;
-    struct buf expanded = {0};
     struct objstore_bucket *b = NULL;
-    bool ok = yaml_expand_env(yaml, &expanded, err) &&
-              yaml_parse(buf_bytes(&expanded), MAX_CONFIG, &root, err) &&
-              open_tree(&b, root, component, err);
-    if (expanded.len > 0)
-        digest_cleanse(expanded.at, expanded.len);
-    buf_fini(&expanded);
-    if (!ok)
-        return err_wrap(err, "object-store configuration");
+    if (!open_document(&b, yaml, component, false, err))
+        return false;
     if (metrics != NULL)
         objstore_measured_wrap(&b, metrics);
     *out = b;
     return true;
+}
+
+bool
+objstore_open_to_read(struct objstore_bucket **out, struct bytes yaml,
+                      const char *component, struct err *err)
+{
+    return open_document(out, yaml, component, true, err);
 }

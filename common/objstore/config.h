@@ -16,4 +16,9 @@ NODISCARD bool objstore_open(struct objstore_bucket **out, struct bytes yaml,
                              const char *component, struct metrics_registry *metrics,
                              struct err *err);
 
+/* The same for a command that only reads, not measured: a directory that is missing is
+ * not made. Errors also ERR_NOT_FOUND: that. */
+NODISCARD bool objstore_open_to_read(struct objstore_bucket **out, struct bytes yaml,
+                                     const char *component, struct err *err);
+
 #endif

@@ -541,7 +541,7 @@ open_v4(struct objstore_bucket **out, struct reading *r, struct err *err)
 
 bool
 objstore_config_open_s3(struct objstore_bucket **out, const struct yaml *config,
-                        const char *user_agent, struct err *err)
+                        const char *user_agent, bool to_read, struct err *err)
 {
     CLEANUP(xfree) struct reading *r = xcalloc(1, sizeof *r);
     *r = (struct reading){
@@ -553,7 +553,8 @@ objstore_config_open_s3(struct objstore_bucket **out, const struct yaml *config,
                     .expect_continue_ns = CLOCK_NS_PER_S,
                     .put_headers = r->put_headers,
                     .key_headers = r->key_headers},
-        .credentials = {.access_key = "",
+        .credentials = {.is_quiet = to_read,
+                        .access_key = "",
                         .secret_key = "",
                         .session_token = "",
                         .sts_endpoint = ""},

@@ -6,10 +6,12 @@
 #include "common/codec/yaml.h"
 #include "common/objstore/bucket.h"
 
-/* Open the bucket that config describes, its requests retried. Errors ERR_INVALID with
+/* Open the bucket that config describes, its requests retried; to_read: for a command.
+ * Errors ERR_INVALID with
  * line and key, and what to write instead. */
 NODISCARD bool objstore_config_open_s3(struct objstore_bucket **out,
                                        const struct yaml *config,
-                                       const char *user_agent, struct err *err);
+                                       const char *user_agent, bool to_read,
+                                       struct err *err);
 
 #endif

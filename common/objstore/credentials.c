@@ -50,6 +50,7 @@ struct key_set {
 struct objstore_credentials {
     struct objstore_sources sources;
     struct objstore_retrier *retrier; /* of fetches */
+    bool is_quiet;
     struct mutex lock;
     struct cond changed; /* a fetch has ended */
     /* guarded by lock */
@@ -76,6 +77,7 @@ objstore_credentials_new(struct objstore_credentials **out,
         return false;
     struct objstore_credentials *c = xcalloc(1, sizeof *c);
     c->sources = sources;
+    c->is_quiet = options->is_quiet;
     c->retrier = objstore_retrier_new(&(struct objstore_retrier_options){FETCH_TRIES});
     c->reject_after_ns = c->fetch_after_ns = c->warn_after_ns = INT64_MIN;
     mutex_init(&c->lock, LOCK_KEYS);
@@ -256,7 +258,8 @@ conclude_success(struct objstore_credentials *c, struct attempt *a)
         cond_broadcast(&c->changed);
     }
     if (is_other)
-        LOG_INFO("credentials for S3 found", LOG_STR("provider", a->provider->name));
+        LOG_AT(c->is_quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+               "credentials for S3 found", LOG_STR("provider", a->provider->name));
 }
 
 /* Keys without an end come from files, which cost nothing to read. */

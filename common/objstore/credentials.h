@@ -34,7 +34,9 @@ struct objstore_credentials_options {
     const char *session_token;
     bool sdk_chain;           /* look where the AWS SDKs do */
     const char *sts_endpoint; /* URL; "": AWS_ENDPOINT_URL_STS, or AWS's own */
-    const char *region;       /* of AWS's STS, unless the environment names one */
+    bool is_quiet; /* a command has them: where they were found is for --log.level=debug
+                    */
+    const char *region; /* of AWS's STS, unless the environment names one */
     struct net_http_client_options http; /* for STS */
 };
 

@@ -341,7 +341,7 @@ static unsigned
 dir_abilities(const struct objstore_bucket *b)
 {
     (void)b;
-    return OBJSTORE_CAN_ALL;
+    return OBJSTORE_CAN_ALL | OBJSTORE_IS_LOCAL;
 }
 
 static const char *

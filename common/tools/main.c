@@ -25,13 +25,17 @@ open_bucket(const struct tools_options *o, struct objstore_bucket **bucket,
     if (!app_flags_content("objstore.config", o->objstore_config,
                            o->objstore_config_file, &yaml, err))
         return false;
+    if (yaml[0] == 0 && *o->objstore_config_file != 0)
+        return err_set(err, ERR_INVALID, "--objstore.config-file: %s is empty",
+                       o->objstore_config_file);
     if (yaml[0] == 0)
         return err_set(err, ERR_INVALID,
                        "no object storage is configured: give --objstore.config or "
                        "--objstore.config-file");
-    bool ok = objstore_open(bucket, bytes_of_str(yaml), "bucket", NULL, err);
+    bool ok = objstore_open_to_read(bucket, bytes_of_str(yaml), "bucket", err);
     digest_cleanse(yaml, strlen(yaml));
-    return ok;
+    return ok ||
+           app_flags_content_fail("objstore.config", o->objstore_config_file, err);
 }
 
 static bool

@@ -117,11 +117,12 @@ read_stats(struct tsdb_meta *m, struct err *err)
 static bool
 read_compaction(struct tsdb_meta *m, struct err *err)
 {
-    struct json *compaction, *sources;
+    struct json *compaction, *sources, *parents;
     size_t count;
     if (!get_object(m->tree, "compaction", &compaction, err) ||
         !get_count(compaction, "compaction.level", &m->level, err) ||
-        !get_array(compaction, "sources", &sources, &count, err))
+        !get_array(compaction, "sources", &sources, &count, err) ||
+        !get_array(compaction, "parents", &parents, &m->parent_count, err))
         return false;
     m->sources = xcalloc(count, sizeof *m->sources);
     for (size_t i = 0; i < count; i++)

@@ -31,6 +31,7 @@ struct tsdb_meta {
     int64_t level;
     size_t source_count;
     struct tsdb_ulid *sources;
+    size_t parent_count; /* with one that is all zeros: not all samples of its time */
 
     bool has_thanos;
     struct tsdb_labels external; /* sorted */
@@ -62,6 +63,8 @@ struct tsdb_meta_thanos {
     size_t file_count;                  /* without meta.json, which is added */
     const struct tsdb_meta_file *files; /* any order; written sorted by path */
     int64_t upload_time_ns;             /* wall clock */
+    size_t source_count;                /* of blocks whose samples it has, too: */
+    const struct tsdb_ulid *sources;    /* added to compaction.sources */
 };
 
 /* Append the JSON text of m with its "thanos" section set; m itself is not changed.

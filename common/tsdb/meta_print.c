@@ -100,6 +100,33 @@ set_upload_time(struct json *section, int64_t upload_time_ns)
     json_set_text(section, "upload_time", text);
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+    return tsdb_ulid_cmp(a, b);
+}
+
+/* Each once, in order. */
+static void
+add_sources(struct json *tree, const struct tsdb_meta *m,
+            const struct tsdb_meta_thanos *thanos)
+{
+    size_t count = m->source_count + thanos->source_count;
+    struct json *compaction = json_get(tree, "compaction");
+    if (thanos->source_count == 0 || compaction == NULL)
+        return;
+    CLEANUP(xfree) struct tsdb_ulid *all = xcalloc(count, sizeof *all);
+    for (size_t i = 0; i < count; i++)
+        all[i] =
+            i < m->source_count ? m->sources[i] : thanos->sources[i - m->source_count];
+    qsort(all, count, sizeof *all, by_id);
+    struct json *sources = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || tsdb_ulid_cmp(&all[i], &all[i - 1]) != 0)
+            json_append_text(sources, tsdb_ulid_print(&all[i]).text);
+    json_set(compaction, "sources", &sources);
+}
+
 /* The "thanos" member of tree, made if it is not there. */
 static struct json *
 section_of(struct json *tree)
@@ -133,6 +160,7 @@ tsdb_meta_print_with_thanos(const struct tsdb_meta *m,
     set_files(section, thanos);
     json_set(section, "index_stats", &index_stats);
     set_upload_time(section, thanos->upload_time_ns);
+    add_sources(tree, m, thanos);
     json_print(tree, -1, out);
     return buf_ok(out, err);
 }

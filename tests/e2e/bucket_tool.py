@@ -199,6 +199,15 @@ def refuses(tool):
         assert "version" in tool.run(*command, "--version").stdout
 
 
+def makes_nothing(programs):
+    with tempfile.TemporaryDirectory() as folder:
+        tool = Tool(programs, os.path.join(folder, "mistyped"))
+        for command in "ls", "inspect", "verify":
+            told = tool.run(command, status=1).stderr
+            assert f"{tool.bucket} does not exist" in told, told
+        assert not os.listdir(folder)
+
+
 def main():
     golden = sys.argv[2] if len(sys.argv) > 2 else os.path.join(HERE, "..", "golden")
     with tempfile.TemporaryDirectory() as bucket:
@@ -221,6 +230,7 @@ def main():
                                    ignore=shutil.ignore_patterns("tombstones"))
             finds_damage(tool, good)
         refuses(tool)
+    makes_nothing(sys.argv[1])
 
 
 if __name__ == "__main__":

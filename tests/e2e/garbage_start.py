@@ -91,9 +91,9 @@ CONFIGS = [
 
 # Files that cannot be an argument.
 CONFIG_FILES = [
-    (b"type: FILESYSTEM\nconfig:\n  directory: /x\0y\n", ""),
-    (b"type: \xff\xfe\x80\n", ""),
-    (b"# long\n" * 2000000, ""),
+    (b"type: FILESYSTEM\nconfig:\n  directory: /x\0y\n", "config.yml"),
+    (b"type: \xff\xfe\x80\n", "config.yml"),
+    (b"# long\n" * 2000000, "config.yml"),
 ]
 
 

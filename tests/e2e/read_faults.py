@@ -65,6 +65,23 @@ def ask(store, golden, matchers, begin, end):
     return "right"
 
 
+def is_cached(store, golden):
+    """A query that comes again asks the bucket for nothing."""
+    fetches = []
+    for _ in range(2):
+        assert ask(store, golden, [ALL], golden.begin, golden.end) == "right"
+        fetches.append(store.metric("blockhouse_store_fetches_total"))
+    assert fetches[0] == fetches[1] > 0, fetches
+    assert store.metric("blockhouse_store_range_cache_hits_total") > 0
+
+
+def heals(store, golden):
+    """What was struck may be in the cache although no query has needed it yet: who does
+    fails, and drops it."""
+    asked = [ask(store, golden, [ALL], golden.begin, golden.end) for _ in range(2)]
+    assert asked[1] == "right", f"{golden.name}: asked for all: {asked}"
+
+
 def queries(store, proxy, golden, count):
     choose = random.Random(golden.name)
     outcomes = collections.Counter()
@@ -79,7 +96,7 @@ def queries(store, proxy, golden, count):
         outcomes[outcome if struck(proxy) > before else "not struck"] += 1
         proxy.tell("clear")
         if number % 10 == 0:
-            assert ask(store, golden, [ALL], golden.begin, golden.end) == "right"
+            heals(store, golden)
     return outcomes
 
 
@@ -126,6 +143,7 @@ def check(program, config_path, config, proxy, golden, count):
             file.write(own)
         starts(program, config_path, proxy, golden)
         with store_over(program, config_path, os.path.join(directory, "data")) as store:
+            is_cached(store, golden)
             outcomes = queries(store, proxy, golden, count)
     print(f"  {count} queries: {dict(outcomes)}")
     assert sum(outcomes.values()) - outcomes["not struck"] >= count / 4, "too few struck"

@@ -5,6 +5,8 @@ namespace of its own.
 
 usage: sidecar_filesystems.py <blockhouse-sidecar>
 """
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from sidecar_world import EXTRA_BYTES, World, wait_until  # noqa: E402
-from garbage_sidecar import GOOD  # noqa: E402
+from garbage_sidecar import GOOD, config  # noqa: E402
 
 IMAGE_BYTES = 512 << 20
 REFUSED = {"EPERM": "Operation not permitted", "EXDEV": "Invalid cross-device link"}
@@ -73,6 +75,27 @@ def tmpfs(world, _root, size="64m"):
 def full_tmpfs(world, root):
     """Room for a block, but not for as much again."""
     tmpfs(world, root, size="1500k")
+
+
+def fill(folder):
+    """Leave not a byte free."""
+    with open(os.path.join(folder, "filler"), "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as why:
+            if why.errno != errno.ENOSPC:
+                raise
+
+
+def no_room_for_notes(world, root):
+    tmpfs(world, root, size="64k")
+    os.makedirs(world.pins)
+    fill(os.path.join(world.data, "thanos"))
+
+
+def whole_disk(world, _root):
+    run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", world.data)
 
 
 def xfs(world, root):
@@ -162,6 +185,49 @@ def ships_from_its_place(program, world):
         assert world.fingerprint(ulid) == before[ulid], "a file of Prometheus was touched"
 
 
+def ships_without_a_note(program, world):
+    blocks = [world.add_block(EXTRA_BYTES) for _ in range(2)]
+    world.prometheus.answer = (200, GOOD)
+    with world.sidecar(program) as sidecar:
+        wait_until("both blocks to be shipped", lambda: all(map(world.is_shipped, blocks)))
+        for ulid in blocks:
+            [told] = events(sidecar, "labels of a block cannot be noted", f"block={ulid}")
+            assert "level=warn" in told and "No space left" in told, told
+        wait_until("the metric to say that all is done", lambda: sidecar.metric(
+            "blockhouse_sidecar_unnoted_blocks") == 0)
+    for ulid in blocks:
+        world.check_shipped(ulid)
+
+
+def recorded(world):
+    with open(os.path.join(world.data, "thanos.shipper.json"), encoding="ascii") as file:
+        return set(json.load(file)["uploaded"])
+
+
+def outlives_a_full_disk(program, world):
+    """Neither pins nor labels nor what is shipped can be written down. A restart under
+    other labels leaves what the bucket holds, and records it once there is room."""
+    with world.sidecar(program):
+        wait_until("a state file", lambda: os.path.exists(
+            os.path.join(world.data, "thanos.shipper.json")))
+    blocks = [world.add_block(EXTRA_BYTES) for _ in range(2)]
+    fill(world.data)
+    world.prometheus.answer = (200, GOOD)
+    with world.sidecar(program):
+        wait_until("both blocks to be shipped", lambda: all(map(world.is_shipped, blocks)))
+    assert not recorded(world)
+    world.prometheus.answer = (200, config("global: {external_labels: {cluster: us1}}\n"))
+    with world.sidecar(program) as sidecar:
+        for ulid in blocks:
+            wait_until("the labels of the bucket to stay", lambda ulid=ulid: events(
+                sidecar, "other labels, which stay", f"block={ulid}"))
+        os.unlink(os.path.join(world.data, "filler"))
+        wait_until("both blocks to be recorded", lambda: recorded(world) == set(blocks))
+        assert sidecar.metric("thanos_shipper_upload_failures_total") == 0
+    for ulid in blocks:
+        world.check_shipped(ulid)
+
+
 def attempt(name, prepare, body):
     """Returns whether it was not skipped."""
     with tempfile.TemporaryDirectory(prefix="blockhouse-filesystems-") as root:
@@ -191,7 +257,11 @@ def main():
                         pins_and_ships(program, world, *args))
     done += attempt("full disk: shipped from its place", full_tmpfs,
                     lambda world: ships_from_its_place(program, world))
-    print(f"{done} of {len(PINNED) + 1} tried")
+    done += attempt("full disk: no room for labels", no_room_for_notes,
+                    lambda world: ships_without_a_note(program, world))
+    done += attempt("full disk: no room for anything", whole_disk,
+                    lambda world: outlives_a_full_disk(program, world))
+    print(f"{done} of {len(PINNED) + 3} tried")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ STARTS = ("new", "former", "copies")
 # Of all steps: what one run does at the very end, another may leave out.
 MOST_MISSED = 0.02
 PROBLEMS = (AssertionError, OSError, ValueError, subprocess.SubprocessError)
-REFUSAL = "blockhouse-sidecar: object-store configuration: "
+REFUSAL = "blockhouse-sidecar: --objstore.config: object-store configuration: "
 
 Case = collections.namedtuple("Case", "start step nth mode")
 
@@ -80,8 +80,8 @@ class Run:
         for _ in range(2):
             self.world.add_block()
 
-    def start(self, **plan):
-        command = [self.tools.program,
+    def start(self, *flags, **plan):
+        command = [self.tools.program, *flags,
                    *(a.replace("{port}", "0") for a in arguments(self.world,
                                                                  self.tools.prometheus))]
         environment = dict(os.environ)

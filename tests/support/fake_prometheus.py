@@ -20,12 +20,23 @@ def answers(labels):
 
 
 class FakePrometheus:
-    def __init__(self, labels):
+    def __init__(self, labels, snapshot=None):
+        """snapshot: makes one and returns its name; without, there is no admin API."""
         bodies = answers(labels)
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                body = bodies.get(self.path.partition("?")[0], b"")
+                self.answer(bodies.get(self.path.partition("?")[0], b""))
+
+            def do_POST(self):
+                is_asked = self.path == "/api/v1/admin/tsdb/snapshot?skip_head=false"
+                if snapshot is None or not is_asked:
+                    self.answer(b"")
+                    return
+                name = {"status": "success", "data": {"name": snapshot()}}
+                self.answer(json.dumps(name).encode())
+
+            def answer(self, body):
                 try:
                     self.send_response(200 if body else 404)
                     self.send_header("Content-Length", str(len(body)))

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 struct disk disk;
 
@@ -48,6 +49,15 @@ come_before(void)
     is_within = false;
 }
 
+static bool
+has_no_room(const char *path)
+{
+    if (disk.full == NULL || strstr(path, disk.full) == NULL)
+        return false;
+    errno = ENOSPC;
+    return true;
+}
+
 int
 __wrap_link(const char *from, const char *to)
 {
@@ -64,7 +74,9 @@ __wrap_open64(const char *path, int flags, ...)
     unsigned mode = (flags & O_CREAT) != 0 ? va_arg(rest, unsigned) : 0;
     va_end(rest);
     come_before();
-    return __real_open64(path, flags, mode);
+    return (flags & O_CREAT) != 0 && has_no_room(path)
+               ? -1
+               : __real_open64(path, flags, mode);
 }
 
 int
@@ -78,7 +90,8 @@ int
 __wrap_mkdir(const char *path, mode_t mode)
 {
     come_before();
-    return __real_mkdir(path, mode);
+    bool is_there = __real_access(path, F_OK) == 0;
+    return !is_there && has_no_room(path) ? -1 : __real_mkdir(path, mode);
 }
 
 int

@@ -14,6 +14,8 @@ struct disk {
     int link_errnum;
     int copy_errnum; /* copy_file_range */
     int sync_errnum; /* fdatasync */
+    /* No file or folder whose path has this in it can be made; NULL: all can. */
+    const char *full;
     /* After so many listings of this folder one fails. NULL: none does, or it has. */
     const char *unlisted;
     unsigned listings;

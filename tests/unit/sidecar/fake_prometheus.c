@@ -42,6 +42,18 @@ answer(void *arg, struct net_http_exchange *x)
                        bytes_of_str(atomic_load(&p->body)));
 }
 
+static void
+answer_snapshot(void *arg, struct net_http_exchange *x)
+{
+    struct fake_prometheus *p = arg;
+    if (!admit(p, x))
+        return;
+    if (p->snapshot != NULL)
+        p->snapshot(p->snapshot_arg);
+    net_http_reply(x, atomic_load(&p->snapshot_status), "application/json",
+                   bytes_of_str(atomic_load(&p->snapshot_body)));
+}
+
 void
 fake_prometheus_start(struct fake_prometheus *p)
 {
@@ -56,10 +68,16 @@ fake_prometheus_start(struct fake_prometheus *p)
                     .path = "/prom/api/v1/status/flags",
                     .name = "flags",
                     .handler = answer_flags,
+                    .arg = p},
+                   {.method = "POST",
+                    .path = "/prom/api/v1/admin/tsdb/snapshot",
+                    .name = "snapshot",
+                    .handler = answer_snapshot,
                     .arg = p}},
     };
     fake_prometheus_say(p, 503, "");
     fake_prometheus_say_flags(p, 404, "");
+    fake_prometheus_say_snapshot(p, 503, FAKE_NO_ADMIN_API);
     budget_init(&p->budget, "test", SIZE_MAX, NULL);
     struct net_http_server_options options = {
         .address = "127.0.0.1:0",
@@ -91,4 +109,11 @@ fake_prometheus_say_flags(struct fake_prometheus *p, int status, const char *bod
 {
     atomic_store(&p->flags_body, body);
     atomic_store(&p->flags_status, status);
+}
+
+void
+fake_prometheus_say_snapshot(struct fake_prometheus *p, int status, const char *body)
+{
+    atomic_store(&p->snapshot_body, body);
+    atomic_store(&p->snapshot_status, status);
 }

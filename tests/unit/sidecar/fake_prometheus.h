@@ -17,9 +17,14 @@ struct fake_prometheus {
     const char
         *_Atomic wants; /* as Authorization, else it answers 401; NULL: nothing */
     atomic_uint refused;
+    /* Called when it is asked for a snapshot, before it answers; NULL: nothing. */
+    void (*snapshot)(void *arg);
+    void *snapshot_arg;
+    _Atomic int snapshot_status;
+    const char *_Atomic snapshot_body;
     /* private */
     struct budget budget;
-    struct net_http_route routes[2];
+    struct net_http_route routes[3];
     struct net_http_server *server;
 };
 
@@ -31,13 +36,23 @@ struct fake_prometheus {
 /* The answer with these flags (members of a JSON object). */
 #define FAKE_FLAGS(members) "{\"status\":\"success\",\"data\":{" members "}}"
 
-/* Listen on a free port; it answers 503 until told otherwise, and does not know flags.
- */
+/* The answer with the name of a snapshot. */
+#define FAKE_SNAPSHOT(name) "{\"status\":\"success\",\"data\":{\"name\":\"" name "\"}}"
+
+/* The answer without --web.enable-admin-api, with status 503. */
+#define FAKE_NO_ADMIN_API                                  \
+    "{\"status\":\"error\",\"errorType\":\"unavailable\"," \
+    "\"error\":\"admin APIs disabled\"}"
+
+/* Listen on a free port; it answers 503 until told otherwise, does not know flags, and
+ * has no admin API. */
 void fake_prometheus_start(struct fake_prometheus *p);
 void fake_prometheus_stop(struct fake_prometheus *p);
 
 /* Change the answer, and that about flags. */
 void fake_prometheus_say(struct fake_prometheus *p, int status, const char *body);
 void fake_prometheus_say_flags(struct fake_prometheus *p, int status, const char *body);
+void fake_prometheus_say_snapshot(struct fake_prometheus *p, int status,
+                                  const char *body);
 
 #endif

@@ -36,10 +36,26 @@ reads_what_it_wrote(void **state)
         {BYTES("empty"), BYTES("")},
     };
     CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels read = {0};
-    assert_true(
-        sidecar_block_note_write(f->pins, &id, (struct tsdb_labels){odd, 2}, &err));
-    assert_true(sidecar_block_note_read(f->pins, &id, &read, &err));
+    assert_true(sidecar_block_note_write(f->pins, &id, (struct tsdb_labels){odd, 2},
+                                         NULL, &err));
+    assert_true(sidecar_block_note_read(f->pins, &id, &read, NULL, &err));
     assert_int_equal(tsdb_labels_cmp(read.set, (struct tsdb_labels){odd, 2}), 0);
+}
+
+static void
+remembers_what_the_block_replaces(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_id(3), replaced[] = {fixture_id(1), fixture_id(2)};
+    const struct sidecar_block_ids wanted = {.count = 2, .at = replaced};
+    CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels read = {0};
+    CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids ids = {0};
+    assert_true(sidecar_block_note_write(f->pins, &id, fixture_labels, &wanted, &err));
+    assert_true(sidecar_block_note_read(f->pins, &id, &read, &ids, &err));
+    assert_int_equal(ids.count, 2);
+    for (size_t i = 0; i < ids.count; i++)
+        assert_int_equal(tsdb_ulid_cmp(&ids.at[i], &replaced[i]), 0);
 }
 
 static void
@@ -59,13 +75,15 @@ tells_a_missing_note_from_a_broken_one(void **state)
         "{\"version\":1,\"labels\":[\"a\"]}",
         "{\"version\":1,\"labels\":{\"a\":1}}",
         "{\"version\":1,\"labels\":{\"\":\"b\"}}",
+        "{\"version\":1,\"labels\":{\"a\":\"b\"},\"replaces\":[7]}",
+        "{\"version\":1,\"labels\":{\"a\":\"b\"},\"replaces\":[\"x\"]}",
     };
-    assert_false(sidecar_block_note_read(f->pins, &id, &read, &err));
+    assert_false(sidecar_block_note_read(f->pins, &id, &read, NULL, &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
     CLEANUP(xfree) char *name = xasprintf("%s.json", tsdb_ulid_print(&id).text);
     for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
         put(f, name, broken[i]);
-        assert_false(sidecar_block_note_read(f->pins, &id, &read, &err));
+        assert_false(sidecar_block_note_read(f->pins, &id, &read, NULL, &err));
         assert_int_equal(err.code, ERR_CORRUPT);
     }
 }
@@ -78,19 +96,22 @@ survives_cuts_and_flipped_bits(void **state)
     struct tsdb_ulid id = fixture_id(1);
     CLEANUP(xfree) char *name = xasprintf("%s.json", tsdb_ulid_print(&id).text);
     CLEANUP(xfree) char *path = xasprintf("%s/%s", f->pins, name);
-    assert_true(sidecar_block_note_write(f->pins, &id, fixture_labels, &err));
+    const struct sidecar_block_ids replaced = {.count = 1, .at = &id};
+    assert_true(
+        sidecar_block_note_write(f->pins, &id, fixture_labels, &replaced, &err));
     CLEANUP(buf_fini) struct buf whole = fixture_read(path);
     for (size_t len = 0; len < whole.len; len++) {
         struct sidecar_ext_labels read = {0};
         assert_true(file_replace(path, bytes_of(whole.at, len), &err));
-        assert_false(sidecar_block_note_read(f->pins, &id, &read, &err));
+        assert_false(sidecar_block_note_read(f->pins, &id, &read, NULL, &err));
         assert_int_equal(err.code, ERR_CORRUPT);
     }
     for (size_t bit = 0; bit < 8 * whole.len; bit++) {
         CLEANUP(sidecar_ext_labels_fini) struct sidecar_ext_labels read = {0};
         whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_true(file_replace(path, buf_bytes(&whole), &err));
-        if (!sidecar_block_note_read(f->pins, &id, &read, &err))
+        CLEANUP(sidecar_block_ids_fini) struct sidecar_block_ids ids = {0};
+        if (!sidecar_block_note_read(f->pins, &id, &read, &ids, &err))
             assert_int_equal(err.code, ERR_CORRUPT);
         whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
@@ -103,10 +124,10 @@ removes_one_or_none(void **state)
     struct err err;
     struct tsdb_ulid id = fixture_id(1);
     struct sidecar_ext_labels read = {0};
-    assert_true(sidecar_block_note_write(f->pins, &id, fixture_labels, &err));
+    assert_true(sidecar_block_note_write(f->pins, &id, fixture_labels, NULL, &err));
     assert_true(sidecar_block_note_remove(f->pins, &id, &err));
     assert_true(sidecar_block_note_remove(f->pins, &id, &err));
-    assert_false(sidecar_block_note_read(f->pins, &id, &read, &err));
+    assert_false(sidecar_block_note_read(f->pins, &id, &read, NULL, &err));
 }
 
 static bool
@@ -149,6 +170,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(reads_what_it_wrote),
+        CASE(remembers_what_the_block_replaces),
         CASE(tells_a_missing_note_from_a_broken_one),
         CASE(survives_cuts_and_flipped_bits),
         CASE(removes_one_or_none),

@@ -140,6 +140,58 @@ fails_when_the_bucket_does(void **state)
     sidecar_overlap_free(&o);
 }
 
+static bool
+check_other(struct fixture *f, struct sidecar_overlap *o, unsigned n, int64_t mint_ms,
+            const char *cluster, struct err *err)
+{
+    const struct tsdb_label label[] = {{BYTES("cluster"), bytes_of_str(cluster)}};
+    const struct tsdb_meta meta = {
+        .ulid = fixture_id(n), .mint_ms = mint_ms, .maxt_ms = mint_ms + 100};
+    return sidecar_overlap_check(o, f->bucket, NULL, &meta,
+                                 (struct tsdb_labels){label, 1}, err);
+}
+
+/* Neither is in the bucket yet. */
+static void
+counts_what_is_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct sidecar_overlap *o = sidecar_overlap_new();
+    struct tsdb_ulid first = fixture_id(1), second = fixture_id(2);
+    assert_true(check(f, o, &err)); /* [100, 200) */
+    assert_true(check(f, o, &err)); /* it does not overlap itself */
+    assert_true(check_other(f, o, 2, 200, "eu", &err));
+    assert_true(check_other(f, o, 3, 150, "us", &err));
+    assert_false(check_other(f, o, 4, 150, "eu", &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.text, tsdb_ulid_print(&first).text));
+    sidecar_overlap_end(o, &first);
+    assert_false(check_other(f, o, 4, 150, "eu", &err));
+    assert_non_null(strstr(err.text, tsdb_ulid_print(&second).text));
+    sidecar_overlap_end(o, &second);
+    assert_true(check_other(f, o, 4, 150, "eu", &err));
+    sidecar_overlap_end(o, &first); /* it is not there: nothing */
+    sidecar_overlap_free(&o);
+}
+
+/* The listing of one may be older than the commit of the other. */
+static void
+claims_nothing_when_it_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct sidecar_overlap *o = sidecar_overlap_new();
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST, .times = 1});
+    assert_false(check(f, o, &err));
+    assert_true(check_other(f, o, 2, 150, "eu", &err));
+    assert_false(check(f, o, &err));
+    struct tsdb_ulid second = fixture_id(2);
+    sidecar_overlap_end(o, &second);
+    assert_true(check(f, o, &err));
+    sidecar_overlap_free(&o);
+}
+
 #define CASE(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -147,10 +199,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(names_a_block_that_overlaps),
-        CASE(passes_over_what_is_no_complete_block),
-        CASE(reads_each_meta_once),
-        CASE(fails_when_the_bucket_does),
+        CASE(names_a_block_that_overlaps), CASE(passes_over_what_is_no_complete_block),
+        CASE(reads_each_meta_once),        CASE(fails_when_the_bucket_does),
+        CASE(counts_what_is_on_its_way),   CASE(claims_nothing_when_it_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

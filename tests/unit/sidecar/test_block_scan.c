@@ -54,6 +54,39 @@ finds_blocks_by_time(void **state)
     assert_null(sidecar_block_find(&list, &other));
 }
 
+/* As Prometheus writes the meta of a block of out-of-order samples. */
+static void
+write_out_of_order(const struct fixture *f, const struct tsdb_ulid *id)
+{
+    CLEANUP(xfree) char *meta = fixture_path(f->tsdb, id, "meta.json");
+    CLEANUP(xfree)
+    char *text = xasprintf(
+        "{\"ulid\":\"%s\",\"minTime\":0,\"maxTime\":1,\"stats\":{\"numSamples\":1},"
+        "\"compaction\":{\"level\":1,\"sources\":[\"%s\"],\"parents\":[{\"ulid\":"
+        "\"00000000000000000000000000\",\"minTime\":0,\"maxTime\":0}],\"hints\":"
+        "[\"from-out-of-order\"]},\"version\":1}",
+        tsdb_ulid_print(id).text, tsdb_ulid_print(id).text);
+    fixture_write(meta, text);
+}
+
+static void
+tells_regular_blocks_from_others(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct bad bad = {0};
+    struct tsdb_ulid compacted = fixture_block(f->tsdb, 2, 2);
+    struct tsdb_ulid regular = fixture_block(f->tsdb, 3, 1);
+    struct tsdb_ulid late = fixture_block(f->tsdb, 4, 1);
+    write_out_of_order(f, &late);
+    CLEANUP(sidecar_block_list_fini) struct sidecar_block_list list = {0};
+    assert_true(sidecar_block_scan(&list, f->tsdb, note_bad, &bad, &err));
+    assert_int_equal(list.count, 3);
+    assert_false(sidecar_block_find(&list, &compacted)->is_regular);
+    assert_true(sidecar_block_find(&list, &regular)->is_regular);
+    assert_false(sidecar_block_find(&list, &late)->is_regular);
+}
+
 static void
 passes_over_what_is_no_block(void **state)
 {
@@ -168,6 +201,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(finds_blocks_by_time),
+        CASE(tells_regular_blocks_from_others),
         CASE(passes_over_what_is_no_block),
         CASE(names_a_bad_block_and_goes_on),
         CASE(names_what_has_the_name_of_a_block_and_is_none),

@@ -118,6 +118,77 @@ leaves_no_meta_when_index_fails(void **state)
 }
 
 static void
+write_mark(const char *folder, const struct tsdb_ulid *id, const char *text)
+{
+    CLEANUP(xfree) char *path = fixture_path(folder, id, "no-compact-mark.json");
+    fixture_write(path, text);
+}
+
+static void
+assert_mark(const struct fixture *f, const struct tsdb_ulid *id, const char *text)
+{
+    CLEANUP(xfree) char *path = fixture_path(f->bucket_dir, id, "no-compact-mark.json");
+    CLEANUP(buf_fini) struct buf mark = fixture_read(path);
+    assert_string_equal(buf_text(&mark), text);
+}
+
+/* A block that is seen without its mark could be compacted. */
+static void
+leaves_no_meta_when_the_mark_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    write_mark(f->tsdb, &id, "mine");
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_PUT,
+                                                      .part = "no-compact-mark.json",
+                                                      .how = FAULTY_REFUSE});
+    assert_false(upload(f, &id, &err));
+    assert_true(fixture_has(f->bucket_dir, &id, "index"));
+    assert_false(fixture_has(f->bucket_dir, &id, "meta.json"));
+    faulty_bucket_heal(f->bucket);
+    must_upload(f, &id);
+    fixture_assert_shipped(f, f->tsdb, &id);
+    assert_mark(f, &id, "mine");
+}
+
+static void
+leaves_the_mark_of_a_committed_block_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    write_mark(f->tsdb, &id, "mine");
+    must_upload(f, &id);
+    write_mark(f->bucket_dir, &id, "theirs");
+    must_upload(f, &id);
+    assert_mark(f, &id, "theirs");
+}
+
+/* Once more without them: they are forgotten when the block is recorded. */
+static void
+names_what_it_replaces_as_its_sources(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 3, 1);
+    struct tsdb_ulid replaced[] = {fixture_id(2), fixture_id(1)};
+    struct sidecar_block_upload how = how_to(f);
+    how.replaced = (struct sidecar_block_ids){.count = 2, .at = replaced};
+    assert_true(upload_as(f, &id, &how, &err));
+    CLEANUP(xfree) char *path = fixture_path(f->bucket_dir, &id, "meta.json");
+    CLEANUP(buf_fini) struct buf text = fixture_read(path);
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
+    assert_true(tsdb_meta_parse(&meta, buf_bytes(&text), &err));
+    assert_int_equal(meta.source_count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct tsdb_ulid wanted = fixture_id(i + 1);
+        assert_int_equal(tsdb_ulid_cmp(&meta.sources[i], &wanted), 0);
+    }
+    assert_int_equal(meta.level, 1);
+    must_upload(f, &id);
+}
+
+static void
 takes_a_lost_answer_about_meta_for_success_later(void **state)
 {
     struct fixture *f = *state;
@@ -386,6 +457,32 @@ refuses_another_block_under_the_id(void **state)
     assert_int_equal(err.code, ERR_CONFLICT);
 }
 
+/* The labels of its discovery could not be noted; all else is compared as ever. */
+static void
+leaves_the_labels_of_a_block_that_is_there(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct tsdb_ulid id = fixture_block(f->tsdb, 1, 1);
+    static const struct tsdb_label other[] = {{BYTES("cluster"), BYTES("us1")}};
+    struct sidecar_block_upload how = how_to(f);
+    must_upload(f, &id);
+    how.labels = (struct tsdb_labels){other, 1};
+    how.labels_are_held = true;
+    if (!upload_as(f, &id, &how, &err))
+        fail_msg("%s", err.text);
+    fixture_assert_shipped(f, f->tsdb, &id);
+    CLEANUP(xfree) char *meta = fixture_path(f->bucket_dir, &id, "meta.json");
+    CLEANUP(buf_fini) struct buf text = fixture_read(meta);
+    char *samples = strstr((char *)(uintptr_t)buf_text(&text), "\"numSamples\": ");
+    assert_non_null(samples);
+    samples[strlen("\"numSamples\": ")] ^= 1;
+    fixture_write(meta, buf_text(&text));
+    assert_false(upload_as(f, &id, &how, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "statistics"));
+}
+
 static void
 refuses_empty_labels(void **state)
 {
@@ -459,6 +556,9 @@ main(void)
         CASE(ships_every_byte),
         CASE(leaves_no_meta_when_a_call_fails),
         CASE(leaves_no_meta_when_index_fails),
+        CASE(leaves_no_meta_when_the_mark_fails),
+        CASE(leaves_the_mark_of_a_committed_block_alone),
+        CASE(names_what_it_replaces_as_its_sources),
         CASE(takes_a_lost_answer_about_meta_for_success_later),
         CASE(names_an_object_that_arrived_cut),
         CASE(sends_nothing_twice),
@@ -473,6 +573,7 @@ main(void)
         CASE(compares_with_a_writer_that_was_faster),
         CASE(replaces_where_nothing_can_be_created),
         CASE(refuses_another_block_under_the_id),
+        CASE(leaves_the_labels_of_a_block_that_is_there),
         CASE(refuses_empty_labels),
         CASE(refuses_a_broken_block),
         CASE(writes_hashes_when_asked),

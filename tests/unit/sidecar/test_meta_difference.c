@@ -48,6 +48,8 @@ names_what_differs(void **state)
               FILES("7") ",\"upload_time\":\"2026-08-22T10:55:20Z\",\"x\":1"),
          NULL},
         {META(A, "9", "5", "1", "\"" A "\"", "\"a\":\"1\"", "0", ""), NULL},
+        {META(A, "9", "5", "1", "\"" A "\",\"" B "\"", "\"a\":\"1\"", "0", FILES("7")),
+         NULL}, /* it replaces a flushed block */
         {META(B, "9", "5", "1", "\"" A "\"", "\"a\":\"1\"", "0", FILES("7")), "id"},
         {META(A, "8", "5", "1", "\"" A "\"", "\"a\":\"1\"", "0", FILES("7")),
          "time range"},

@@ -106,6 +106,71 @@ has_a_text_for_each_state(void **state)
     }
 }
 
+static bool
+ask_for_snapshot(const char *url, char **name, struct err *err)
+{
+    CLEANUP(sidecar_prom_client_free) struct sidecar_prom_client *client = NULL;
+    assert_true(sidecar_prom_client_new(&client, url, (struct bytes){0}, err));
+    return sidecar_prom_client_snapshot(client, clock_deadline(10 * CLOCK_NS_PER_S),
+                                        NULL, name, err);
+}
+
+static void
+tells_the_name_of_a_snapshot(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(xfree) char *name = NULL;
+    struct fake_prometheus prometheus;
+    fake_prometheus_start(&prometheus);
+    fake_prometheus_say_snapshot(&prometheus, 200,
+                                 FAKE_SNAPSHOT("20261125T103911Z-00ff"));
+    if (!ask_for_snapshot(prometheus.url, &name, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(name, "20261125T103911Z-00ff");
+    fake_prometheus_stop(&prometheus);
+}
+
+static void
+tells_why_there_is_no_snapshot(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        enum err_code code;
+        const char *text;
+    } cases[] = {
+        {503, FAKE_NO_ADMIN_API, ERR_UNSUPPORTED, "--web.enable-admin-api"},
+        {503, "Service Unavailable", ERR_UNAVAILABLE, "status 503"},
+        {500, "{\"status\":\"error\",\"error\":\"no space left\"}", ERR_UNAVAILABLE,
+         "status 500: no space left"},
+        {401, "", ERR_DENIED, "--prometheus.http-client"},
+        {404, "", ERR_INVALID, "status 404"},
+        {200, "", ERR_INVALID, "/snapshot"},
+        {200, "{\"status\":\"success\"}", ERR_INVALID, "no name"},
+        {200, "{\"data\":{\"name\":7}}", ERR_INVALID, "no name"},
+        {200, FAKE_SNAPSHOT(""), ERR_INVALID, "no name"},
+        {200, FAKE_SNAPSHOT(".."), ERR_INVALID, "no name"},
+        {200, FAKE_SNAPSHOT("../data"), ERR_INVALID, "no name"},
+        {200, FAKE_SNAPSHOT("a/b"), ERR_INVALID, "no name"},
+        {200, FAKE_SNAPSHOT("/"), ERR_INVALID, "no name"},
+    };
+    struct fake_prometheus prometheus;
+    fake_prometheus_start(&prometheus);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        char *name = NULL;
+        fake_prometheus_say_snapshot(&prometheus, cases[i].status, cases[i].body);
+        assert_false(ask_for_snapshot(prometheus.url, &name, &err));
+        assert_null(name);
+        assert_int_equal(err.code, cases[i].code);
+        if (strstr(err.text, cases[i].text) == NULL)
+            fail_msg("%s", err.text);
+    }
+    fake_prometheus_stop(&prometheus);
+}
+
 struct world {
     struct fake_prometheus prometheus;
     char directory[32];
@@ -277,6 +342,8 @@ main(void)
         cmocka_unit_test(tells_states_apart),
         cmocka_unit_test(keeps_the_password_out_of_errors),
         cmocka_unit_test(says_that_nobody_listens),
+        cmocka_unit_test(tells_the_name_of_a_snapshot),
+        cmocka_unit_test(tells_why_there_is_no_snapshot),
         cmocka_unit_test(has_a_text_for_each_state),
         CASE(reads_a_token_at_each_request),
         CASE(reads_a_password_at_each_request),

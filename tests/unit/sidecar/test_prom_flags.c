@@ -204,6 +204,40 @@ judges_the_length_of_blocks(void **state)
     }
 }
 
+/* Whatever else is wrong with the flags loses more. */
+static void
+misses_the_admin_api_if_it_is_needed(void **state)
+{
+    static const struct {
+        const char *flags;
+        bool needed;
+        enum sidecar_prom_flags_verdict_kind kind;
+    } cases[] = {
+        {"\"web.enable-admin-api\":\"false\"", true, SIDECAR_PROM_FLAGS_NO_ADMIN_API},
+        {"\"web.enable-admin-api\":\"false\"", false, SIDECAR_PROM_FLAGS_SUITABLE},
+        {"\"web.enable-admin-api\":\"true\"", true, SIDECAR_PROM_FLAGS_SUITABLE},
+        {"", true, SIDECAR_PROM_FLAGS_SUITABLE},
+        {"\"web.enable-admin-api\":\"false\","
+         "\"storage.tsdb.min-block-duration\":\"2h\","
+         "\"storage.tsdb.max-block-duration\":\"1d\"",
+         true, SIDECAR_PROM_FLAGS_UNEQUAL_BLOCKS},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err;
+        CLEANUP(sidecar_prom_flags_fini) struct sidecar_prom_flags f = {0};
+        CLEANUP(xfree) char *answer = xasprintf("{\"data\":{%s}}", cases[i].flags);
+        const struct sidecar_prom_flags_wanted wanted = {
+            .tsdb_path = "/p", .state_name = "s", .admin_api = cases[i].needed};
+        struct sidecar_prom_flags_verdict verdict;
+        assert_true(sidecar_prom_flags_parse(&f, bytes_of_str(answer), &err));
+        sidecar_prom_flags_judge(&f, &wanted, &verdict);
+        assert_int_equal(verdict.kind, cases[i].kind);
+        if (verdict.kind == SIDECAR_PROM_FLAGS_NO_ADMIN_API)
+            assert_non_null(strstr(verdict.text, "--web.enable-admin-api"));
+    }
+}
+
 static void
 does_not_judge_what_it_was_not_told(void **state)
 {
@@ -226,6 +260,7 @@ main(void)
         cmocka_unit_test(knows_its_state_file_by_every_name),
         cmocka_unit_test(resolves_its_own_directory),
         cmocka_unit_test(judges_the_length_of_blocks),
+        cmocka_unit_test(misses_the_admin_api_if_it_is_needed),
         cmocka_unit_test(does_not_judge_what_it_was_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

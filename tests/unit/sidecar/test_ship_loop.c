@@ -14,6 +14,7 @@
 #include "common/base/xmalloc.h"
 #include "sidecar/ship_loop.h"
 #include "tests/support/faulty_bucket.h"
+#include "tests/unit/sidecar/fake_prometheus.h"
 #include "tests/unit/sidecar/fixture.h"
 
 /* Well below the 30 s of a rescan: what comes within it was not found by one. */
@@ -195,6 +196,101 @@ stops_while_it_waits(void **state)
     assert_true(clock_left_ns(deadline_ns) > 0);
 }
 
+#define SNAPSHOT "20261125T103911Z-0123456789abcdef"
+
+/* A Prometheus with a head, which is in no block yet. */
+static void
+make_snapshot(void *arg)
+{
+    struct world *w = arg;
+    struct err err;
+    CLEANUP(xfree) char *path = xasprintf("%s/snapshots/" SNAPSHOT, w->f->tsdb);
+    assert_true(file_mkdirs(path, &err));
+    fixture_block(path, 1, 1);
+    fixture_block(path, 2, 1);
+}
+
+static void
+flush_at(struct world *w, struct fake_prometheus *p, int64_t deadline_ns)
+{
+    struct err err;
+    CLEANUP(sidecar_prom_client_free) struct sidecar_prom_client *client = NULL;
+    fake_prometheus_start(p);
+    p->snapshot = make_snapshot;
+    p->snapshot_arg = w;
+    fake_prometheus_say_snapshot(p, 200, FAKE_SNAPSHOT(SNAPSHOT));
+    assert_true(sidecar_prom_client_new(&client, p->url, (struct bytes){0}, &err));
+    sidecar_ship_loop_flush(w->loop, client, deadline_ns);
+    fake_prometheus_stop(p);
+}
+
+static bool
+has_snapshot(const struct world *w)
+{
+    CLEANUP(xfree) char *path = xasprintf("%s/snapshots/" SNAPSHOT, w->f->tsdb);
+    return file_exists(path);
+}
+
+static void
+ships_the_head_with_its_mark(void **state)
+{
+    struct world *w = *state;
+    struct fake_prometheus prometheus;
+    struct tsdb_ulid first = fixture_block(w->f->tsdb, 1, 1), head = fixture_id(2);
+    start(w);
+    wait_until_shipped(w, &first);
+    flush_at(w, &prometheus, clock_deadline(LIMIT_NS));
+    CLEANUP(xfree) char *copy = xasprintf("%s/copy", w->f->root);
+    fixture_block(copy, 2, 1);
+    fixture_assert_shipped(w->f, copy, &head);
+    assert_true(fixture_has(w->f->bucket_dir, &head, "no-compact-mark.json"));
+    assert_false(fixture_has(w->f->bucket_dir, &first, "no-compact-mark.json"));
+    assert_false(fixture_has(w->f->pins, &head, ""));
+    assert_false(has_snapshot(w));
+    CLEANUP(xfree) char *path = xasprintf("%s/thanos.shipper.json", w->f->tsdb);
+    CLEANUP(buf_fini) struct buf recorded = fixture_read(path);
+    assert_null(strstr(buf_text(&recorded), tsdb_ulid_print(&head).text));
+}
+
+/* The bucket is away: the flush does not wait for its deadline, and the next start
+ * ships what is pinned, with the mark. */
+static void
+leaves_a_pin_to_the_next_start(void **state)
+{
+    struct world *w = *state;
+    struct fake_prometheus prometheus;
+    struct tsdb_ulid first = fixture_block(w->f->tsdb, 1, 1), head = fixture_id(2);
+    start(w);
+    wait_until_shipped(w, &first);
+    faulty_bucket_add(w->f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_PUT, .how = FAULTY_REFUSE});
+    flush_at(w, &prometheus, CLOCK_NEVER);
+    assert_true(fixture_has(w->f->pins, &head, "no-compact-mark.json"));
+    assert_false(fixture_has(w->f->bucket_dir, &head, "meta.json"));
+    assert_false(has_snapshot(w));
+    stop(w);
+    faulty_bucket_heal(w->f->bucket);
+    start(w);
+    wait_for(w, w->f->bucket_dir, &head, "meta.json");
+    assert_true(fixture_has(w->f->bucket_dir, &head, "no-compact-mark.json"));
+}
+
+static void
+ends_a_flush_in_time(void **state)
+{
+    struct world *w = *state;
+    struct fake_prometheus prometheus;
+    struct tsdb_ulid first = fixture_block(w->f->tsdb, 1, 1), head = fixture_id(2);
+    start(w);
+    wait_until_shipped(w, &first);
+    faulty_bucket_add(w->f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_PUT, .how = FAULTY_HANG});
+    int64_t begin_ns = clock_mono_ns();
+    flush_at(w, &prometheus, clock_deadline(CLOCK_NS_PER_S));
+    assert_true(clock_mono_ns() - begin_ns < LIMIT_NS);
+    assert_true(fixture_has(w->f->pins, &head, "meta.json"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -205,6 +301,9 @@ main(void)
         CASE(leaves_a_hanging_upload_and_its_pin),
         CASE(pins_while_uploads_hang),
         CASE(stops_while_it_waits),
+        CASE(ships_the_head_with_its_mark),
+        CASE(leaves_a_pin_to_the_next_start),
+        CASE(ends_a_flush_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -58,27 +59,33 @@ add(struct world *w, unsigned n, int64_t level, enum sidecar_block_state state)
     const struct sidecar_block b = {.id = fixture_block(w->f->tsdb, n, level),
                                     .level = level};
     assert_true(sidecar_block_pin(w->f->tsdb, w->f->pins, &b.id, NULL, &cost, &err));
-    assert_true(sidecar_block_note_write(w->f->pins, &b.id, fixture_labels, &err));
+    assert_true(
+        sidecar_block_note_write(w->f->pins, &b.id, fixture_labels, NULL, &err));
     sidecar_block_table_see(w->table, &b);
     sidecar_block_table_measure(w->table, &b.id, 1);
     sidecar_block_table_set(w->table, &b.id, state);
     return b.id;
 }
 
+static struct sidecar_ship_work *
+new_work(struct world *w, bool allow_overlaps)
+{
+    return sidecar_ship_work_new(&(struct sidecar_ship_work_options){
+        .tsdb_path = w->f->tsdb,
+        .pins = w->f->pins,
+        .bucket = w->f->bucket,
+        .table = w->table,
+        .metrics = &w->counts,
+        .cancel = &w->cancel,
+        .allow_overlaps = allow_overlaps,
+        .block_concurrency = 1,
+    });
+}
+
 static bool
 work_with(struct world *w, bool allow_overlaps)
 {
-    struct sidecar_ship_work *work =
-        sidecar_ship_work_new(&(struct sidecar_ship_work_options){
-            .tsdb_path = w->f->tsdb,
-            .pins = w->f->pins,
-            .bucket = w->f->bucket,
-            .table = w->table,
-            .metrics = &w->counts,
-            .cancel = &w->cancel,
-            .allow_overlaps = allow_overlaps,
-            .block_concurrency = 1,
-        });
+    struct sidecar_ship_work *work = new_work(w, allow_overlaps);
     bool worked = sidecar_ship_work_one(work, 0);
     sidecar_ship_work_free(&work);
     return worked;
@@ -196,6 +203,52 @@ does_not_ship_a_compacted_block_that_overlaps(void **state)
     assert_int_equal(state_of(w, &allowed), SIDECAR_BLOCK_COMMITTED);
 }
 
+static void *
+run_worker(void *arg)
+{
+    return sidecar_ship_work_one(arg, 0) ? arg : NULL;
+}
+
+/* Lets a pinned block reach over those behind it. */
+static void
+stretch(struct world *w, const struct tsdb_ulid *id)
+{
+    CLEANUP(xfree) char *meta = fixture_path(w->f->pins, id, "meta.json");
+    CLEANUP(buf_fini) struct buf text = fixture_read(meta);
+    char *end = strstr((char *)(uintptr_t)buf_text(&text), "\"maxTime\":");
+    assert_non_null(end);
+    char *digit = end + strcspn(end, "0123456789");
+    *digit = '9';
+    fixture_write(meta, buf_text(&text));
+}
+
+/* A compacted block is compared with one of any level that another worker ships. */
+static void
+does_not_ship_side_by_side_what_overlaps(void **state)
+{
+    struct world *w = *state;
+    pthread_t other;
+    void *worked;
+    struct sidecar_ship_work *work = new_work(w, false);
+    struct tsdb_ulid slow = add(w, 1, 1, SIDECAR_BLOCK_READY);
+    stretch(w, &slow);
+    faulty_bucket_add(
+        w->f->bucket,
+        (struct faulty_rule){.ops = FAULTY_PUT, .times = 1, .how = FAULTY_HANG});
+    assert_int_equal(pthread_create(&other, NULL, run_worker, work), 0);
+    int64_t deadline_ns = clock_deadline(30 * CLOCK_NS_PER_S);
+    while (faulty_bucket_calls(w->f->bucket, FAULTY_PUT) == 0)
+        assert_true(clock_mono_ns() < deadline_ns);
+    struct tsdb_ulid compacted = add(w, 2, 2, SIDECAR_BLOCK_READY);
+    assert_true(sidecar_ship_work_one(work, 0));
+    assert_int_equal(failure_of(w, &compacted), ERR_CONFLICT);
+    assert_false(fixture_has(w->f->bucket_dir, &compacted, "index"));
+    cancel_raise(&w->cancel);
+    assert_int_equal(pthread_join(other, &worked), 0);
+    assert_non_null(worked);
+    sidecar_ship_work_free(&work);
+}
+
 static void
 finds_blocks_of_the_bucket_by_a_listing(void **state)
 {
@@ -233,6 +286,7 @@ main(void)
         CASE(fails_without_a_note),
         CASE(does_not_blame_a_block_for_a_stop),
         CASE(does_not_ship_a_compacted_block_that_overlaps),
+        CASE(does_not_ship_side_by_side_what_overlaps),
         CASE(finds_blocks_of_the_bucket_by_a_listing),
         CASE(ends_a_listing_that_fails),
     };

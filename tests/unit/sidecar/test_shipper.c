@@ -382,7 +382,7 @@ noted_labels(const struct run *r, const struct tsdb_ulid *id)
 {
     struct err err;
     struct sidecar_ext_labels labels = {0};
-    if (!sidecar_block_note_read(r->f->pins, id, &labels, &err))
+    if (!sidecar_block_note_read(r->f->pins, id, &labels, NULL, &err))
         fail_msg("%s", err.text);
     return labels;
 }
@@ -586,6 +586,91 @@ ships_from_its_place_what_cannot_be_pinned(void **state)
     assert_metric(r, "thanos_shipper_uploads_total", "1");
 }
 
+/* Neither a pin nor a note. */
+static void
+ships_with_the_labels_in_hand_on_a_full_disk(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    disk.full = "/thanos/";
+    disk.link_errnum = ENOSPC;
+    faulty_bucket_add(r->f->bucket, (struct faulty_rule){.ops = FAULTY_PUT});
+    clock_freeze(CLOCK_NS_PER_S, CLOCK_NS_PER_S);
+    sidecar_shipper_pass(r->shipper);
+    assert_metric(r, "blockhouse_sidecar_unnoted_blocks", "1");
+    assert_metric(r, "blockhouse_sidecar_unpinned_blocks", "1");
+    pass_ends(r, false);
+    /* Those of its discovery, whatever becomes of them. */
+    r->labels = (struct tsdb_labels){renamed, 1};
+    faulty_bucket_heal(r->f->bucket);
+    clock_freeze(60 * CLOCK_NS_PER_S, 60 * CLOCK_NS_PER_S);
+    pass_ends(r, true);
+    assert_done(r, &id);
+    assert_metric(r, "blockhouse_sidecar_unnoted_blocks", "0");
+    assert_metric(r, "thanos_shipper_corrupted_blocks_total", "0");
+}
+
+static void
+ships_when_no_folder_of_pins_can_be_made(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    CLEANUP(xfree) char *thanos = xasprintf("%s/thanos", r->f->tsdb);
+    struct err err;
+    assert_true(file_remove_tree(thanos, &err));
+    disk.full = "/thanos"; /* and no state file */
+    pass_ends(r, false);
+    fixture_assert_shipped(r->f, r->f->tsdb, &id);
+    disk.full = NULL;
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+static void
+notes_labels_in_hand_as_soon_as_there_is_room(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    disk.full = ".json";
+    faulty_bucket_add(r->f->bucket, (struct faulty_rule){.ops = FAULTY_PUT});
+    clock_freeze(CLOCK_NS_PER_S, CLOCK_NS_PER_S);
+    pass_ends(r, false);
+    assert_true(fixture_has(r->f->pins, &id, "index"));
+    r->labels = (struct tsdb_labels){renamed, 1};
+    disk.full = NULL;
+    clock_freeze(60 * CLOCK_NS_PER_S, 60 * CLOCK_NS_PER_S);
+    sidecar_shipper_pass(r->shipper);
+    CLEANUP(sidecar_ext_labels_fini)
+    struct sidecar_ext_labels kept = noted_labels(r, &id);
+    assert_int_equal(tsdb_labels_cmp(kept.set, fixture_labels), 0);
+    assert_metric(r, "blockhouse_sidecar_unnoted_blocks", "0");
+    faulty_bucket_heal(r->f->bucket);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
+/* Killed behind the commit, whose labels nobody knows any more. */
+static void
+leaves_the_labels_of_a_commit_when_its_own_were_not_noted(void **state)
+{
+    struct run *r = *state;
+    struct tsdb_ulid id = fixture_block(r->f->tsdb, 1, 1);
+    disk.full = "/data/"; /* the state file as well */
+    disk.link_errnum = ENOSPC;
+    settle(r);
+    fixture_assert_shipped(r->f, r->f->tsdb, &id);
+    end(r);
+    r->labels = (struct tsdb_labels){renamed, 1};
+    begin(r);
+    settle(r);
+    assert_metric(r, "thanos_shipper_upload_failures_total", "0");
+    disk = (struct disk){0};
+    end(r);
+    begin(r);
+    pass_ends(r, true);
+    assert_done(r, &id);
+}
+
 /* A pin costs nothing while Prometheus has the block; what it then holds counts. */
 static void
 pins_no_more_than_the_limit(void **state)
@@ -747,6 +832,15 @@ counts_a_missing_data_directory(void **state)
     pass_ends(r, false);
     assert_metric(r, "thanos_shipper_dir_sync_failures_total", "1");
     assert_false(file_exists(r->f->tsdb));
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows rows = {0};
+    sidecar_block_table_copy(r->table, &rows);
+    assert_non_null(rows.trouble);
+    assert_non_null(strstr(rows.trouble, r->f->tsdb));
+    assert_true(file_mkdirs(r->f->tsdb, &err));
+    pass_ends(r, true);
+    CLEANUP(sidecar_block_rows_fini) struct sidecar_block_rows later = {0};
+    sidecar_block_table_copy(r->table, &later);
+    assert_null(later.trouble);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -777,6 +871,10 @@ main(void)
         CASE(does_not_record_what_the_bucket_holds_in_part),
         CASE(leaves_a_state_alone_that_cannot_be_read),
         CASE(ships_from_its_place_what_cannot_be_pinned),
+        CASE(ships_with_the_labels_in_hand_on_a_full_disk),
+        CASE(ships_when_no_folder_of_pins_can_be_made),
+        CASE(notes_labels_in_hand_as_soon_as_there_is_room),
+        CASE(leaves_the_labels_of_a_commit_when_its_own_were_not_noted),
         CASE(pins_no_more_than_the_limit),
         CASE(ships_what_thanos_has_staged),
         CASE(pins_as_soon_as_there_is_room),

@@ -199,6 +199,72 @@ draws_a_page_of_the_same(void **state)
     assert_on_page(w, "not known", true); /* the flags of Prometheus */
 }
 
+static void
+knows_no_times_of_what_cannot_be_read(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    const struct sidecar_block b = {.id = block_of(6).id};
+    sidecar_block_table_see(w->status.table, &b);
+    err_fill(&err, ERR_CORRUPT, "no meta.json");
+    sidecar_block_table_fail(w->status.table, &b.id, &err, clock_mono_ns());
+    CLEANUP(json_free) struct json *root = ask(w);
+    const struct json *data = json_get(root, "data");
+    const struct json *row = json_array_at(json_get(data, "blocks"), 0);
+    assert_null(json_get(row, "minTime"));
+    assert_null(json_get(row, "maxTime"));
+    assert_null(json_get(row, "level"));
+    assert_number(row, "ageSeconds", 4 * 3600);
+    assert_number(data, "olderUnshippedBlocks", 0);
+    assert_on_page(w, "1970", false);
+    assert_on_page(w, "no meta.json", true);
+}
+
+static void
+tells_of_a_data_directory_that_cannot_be_used(void **state)
+{
+    struct world *w = *state;
+    {
+        CLEANUP(json_free) struct json *root = ask(w);
+        assert_null(json_get(json_get(root, "data"), "dataDirectoryTrouble"));
+        assert_on_page(w, "in order", true);
+    }
+    sidecar_block_table_trouble(w->status.table, "open <data>: gone");
+    CLEANUP(json_free) struct json *root = ask(w);
+    assert_text(json_get(root, "data"), "dataDirectoryTrouble", "open <data>: gone");
+    assert_on_page(w, "open &lt;data&gt;: gone", true);
+    assert_on_page(w, "in order", false);
+}
+
+static void
+counts_what_waits_behind_the_newest(void **state)
+{
+    struct world *w = *state;
+    add(w, 4, SIDECAR_BLOCK_SHIPPED);
+    add(w, 6, SIDECAR_BLOCK_READY);
+    add(w, 8, SIDECAR_BLOCK_SHIPPED);
+    add(w, 10, SIDECAR_BLOCK_READY);
+    CLEANUP(json_free) struct json *root = ask(w);
+    assert_number(json_get(root, "data"), "newestShippedMaxTime", 8 * HOUR_MS);
+    assert_number(json_get(root, "data"), "olderUnshippedBlocks", 1);
+    assert_on_page(w, "up to 1970-01-01T08:00:00Z; 1 older not shipped yet", true);
+}
+
+static void
+explains_a_block_that_is_overdue(void **state)
+{
+    struct world *w = *state;
+    add(w, 8, SIDECAR_BLOCK_SHIPPED); /* the next one is due at 11 */
+    assert_on_page(w, "overdue", false);
+    const int64_t later_ns = NOW_NS + 3 * HOUR_MS * CLOCK_NS_PER_MS;
+    clock_freeze(later_ns, later_ns);
+    assert_on_page(w, "overdue by 2 h 0 min: Prometheus is not ready", true);
+    app_admin_set_ready(w->status.admin, true, "");
+    assert_on_page(w, "overdue by 2 h 0 min: Prometheus writes it when", true);
+    CLEANUP(json_free) struct json *root = ask(w);
+    assert_number(json_get(root, "data"), "nextBlockOverdueSeconds", 2 * 3600);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -209,6 +275,10 @@ main(void)
         CASE(leaves_out_what_is_not_known),
         CASE(tells_how_prometheus_is),
         CASE(draws_a_page_of_the_same),
+        CASE(knows_no_times_of_what_cannot_be_read),
+        CASE(tells_of_a_data_directory_that_cannot_be_used),
+        CASE(counts_what_waits_behind_the_newest),
+        CASE(explains_a_block_that_is_overdue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

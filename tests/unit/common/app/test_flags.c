@@ -504,6 +504,12 @@ content_errors_name_the_flag(void **state)
     assert_int_equal(err.code, ERR_INVALID);
     assert_null(content);
     unlink(path);
+    err_fill(&err, ERR_INVALID, "line 3: no");
+    assert_false(app_flags_content_fail("x", "/etc/x.yml", &err));
+    assert_string_equal(err.text, "--x-file: /etc/x.yml: line 3: no");
+    err_fill(&err, ERR_INVALID, "line 3: no");
+    assert_false(app_flags_content_fail("x", "", &err));
+    assert_string_equal(err.text, "--x: line 3: no");
 }
 
 int

@@ -5,7 +5,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 
+#include "common/base/file.h"
+#include "common/base/xmalloc.h"
 #include "common/metrics/registry.h"
 #include "common/objstore/config.h"
 #include "tests/unit/common/objstore/fixture.h"
@@ -31,6 +34,29 @@ static bool
 opens(const char *yaml, struct objstore_bucket **b, struct err *err)
 {
     return objstore_open(b, text(yaml), "sidecar", NULL, err);
+}
+
+static void
+makes_no_directory_to_read(void **state)
+{
+    struct err err;
+    struct objstore_bucket *b = NULL;
+    char root[] = "/tmp/blockhouse-config-XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    CLEANUP(xfree) char *missing = xasprintf("%s/mistyped", root);
+    CLEANUP(xfree)
+    char *yaml = xasprintf("type: FILESYSTEM\nconfig:\n  directory: %s\n", missing);
+    assert_false(objstore_open_to_read(&b, text(yaml), "bucket", &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "line 3: directory: "));
+    assert_non_null(strstr(err.text, "mistyped does not exist"));
+    assert_false(file_exists(missing));
+    assert_true(opens(yaml, &b, &err));
+    objstore_free(&b);
+    assert_true(objstore_open_to_read(&b, text(yaml), "bucket", &err));
+    objstore_free(&b);
+    assert_true(file_remove_tree(root, &err));
 }
 
 /* All of its keys with the values that ask for nothing. */
@@ -351,6 +377,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_s3),
         cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(makes_no_directory_to_read),
         cmocka_unit_test(opens_a_directory_with_prefix_and_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,6 +317,31 @@ reads_back_what_it_printed(void **state)
 }
 
 static void
+names_further_sources_once_and_in_order(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"01ARZ3NDEKTSV4RRFFQ69G5FA2",
+                                        "01ARZ3NDEKTSV4RRFFQ69G5FA1"};
+    struct tsdb_ulid ids[3];
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta m;
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta back;
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    parse(&m, local);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_true(tsdb_ulid_parse(&ids[i], bytes_of_str(names[i])));
+    ids[2] = m.sources[0];
+    struct tsdb_meta_thanos thanos = section;
+    thanos.source_count = ARRAY_LEN(ids);
+    thanos.sources = ids;
+    assert_done(tsdb_meta_print_with_thanos(&m, &thanos, &out, &err), &err);
+    parse(&back, buf_text(&out));
+    assert_int_equal(back.source_count, m.source_count + 2);
+    for (size_t i = 1; i < back.source_count; i++)
+        assert_true(tsdb_ulid_cmp(&back.sources[i - 1], &back.sources[i]) < 0);
+}
+
+static void
 existing_labels_and_unknown_keys_stay(void **state)
 {
     (void)state;
@@ -366,6 +391,7 @@ main(void)
         cmocka_unit_test(survives_truncations_and_bit_flips),
         cmocka_unit_test(prints_the_section_of_a_shipper),
         cmocka_unit_test(reads_back_what_it_printed),
+        cmocka_unit_test(names_further_sources_once_and_in_order),
         cmocka_unit_test(existing_labels_and_unknown_keys_stay),
         cmocka_unit_test(refuses_blocks_without_external_labels),
     };

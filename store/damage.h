@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens when the data of a block turn out to be damaged. It is counted, and at
+ * the end of the request what the cache has of the block is forgotten, because the
+ * damage may be the cache's or the wire's. Then, as the operator chose, the query
+ * fails, or leaves out what is damaged and says so: a chunk or a series where that is
+ * all, else the rest of the block. */
+#ifndef STORE_DAMAGE_H
+#define STORE_DAMAGE_H
+
+#include "common/metrics/registry.h"
+#include "store/block.h"
+#include "store/range_cache.h"
+
+/* The choice, shared by all requests. */
+struct store_damage_policy {
+    bool skips;
+    struct metrics_value *found;
+    struct metrics_value *skipped;
+};
+
+/* registry outlives *p. */
+void store_damage_policy_init(struct store_damage_policy *p, bool skips,
+                              struct metrics_registry *registry);
+
+enum { STORE_DAMAGE_NAMED_MAX = 8 };
+
+/* What one request found. */
+struct store_damage {
+    const struct store_damage_policy *policy; /* NULL: every damage is an error */
+    size_t skipped;                           /* pieces */
+    size_t block_count;                       /* that are damaged */
+    struct tsdb_ulid_text named[STORE_DAMAGE_NAMED_MAX]; /* the first of them */
+};
+
+/* Whether to go on without a piece of block b that failed with err: it is damaged, and
+ * the policy is to skip. Then it is counted and logged. */
+NODISCARD bool store_damage_skip(struct store_damage *d, const struct store_block *b,
+                                 const struct err *err);
+
+/* Block b failed with err and nothing can be skipped: count a damage, and name the
+ * block in err. Yields false. */
+bool store_damage_blame(struct store_damage *d, const struct store_block *b,
+                        struct err *err);
+
+/* Drop what the cache has of the damaged blocks. No read of the request may be running
+ * that still goes into the cache. */
+void store_damage_forget(const struct store_damage *d, struct store_range_cache *cache);
+
+/* The names of the damaged blocks, for people. */
+void store_damage_print(const struct store_damage *d, struct buf *out);
+
+#endif
