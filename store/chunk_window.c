@@ -2,23 +2,25 @@
 #include "store/chunk_window.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "common/base/num.h"
 
-/* A float chunk has at most about 1 KiB; histograms have more, and teach the guess. */
-enum { GUESS_MIN = 2048, GUESS_MAX = 1024 * 1024 };
+/* A float chunk has at most 2 KiB, one of a downsampled block five times that;
+ * histograms may have more, and teach the guess. */
+enum { GUESS_RAW = 4096, GUESS_DOWNSAMPLED = 16 * 1024, GUESS_MAX = 1024 * 1024 };
 
 /* The size of a window. */
 struct extent {
     size_t series;
     size_t chunks;
+    uint64_t bytes;
 };
 
 static uint64_t
 guess_of(const struct store_stream_context *c)
 {
-    return NUM_MAX(c->chunk_guess, (uint64_t)GUESS_MIN);
+    bool is_raw = c->block->meta.resolution_ms == 0;
+    return NUM_MAX(c->chunk_guess, (uint64_t)(is_raw ? GUESS_RAW : GUESS_DOWNSAMPLED));
 }
 
 static bool
@@ -63,43 +65,43 @@ measure_entry(const struct store_stream_context *c, const struct store_entry *e,
     return true;
 }
 
-/* How many entries make a window, from the bounds of their chunks; and how many chunks
- * these have. */
+/* Add entries to the extent until their chunks reach most bytes, at least one. */
 static bool
-measure(const struct store_stream_context *c, const struct store_entry *entries,
-        size_t count, size_t share_bytes, struct extent *extent, struct err *err)
+extend(const struct store_stream_context *c, const struct store_entry *entries,
+       size_t count, uint64_t most, struct extent *extent, struct err *err)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
+    *extent = (struct extent){0};
+    for (size_t i = 0; i < count && (i == 0 || extent->bytes < most); i++) {
         uint64_t next = i + 1 < count ? entries[i + 1].chunks[0].ref : 0;
-        if (!measure_entry(c, &entries[i], next, &bytes, err))
+        if (!measure_entry(c, &entries[i], next, &extent->bytes, err))
             return false;
-        if (i > 0 && bytes > share_bytes)
-            break;
         extent->chunks += entries[i].chunk_count;
         extent->series++;
     }
     return true;
 }
 
-static int
-by_place(const void *a, const void *b)
+/* The entries that make a window. If the rest would be less than another one, it is
+ * shared between both, so that none is of a few series. */
+static bool
+measure(const struct store_stream_context *c, const struct store_entry *entries,
+        size_t count, size_t share_bytes, struct extent *extent, struct err *err)
 {
-    const struct store_piece *x = a;
-    const struct store_piece *y = b;
-    if (x->object != y->object)
-        return x->object < y->object ? -1 : 1;
-    return (x->offset > y->offset) - (x->offset < y->offset);
+    if (!extend(c, entries, count, 2 * (uint64_t)share_bytes, extent, err))
+        return false;
+    if (extent->bytes <= share_bytes)
+        return true;
+    uint64_t most = NUM_MIN(extent->bytes / 2, (uint64_t)share_bytes);
+    return extend(c, entries, count, most, extent, err);
 }
 
 /* A piece per chunk in the order of the file. Chunks nearly always come so; where they
- * do not, they are sorted and found again by their tag. */
+ * do not, they are found again by their tag. */
 static void
 place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
              struct store_piece *pieces)
 {
     size_t n = 0;
-    bool sorted = true;
     for (size_t i = 0; i < w->count; i++) {
         const struct store_entry *e = &w->entries[i];
         for (size_t k = 0; k < e->chunk_count; k++, n++) {
@@ -110,11 +112,9 @@ place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
                                      .offset = offset,
                                      .room = c->block->segments[segment].size - offset,
                                      .tag = (uint32_t)n};
-            sorted = sorted && (n == 0 || by_place(&pieces[n - 1], &pieces[n]) <= 0);
         }
     }
-    if (!sorted)
-        qsort(pieces, n, sizeof *pieces, by_place);
+    store_fetch_sort(pieces, n);
     for (size_t i = 0; i < n; i++)
         w->pieces[pieces[i].tag] = &pieces[i];
 }

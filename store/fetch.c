@@ -22,6 +22,7 @@ is_abandoned(const struct store_fetch_source *source)
 void
 store_fetch_source_fini(struct store_fetch_source *source)
 {
+    pool_lane_fini(&source->lane);
     if (source->cache != NULL)
         store_damage_forget(&source->damage, source->cache);
     cancel_fini(&source->cancel);
@@ -36,6 +37,46 @@ store_fetch_check(const struct store_fetch_source *source, struct err *err)
     if (cancel_is_raised(&source->cancel) || is_abandoned(source))
         return err_set(err, ERR_CANCELLED, "the reader left");
     return true;
+}
+
+static bool
+is_before(const struct store_piece *a, const struct store_piece *b)
+{
+    return a->object != b->object ? a->object < b->object : a->offset < b->offset;
+}
+
+/* Let the piece at root sink to where none below it in the heap is greater. */
+static void
+sink(struct store_piece *heap, size_t root, size_t count)
+{
+    struct store_piece moved = heap[root];
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && is_before(&heap[child], &heap[child + 1]))
+            child++;
+        if (!is_before(&moved, &heap[child]))
+            break;
+        heap[root] = heap[child];
+    }
+    heap[root] = moved;
+}
+
+/* Not qsort, which takes memory that no budget knows of. */
+void
+store_fetch_sort(struct store_piece *pieces, size_t count)
+{
+    size_t sorted = 1;
+    while (sorted < count && !is_before(&pieces[sorted], &pieces[sorted - 1]))
+        sorted++;
+    if (sorted >= count)
+        return;
+    for (size_t root = count / 2; root-- > 0;)
+        sink(pieces, root, count);
+    for (size_t end = count; --end > 0;) {
+        struct store_piece last = pieces[end];
+        pieces[end] = pieces[0];
+        pieces[0] = last;
+        sink(pieces, 0, end);
+    }
 }
 
 size_t
@@ -164,13 +205,15 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
     mutex_init(&g->lock, LOCK_FETCH);
     cond_init(&g->done);
     g->started = true;
+    if (source->lane.pool == NULL)
+        pool_lane_init(&source->lane, source->pool, STORE_FETCH_IN_FLIGHT);
     for (size_t i = 0; i < g->count; i++) {
         look_up(source, &g->reads[i]);
         g->pending += !g->reads[i].is_cached;
     }
     for (size_t i = 0; i < g->count; i++)
         if (!g->reads[i].is_cached)
-            pool_submit(source->pool, &g->reads[i].job);
+            pool_lane_submit(&source->lane, &g->reads[i].job);
     return true;
 }
 

@@ -30,6 +30,10 @@ struct store_piece {
  * at 100 MB/s a third of a millisecond. Not measured against S3 yet. */
 enum { STORE_FETCH_MAX_GAP = 32 * 1024 };
 
+/* Reads of one query that run at a time, at most. Others take turns with it at the
+ * rest, and at each that ends. */
+enum { STORE_FETCH_IN_FLIGHT = 24 };
+
 struct store_fetch;
 
 /* One ranged read; it covers one or more pieces. */
@@ -65,10 +69,12 @@ struct store_fetch_source {
     uint64_t bytes;
     uint64_t cached_reads;
     uint64_t cached_bytes;
+    /* private */
+    struct pool_lane lane;
 };
 
-/* Release what waiting for the source took, and forget what the cache has of damaged
- * blocks, when no group of it is left. CLEANUP handler. */
+/* Release what reading and waiting took, and forget what the cache has of damaged
+ * blocks, when no group is left. CLEANUP handler. */
 void store_fetch_source_fini(struct store_fetch_source *source);
 
 /* For long work between fetches: whether the query is still wanted.
@@ -89,6 +95,9 @@ struct store_fetch {
     size_t pending;
     struct err failure;
 };
+
+/* Put pieces in the order of a plan. In place, O(count) when they already are. */
+void store_fetch_sort(struct store_piece *pieces, size_t count);
 
 /* Merge pieces (count of them, ascending by object and offset; lengths at least 1)
  * into reads that bridge gaps of at most max_gap bytes and are cut, between pieces, at

@@ -182,23 +182,30 @@ compare_text(struct store_index_header *h, struct store_header_text text,
     return true;
 }
 
-/* *at becomes the first row whose text is not below key, *order how that compares with
- * key (positive also at the end of the rows). */
+/* Where a search ends: at the first text that is not below the key, or at the first
+ * that is above all which start with it. */
+enum goal { NOT_BELOW, ABOVE_PREFIX };
+
+/* *at becomes that row, *order how it compares with key (positive also at the end of
+ * the rows). */
 static bool
 find_row(struct store_index_header *h, const struct rows *rows, struct bytes key,
-         uint64_t *at, int *order, struct err *err)
+         enum goal goal, uint64_t *at, int *order, struct err *err)
 {
     uint64_t begin = rows->begin, end = rows->end;
     *order = 1;
     while (begin < end) {
         uint64_t middle = begin + (end - begin) / 2;
-        uint8_t text[sizeof(struct store_header_text)];
+        uint8_t row[sizeof(struct store_header_text)];
         int compared;
-        if (!read_section(h, rows->section, middle * rows->width, text, sizeof text,
-                          err) ||
-            !compare_text(h, store_header_parse_text(text), key, &compared, err))
+        if (!read_section(h, rows->section, middle * rows->width, row, sizeof row, err))
             return false;
-        if (compared < 0) {
+        struct store_header_text text = store_header_parse_text(row);
+        if (goal == ABOVE_PREFIX)
+            text.len = (uint32_t)NUM_MIN(text.len, key.len);
+        if (!compare_text(h, text, key, &compared, err))
+            return false;
+        if (compared < (goal == ABOVE_PREFIX)) {
             begin = middle + 1;
         } else {
             end = middle;
@@ -222,7 +229,7 @@ find_values(struct store_index_header *h, struct bytes name, struct rows *values
     uint64_t at;
     int order;
     *values = (struct rows){STORE_HEADER_VALUES, STORE_HEADER_VALUE_WIDTH, 0, 0};
-    if (!find_row(h, &names, name, &at, &order, err))
+    if (!find_row(h, &names, name, NOT_BELOW, &at, &order, err))
         return false;
     if (order != 0)
         return true;
@@ -245,25 +252,36 @@ check_range(const struct store_index_header *h, struct store_posting_range range
     return true;
 }
 
+static bool
+read_value(struct store_index_header *h, uint64_t row, struct store_header_value *value,
+           struct err *err)
+{
+    uint8_t raw[STORE_HEADER_VALUE_WIDTH];
+    if (!read_section(h, STORE_HEADER_VALUES, row * sizeof raw, raw, sizeof raw, err))
+        return false;
+    *value = store_header_parse_value(raw);
+    return check_range(h, value->postings, err);
+}
+
 bool
 store_index_header_find(struct store_index_header *h, struct bytes name,
                         struct bytes value, bool *found,
                         struct store_posting_range *range, struct err *err)
 {
     struct rows values;
-    uint8_t row[STORE_HEADER_VALUE_WIDTH];
+    struct store_header_value row;
     uint64_t at;
     int order;
     if (!find_values(h, name, &values, err) ||
-        !find_row(h, &values, value, &at, &order, err))
+        !find_row(h, &values, value, NOT_BELOW, &at, &order, err))
         return false;
     *found = order == 0;
     if (order != 0)
         return true;
-    if (!read_section(h, values.section, at * values.width, row, sizeof row, err))
+    if (!read_value(h, at, &row, err))
         return false;
-    *range = store_header_parse_value(row).postings;
-    return check_range(h, *range, err);
+    *range = row.postings;
+    return true;
 }
 
 bool
@@ -342,21 +360,62 @@ scan_read(struct store_index_header *h, struct scan *s, uint64_t begin, uint64_t
            read_into(h, STORE_HEADER_TEXTS, s->span.at, s->span.len, &s->texts, err);
 }
 
-/* Call fn for the rows of a gulp while they start with prefix. */
 static bool
-scan_call(struct store_index_header *h, const struct scan *s, struct bytes prefix,
-          store_value_fn *fn, void *arg, bool *is_over, struct err *err)
+scan_call(struct store_index_header *h, const struct scan *s, store_value_fn *fn,
+          void *arg, struct err *err)
 {
     for (size_t i = 0; i < s->count; i++) {
         struct store_header_value v = scan_value(s, i);
         struct bytes text =
             bytes_of(s->texts.at + (v.text.at - s->span.at), v.text.len);
-        *is_over = !bytes_starts_with(text, prefix);
-        if (*is_over)
-            return true;
         if (!check_range(h, v.postings, err) || !fn(arg, text, v.postings, err))
             return false;
     }
+    return true;
+}
+
+bool
+store_index_header_rows(struct store_index_header *h, struct bytes name,
+                        struct bytes prefix, struct store_value_rows *rows,
+                        struct err *err)
+{
+    struct rows values;
+    int order;
+    if (!find_values(h, name, &values, err))
+        return false;
+    *rows = (struct store_value_rows){values.begin, values.end};
+    return prefix.len == 0 ||
+           (find_row(h, &values, prefix, NOT_BELOW, &rows->begin, &order, err) &&
+            find_row(h, &values, prefix, ABOVE_PREFIX, &rows->end, &order, err));
+}
+
+bool
+store_index_header_span(struct store_index_header *h, struct store_value_rows rows,
+                        uint64_t *bytes, struct err *err)
+{
+    struct store_header_value first, last;
+    *bytes = 0;
+    if (rows.begin >= rows.end)
+        return true;
+    if (!read_value(h, rows.begin, &first, err) ||
+        !read_value(h, rows.end - 1, &last, err))
+        return false;
+    uint64_t end = last.postings.offset + last.postings.len;
+    *bytes = end > first.postings.offset ? end - first.postings.offset : 0;
+    return true;
+}
+
+bool
+store_index_header_scan(struct store_index_header *h, struct store_value_rows rows,
+                        store_value_fn *fn, void *arg, struct err *err)
+{
+    struct budget *budget = store_page_cache_budget(h->cache);
+    CLEANUP(scan_fini) struct scan s = {0};
+    buf_init(&s.rows, budget);
+    buf_init(&s.texts, budget);
+    for (uint64_t at = rows.begin; at < rows.end; at += s.count)
+        if (!scan_read(h, &s, at, rows.end, err) || !scan_call(h, &s, fn, arg, err))
+            return false;
     return true;
 }
 
@@ -365,22 +424,9 @@ store_index_header_values(struct store_index_header *h, struct bytes name,
                           struct bytes prefix, store_value_fn *fn, void *arg,
                           struct err *err)
 {
-    struct budget *budget = store_page_cache_budget(h->cache);
-    CLEANUP(scan_fini) struct scan s = {0};
-    struct rows values;
-    uint64_t at;
-    int order;
-    bool is_over = false;
-    buf_init(&s.rows, budget);
-    buf_init(&s.texts, budget);
-    if (!find_values(h, name, &values, err) ||
-        !find_row(h, &values, prefix, &at, &order, err))
-        return false;
-    for (; at < values.end && !is_over; at += s.count)
-        if (!scan_read(h, &s, at, values.end, err) ||
-            !scan_call(h, &s, prefix, fn, arg, &is_over, err))
-            return false;
-    return true;
+    struct store_value_rows rows;
+    return store_index_header_rows(h, name, prefix, &rows, err) &&
+           store_index_header_scan(h, rows, fn, arg, err);
 }
 
 static bool

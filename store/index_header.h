@@ -76,6 +76,24 @@ NODISCARD bool store_index_header_has_name(struct store_index_header *h,
                                            struct bytes name, bool *has,
                                            struct err *err);
 
+/* Rows [begin, end) of the table of values, in byte order; they belong to one label. */
+struct store_value_rows {
+    uint64_t begin;
+    uint64_t end;
+};
+
+/* The values of a label that start with prefix; none of an unknown one. O(log values),
+ * so that their number is known before they are looked at. */
+NODISCARD bool store_index_header_rows(struct store_index_header *h, struct bytes name,
+                                       struct bytes prefix,
+                                       struct store_value_rows *rows, struct err *err);
+
+/* Bytes of the index from the first list of the rows to the last: what the lists take,
+ * when they stand beside each other, as writers put them. 0 for no rows. */
+NODISCARD bool store_index_header_span(struct store_index_header *h,
+                                       struct store_value_rows rows, uint64_t *bytes,
+                                       struct err *err);
+
 /* Call fn for each value of a label that starts with prefix, in byte order, with its
  * postings. value is borrowed for the call. fn returns false, with err filled, to stop.
  * An unknown name is success without a call. */
@@ -85,6 +103,11 @@ NODISCARD bool store_index_header_values(struct store_index_header *h,
                                          struct bytes name, struct bytes prefix,
                                          store_value_fn *fn, void *arg,
                                          struct err *err);
+
+/* The same for rows that were found before. */
+NODISCARD bool store_index_header_scan(struct store_index_header *h,
+                                       struct store_value_rows rows, store_value_fn *fn,
+                                       void *arg, struct err *err);
 
 /* The text of a symbol reference out of a series entry, copied into arena.
  * Errors ERR_CORRUPT also for a reference that no symbol has (index version 1: one that

@@ -8,12 +8,14 @@
 struct part {
     const struct store_block *block;
     struct store_refs refs;
+    const struct store_selection *selection;
 };
 
 struct parts {
     struct part *at;
     size_t count;
     size_t cap;
+    uint64_t series;
 };
 
 static bool
@@ -55,17 +57,64 @@ static bool
 leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
 {
     const struct store_block *b = s->block;
-    store_select_fini(s);
-    *s = (struct store_select){.block = b, .nothing = true};
+    store_select_end(s);
     return store_damage_skip(&source->damage, b, err) ||
            store_damage_blame(&source->damage, b, err);
 }
 
-/* Begin the selection in all blocks, so that their fetches overlap. */
 static bool
-begin_selects(struct store_query *q, const struct store_query_options *o,
-              struct err *err)
+push_part(struct store_query *q, struct parts *parts, const struct part *part,
+          struct err *err)
 {
+    struct part *at =
+        arena_grow(&q->arena, parts->at, parts->count, &parts->cap, sizeof *at);
+    if (at == NULL)
+        return arena_ok(&q->arena, err);
+    parts->at = at;
+    parts->at[parts->count++] = *part;
+    parts->series += part->refs.count;
+    return true;
+}
+
+static bool
+take_selection(struct store_query *q, const struct store_query_options *o,
+               struct store_select *s, struct parts *parts, struct err *err)
+{
+    struct store_selection *selection = arena_calloc(&q->arena, 1, sizeof *selection);
+    if (selection == NULL)
+        return arena_ok(&q->arena, err);
+    if (!store_select_finish(s, &q->arena, selection, err))
+        return false;
+    for (size_t i = 0; i < selection->parts.count; i++) {
+        struct part part = {s->block, selection->parts.at[i], selection};
+        /* Those that have still to be tested are counted when they are. */
+        if ((selection->filter_count == 0 &&
+             !store_limits_add_series(o->limits, part.refs.count, err)) ||
+            !push_part(q, parts, &part, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+finish_select(struct store_query *q, const struct store_query_options *o,
+              struct store_select *s, struct parts *parts, struct err *err)
+{
+    if (!take_selection(q, o, s, parts, err) && !leave_out(s, o->source, err))
+        return false;
+    store_select_fini(s);
+    *s = (struct store_select){0};
+    return true;
+}
+
+/* Select in all blocks. Their fetches overlap as far as the look-ahead allows, at least
+ * in two blocks. */
+static bool
+select_all(struct store_query *q, const struct store_query_options *o,
+           struct parts *parts, struct err *err)
+{
+    uint64_t pending = 0;
+    size_t first = 0; /* the first that is not finished */
     q->selects = arena_calloc(&q->arena, count_overlapping(o), sizeof *q->selects);
     const struct tsdb_matcher **rest =
         arena_calloc(&q->arena, o->matcher_count, sizeof *rest);
@@ -80,60 +129,35 @@ begin_selects(struct store_query *q, const struct store_query_options *o,
         if (!store_select_begin(s, b, rest, count, o->source, o->budget, err) &&
             !leave_out(s, o->source, err))
             return false;
+        pending += store_select_pending(s);
+        for (; pending > o->lookahead_bytes && first + 1 < q->select_count; first++) {
+            pending -= store_select_pending(&q->selects[first]);
+            if (!finish_select(q, o, &q->selects[first], parts, err))
+                return false;
+        }
     }
     q->blocks_queried = q->select_count;
-    return true;
-}
-
-static bool
-push_part(struct store_query *q, struct parts *parts, const struct store_block *block,
-          struct store_refs refs, struct err *err)
-{
-    struct part *at =
-        arena_grow(&q->arena, parts->at, parts->count, &parts->cap, sizeof *at);
-    if (at == NULL)
-        return arena_ok(&q->arena, err);
-    parts->at = at;
-    parts->at[parts->count++] = (struct part){block, refs};
-    return true;
-}
-
-/* Add a block's references as parts: one, or several when an external label replaces a
- * label of its series. */
-static bool
-add_block(struct store_query *q, struct parts *parts, const struct store_block *block,
-          struct store_refs refs, struct store_fetch_source *source, struct err *err)
-{
-    struct store_ref_lists lists = {.at = &refs, .count = refs.count > 0};
-    for (size_t i = 0; i < block->meta.external.len && lists.count > 0; i++) {
-        bool has;
-        struct bytes name = block->meta.external.at[i].name;
-        if (!store_index_header_has_name(block->header, name, &has, err))
-            return false;
-        if (has && !store_select_split(block, name, source, &q->arena, &lists, err))
-            return false;
-    }
-    for (size_t i = 0; i < lists.count; i++)
-        if (!push_part(q, parts, block, lists.at[i], err))
+    for (; first < q->select_count; first++)
+        if (!finish_select(q, o, &q->selects[first], parts, err))
             return false;
     return true;
 }
 
-static bool
-finish_selects(struct store_query *q, const struct store_query_options *o,
-               struct parts *parts, struct err *err)
+/* Streams of few blocks read ahead in many portions, to fill the time that a bucket
+ * needs to answer; many do so by being many. */
+enum { DEPTH = 4, DEPTH_OF_MANY = 2, MANY_STREAMS = 64 };
+
+/* Half of the look-ahead is shared evenly, half by what there is to be read. */
+static struct store_lookahead
+share(const struct store_query_options *o, const struct parts *parts,
+      const struct part *part)
 {
-    for (size_t i = 0; i < q->select_count; i++) {
-        struct store_select *s = &q->selects[i];
-        struct store_refs refs;
-        if ((!store_select_finish(s, &q->arena, &refs, err) ||
-             !store_limits_add_series(o->limits, refs.count, err) ||
-             !add_block(q, parts, s->block, refs, o->source, err)) &&
-            !leave_out(s, o->source, err))
-            return false;
-        store_select_fini(s);
-    }
-    return true;
+    uint64_t half = o->lookahead_bytes / 2;
+    double weight = (double)part->refs.count / (double)parts->series;
+    return (struct store_lookahead){
+        .bytes = (size_t)(half / parts->count) + (size_t)((double)half * weight),
+        .depth = parts->count > MANY_STREAMS ? DEPTH_OF_MANY : DEPTH,
+    };
 }
 
 /* A stream failed: whether the query goes on without the rest of the block. */
@@ -161,6 +185,8 @@ open_streams(struct store_query *q, const struct store_query_options *o,
         const struct store_stream_context context = {
             .block = part->block,
             .external = part->block->meta.external,
+            .filters = part->selection->filters,
+            .filter_count = part->selection->filter_count,
             .mint_ms = o->mint_ms,
             .maxt_ms = o->maxt_ms,
             .source = o->source,
@@ -168,11 +194,9 @@ open_streams(struct store_query *q, const struct store_query_options *o,
             .limits = o->limits,
             .budget = o->budget,
         };
-        /* Two windows a stream: one is read while another is fetched. */
-        size_t share = o->lookahead_bytes / (2 * parts->count);
         q->stream_count++;
-        if (!store_series_stream_open(&q->streams[i], &context, part->refs, share,
-                                      err) &&
+        if (!store_series_stream_open(&q->streams[i], &context, part->refs,
+                                      share(o, parts, part), &q->arena, err) &&
             !end_early(&q->streams[i], err))
             return false;
     }
@@ -198,8 +222,8 @@ store_query_open(struct store_query *q, const struct store_query_options *o,
     arena_init(&q->arena, o->budget);
     if (o->matcher_count == 0)
         return true;
-    return begin_selects(q, o, err) && finish_selects(q, o, &parts, err) &&
-           open_streams(q, o, &parts, err) && prime_streams(q, err) &&
+    return select_all(q, o, &parts, err) && open_streams(q, o, &parts, err) &&
+           prime_streams(q, err) &&
            store_series_merge_init(&q->merge, q->streams, q->stream_count, &q->arena,
                                    o->budget, err);
 }

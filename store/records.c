@@ -99,6 +99,14 @@ store_records_get(const struct store_records *r, const struct store_piece *piece
 }
 
 void
+store_records_drain(struct store_records *r)
+{
+    struct err ignored;
+    (void)!store_fetch_wait(&r->first, &ignored);
+    (void)!store_fetch_wait(&r->again, &ignored);
+}
+
+void
 store_records_fini(struct store_records *r)
 {
     store_fetch_fini(&r->first);

@@ -49,6 +49,10 @@ NODISCARD bool store_records_wait(struct store_records *r, struct err *err);
 struct bytes store_records_get(const struct store_records *r,
                                const struct store_piece *piece);
 
+/* Wait for what is being read, whatever comes of it: then fini does not end the query.
+ */
+void store_records_drain(struct store_records *r);
+
 /* As store_fetch_fini. Accepts the zero value. */
 void store_records_fini(struct store_records *r);
 

@@ -1,191 +1,156 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An absent label has the value "". So a matcher that holds for "" cannot be answered
- * by a union of lists alone: it is answered by taking away the series whose value
- * breaks it. Whether a matcher adds or subtracts follows from what it says of "", and
- * from whether another matcher on the same label already demands its presence. */
+/* The lists of a group are fetched in portions, so that a matcher may stand for
+ * millions of them. The first portion of all groups is fetched at once, and is nearly
+ * always the only one; where there are more, one is fetched while another is used.
+ *
+ * The base is put together and sorted; the other groups only mark which of its
+ * references they have, list by list: no union of theirs is ever made. */
 #include "store/select.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/num.h"
+#include "store/select_priv.h"
 
-/* Growable list of pieces in an arena; the arena is rewound with the selection. */
-struct piece_list {
-    struct arena *arena;
-    struct store_piece *at;
-    size_t count;
-    size_t cap;
+/* Where a portion of a group ends. Guesses: about a megabyte of plans, and as much as a
+ * bucket delivers in a tenth of a second. */
+enum { PORTION_LISTS = 16 * 1024, PORTION_BYTES = 8 * 1024 * 1024, SCAN_ROWS = 2048 };
+
+static void
+portion_fini(struct store_select_portion *p)
+{
+    store_fetch_fini(&p->fetch);
+    arena_fini(&p->arena);
+    *p = (struct store_select_portion){0};
+}
+
+/* Wait, so that the end of the portion is not that of the query. */
+static void
+drain(struct store_select_portion *p)
+{
+    struct err ignored;
+    (void)!store_fetch_wait(&p->fetch, &ignored);
+}
+
+/* Putting lists of one group into a portion. */
+struct filler {
+    const struct store_fetch_source *source;
+    struct store_select_portion *portion;
+    const struct store_select_group *group;
+    uint32_t tag;
+    size_t seen;
+    uint64_t bytes;
 };
 
 static bool
-push_list(struct piece_list *l, struct store_posting_range range, struct err *err)
+push_list(struct filler *f, struct store_posting_range range, struct err *err)
 {
-    struct store_piece *at = arena_grow(l->arena, l->at, l->count, &l->cap, sizeof *at);
+    struct store_select_portion *p = f->portion;
+    struct store_piece *at =
+        arena_grow(&p->arena, p->pieces, p->count, &p->cap, sizeof *at);
     if (at == NULL)
-        return arena_ok(l->arena, err);
-    l->at = at;
-    l->at[l->count++] = (struct store_piece){.offset = range.offset, .len = range.len};
+        return arena_ok(&p->arena, err);
+    p->pieces = at;
+    p->pieces[p->count++] =
+        (struct store_piece){.offset = range.offset, .len = range.len, .tag = f->tag};
+    f->bytes += range.len;
     return true;
 }
-
-/* Values and references between two looks at whether the query is still wanted. */
-enum { PATIENCE = 4096 };
-
-struct scan {
-    const struct store_fetch_source *source;
-    struct piece_list *list;
-    size_t seen;
-    const struct tsdb_matcher *matcher; /* NULL: every value */
-    bool wanted;
-};
 
 static bool
 scan_value(void *arg, struct bytes value, struct store_posting_range range,
            struct err *err)
 {
-    struct scan *s = arg;
-    if (++s->seen % PATIENCE == 0 && !store_fetch_check(s->source, err))
+    struct filler *f = arg;
+    const struct store_select_group *g = f->group;
+    if (++f->seen % STORE_SELECT_PATIENCE == 0 && !store_fetch_check(f->source, err))
         return false;
-    if (s->matcher != NULL && tsdb_matcher_matches(s->matcher, value) != s->wanted)
+    if (g->matcher != NULL && tsdb_matcher_matches(g->matcher, value) == g->subtract)
         return true;
-    return push_list(s->list, range, err);
+    return push_list(f, range, err);
 }
 
 static bool
-look_up_set(struct store_index_header *header, const struct tsdb_matcher *m,
-            struct piece_list *list, struct err *err)
+fill_some(struct filler *f, struct store_index_header *header,
+          struct store_select_group *g, struct err *err)
 {
-    size_t count;
-    const struct bytes *values = tsdb_matcher_set(m, &count);
-    for (size_t i = 0; i < count; i++) {
-        bool found;
-        struct store_posting_range range;
-        if (values[i].len == 0)
-            continue;
-        if (!store_index_header_find(header, tsdb_matcher_name(m), values[i], &found,
-                                     &range, err))
+    if (g->range_next < g->range_count)
+        return push_list(f, g->ranges[g->range_next++], err);
+    struct store_value_rows some = g->rows;
+    some.end = NUM_MIN(some.end, some.begin + SCAN_ROWS);
+    g->rows.begin = some.end;
+    return store_index_header_scan(header, some, scan_value, f, err);
+}
+
+/* Move lists of a group into the portion until it is full. */
+static bool
+fill(struct store_select *s, size_t group, struct store_select_portion *p,
+     struct err *err)
+{
+    struct store_select_group *g = &s->groups[group];
+    struct filler f = {
+        .source = s->source, .portion = p, .group = g, .tag = (uint32_t)group};
+    size_t begin = p->count;
+    while (store_select_has_more(g) && p->count - begin < PORTION_LISTS &&
+           f.bytes < PORTION_BYTES)
+        if (!fill_some(&f, s->block->header, g, err))
             return false;
-        if (found && !push_list(list, range, err))
-            return false;
-    }
-    return true;
-}
-
-/* Lists of all values v of the matcher's label with matches(v) == wanted. */
-static bool
-collect_lists(const struct store_select *s, const struct tsdb_matcher *m, bool wanted,
-              struct piece_list *list, struct err *err)
-{
-    struct store_index_header *header = s->block->header;
-    enum tsdb_matcher_shape shape = tsdb_matcher_shape(m);
-    struct scan scan = {
-        .source = s->source, .list = list, .matcher = m, .wanted = wanted};
-    struct bytes prefix = {0};
-    bool positive = wanted != tsdb_matcher_is_negative(m);
-    if (positive && shape == TSDB_SHAPE_SET)
-        return look_up_set(header, m, list, err);
-    if (positive && shape == TSDB_SHAPE_PREFIX)
-        prefix = tsdb_matcher_prefix(m);
-    if (shape == TSDB_SHAPE_ALL || shape == TSDB_SHAPE_NONEMPTY) {
-        if (!positive)
-            return true; /* values are never "": none breaks it */
-        scan.matcher = NULL;
-    }
-    return store_index_header_values(header, tsdb_matcher_name(m), prefix, scan_value,
-                                     &scan, err);
-}
-
-static bool
-demands_presence(const struct tsdb_matcher *const *matchers, size_t count,
-                 struct bytes name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (bytes_eq(tsdb_matcher_name(matchers[i]), name) &&
-            !tsdb_matcher_matches_absent(matchers[i]))
-            return true;
-    return false;
-}
-
-static bool
-is_subtracting(const struct tsdb_matcher *const *matchers, size_t count,
-               const struct tsdb_matcher *m)
-{
-    return !demands_presence(matchers, count, tsdb_matcher_name(m)) ||
-           (tsdb_matcher_is_negative(m) && tsdb_matcher_matches_absent(m));
-}
-
-static bool
-plan_group(struct store_select *s, const struct tsdb_matcher *m, bool subtract,
-           struct err *err)
-{
-    struct piece_list list = {.arena = &s->arena};
-    if (!store_fetch_check(s->source, err) ||
-        !collect_lists(s, m, !subtract, &list, err))
-        return false;
-    if (subtract && list.count == 0)
-        return true;
-    if (!subtract && list.count == 0)
-        s->nothing = true;
-    s->groups[s->group_count++] = (struct store_select_group){
-        .subtract = subtract, .count = list.count, .lists = list.at};
-    s->piece_count += list.count;
     return true;
 }
 
 static bool
-plan_all_series(struct store_select *s, struct err *err)
+fetch(struct store_select *s, struct store_select_portion *p, struct err *err)
 {
-    struct piece_list list = {.arena = &s->arena};
-    if (!push_list(&list, store_index_header_all(s->block->header), err))
-        return false;
-    s->groups[s->group_count++] =
-        (struct store_select_group){.count = 1, .lists = list.at};
-    s->piece_count++;
-    return true;
-}
-
-static bool
-plan_groups(struct store_select *s, const struct tsdb_matcher *const *matchers,
-            size_t count, struct err *err)
-{
-    size_t adding = 0;
-    s->groups = arena_calloc(&s->arena, count + 1, sizeof *s->groups);
-    if (s->groups == NULL)
-        return arena_ok(&s->arena, err);
-    for (size_t i = 0; i < count && !s->nothing; i++) {
-        bool subtract = is_subtracting(matchers, count, matchers[i]);
-        adding += !subtract;
-        if (!plan_group(s, matchers[i], subtract, err))
-            return false;
-    }
-    return s->nothing || adding > 0 || plan_all_series(s, err);
-}
-
-static int
-by_offset(const void *a, const void *b)
-{
-    const struct store_piece *x = a;
-    const struct store_piece *y = b;
-    return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
-/* Fetch the lists of all groups in one plan, ordered by offset; groups then find theirs
- * by offset again. */
-static bool
-start_fetch(struct store_select *s, struct err *err)
-{
-    s->pieces = arena_calloc(&s->arena, s->piece_count, sizeof *s->pieces);
-    if (s->pieces == NULL)
-        return arena_ok(&s->arena, err);
-    size_t n = 0;
-    for (size_t g = 0; g < s->group_count; g++) {
-        memcpy(s->pieces + n, s->groups[g].lists,
-               s->groups[g].count * sizeof *s->pieces);
-        n += s->groups[g].count;
-    }
-    qsort(s->pieces, n, sizeof *s->pieces, by_offset);
     const char *const *keys = (const char *const *)&s->block->index_key;
-    return store_fetch_start(&s->fetch, s->source, keys, s->pieces, n, &s->arena, err);
+    store_fetch_sort(p->pieces, p->count);
+    return store_fetch_start(&p->fetch, s->source, keys, p->pieces, p->count, &p->arena,
+                             err);
+}
+
+static bool
+fetch_first(struct store_select *s, struct err *err)
+{
+    arena_init(&s->first.arena, s->arena.budget);
+    for (size_t g = 0; g < s->group_count; g++) {
+        if (!fill(s, g, &s->first, err))
+            return false;
+        if (g == 0 && s->first.count == 0 && !store_select_has_more(&s->groups[0])) {
+            s->nothing = true;
+            return true;
+        }
+    }
+    return fetch(s, &s->first, err);
+}
+
+/* Start fetching the postings of a label that an external label replaces. */
+static bool
+fetch_split(struct store_select *s, struct store_value_rows rows, struct err *err)
+{
+    struct store_select_portion *p = &s->splits[s->split_count++];
+    const struct store_select_group every = {0};
+    struct filler f = {.source = s->source, .portion = p, .group = &every};
+    arena_init(&p->arena, s->arena.budget);
+    return store_index_header_scan(s->block->header, rows, scan_value, &f, err) &&
+           fetch(s, p, err);
+}
+
+static bool
+fetch_splits(struct store_select *s, struct err *err)
+{
+    const struct tsdb_labels external = s->block->meta.external;
+    s->splits = arena_calloc(&s->arena, external.len, sizeof *s->splits);
+    if (s->splits == NULL)
+        return arena_ok(&s->arena, err);
+    for (size_t i = 0; i < external.len; i++) {
+        struct store_value_rows rows;
+        if (!store_index_header_rows(s->block->header, external.at[i].name,
+                                     (struct bytes){0}, &rows, err))
+            return false;
+        if (rows.begin < rows.end && !fetch_split(s, rows, err))
+            return false;
+    }
+    return true;
 }
 
 bool
@@ -196,190 +161,159 @@ store_select_begin(struct store_select *s, const struct store_block *block,
 {
     *s = (struct store_select){.block = block, .source = source};
     arena_init(&s->arena, budget);
-    if (!plan_groups(s, matchers, count, err))
+    if (!store_select_plan(s, matchers, count, err))
         return false;
-    return s->nothing || start_fetch(s, err);
+    return s->nothing || (fetch_first(s, err) && (s->nothing || fetch_splits(s, err)));
 }
 
-/* The fetched list that stands at a group's piece, checked. */
-static bool
-open_list(struct store_select *s, const struct store_piece *wanted,
-          struct tsdb_postings *list, struct err *err)
+uint64_t
+store_select_pending(const struct store_select *s)
 {
-    const struct store_piece *piece =
-        bsearch(wanted, s->pieces, s->piece_count, sizeof *s->pieces, by_offset);
-    struct bytes section = store_fetch_piece(&s->fetch, piece);
-    if (!tsdb_postings_parse(list, section, err))
-        return err_wrap(err, "postings at %llu of %s",
-                        (unsigned long long)piece->offset, s->block->index_key);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < s->first.fetch.count; i++)
+        bytes += s->first.fetch.reads[i].len;
+    for (size_t i = 0; i < s->split_count; i++)
+        for (size_t k = 0; k < s->splits[i].fetch.count; k++)
+            bytes += s->splits[i].fetch.reads[k].len;
+    return bytes;
+}
+
+/* A fetched list, checked. */
+static bool
+open_list(const struct store_select *s, const struct store_select_portion *p,
+          const struct store_piece *piece, struct tsdb_postings *list, struct err *err)
+{
+    if (!tsdb_postings_parse(list, store_fetch_piece(&p->fetch, piece), err))
+        return err_wrap(err, "postings at %" PRIu64 " of %s", piece->offset,
+                        s->block->index_key);
     return true;
 }
 
-/* Sort n big-endian references: least significant byte first, between at and spare of
- * the same size. */
-static void
-sort_refs(uint8_t *at, uint8_t *spare, size_t n)
-{
-    for (size_t byte = sizeof(tsdb_ref); byte-- > 0;) {
-        size_t starts[257] = {0};
-        for (size_t i = 0; i < n; i++)
-            starts[at[i * sizeof(tsdb_ref) + byte] + 1]++;
-        for (size_t i = 1; i < 257; i++)
-            starts[i] += starts[i - 1];
-        for (size_t i = 0; i < n; i++) {
-            const uint8_t *from = at + i * sizeof(tsdb_ref);
-            memcpy(spare + starts[from[byte]]++ * sizeof(tsdb_ref), from,
-                   sizeof(tsdb_ref));
-        }
-        uint8_t *swap = at;
-        at = spare;
-        spare = swap;
-    }
-}
-
-/* The union of a group's lists. One list is used where it lies; several are laid
- * together and sorted: the values of one label share no
- * series, so nothing is there twice. */
-static bool
-open_group(struct store_select *s, const struct store_select_group *group,
-           struct tsdb_postings *out, struct err *err)
-{
-    if (group->count == 1)
-        return open_list(s, &group->lists[0], out, err);
-    struct tsdb_postings *lists = arena_calloc(&s->arena, group->count, sizeof *lists);
-    if (lists == NULL)
-        return arena_ok(&s->arena, err);
-    size_t total = 0;
-    for (size_t i = 0; i < group->count; i++) {
-        if (!open_list(s, &group->lists[i], &lists[i], err))
-            return false;
-        total += lists[i].rest.len;
-    }
-    uint8_t *all = arena_alloc(&s->arena, total);
-    uint8_t *spare = arena_alloc(&s->arena, total);
-    if (all == NULL || spare == NULL)
-        return arena_ok(&s->arena, err);
-    size_t at = 0;
-    for (size_t i = 0; i < group->count; i++) {
-        if (lists[i].rest.len > 0)
-            memcpy(all + at, lists[i].rest.at, lists[i].rest.len);
-        at += lists[i].rest.len;
-    }
-    sort_refs(all, spare, total / sizeof(tsdb_ref));
-    out->rest = bytes_of(all, total);
-    return true;
-}
-
-/* A group while it is walked: its current reference and what is left. */
-struct walker {
-    struct tsdb_postings rest;
-    bool subtract;
-    bool ended;
-    tsdb_ref at;
+/* Going through the lists of one group, portion by portion. */
+struct walk {
+    struct store_select *s;
+    size_t group;
+    struct store_refs *refs; /* of the base */
+    size_t cap;              /* its room, while it is put together */
+    size_t lists;
+    bool *hits; /* NULL: the group is the base */
 };
 
-/* Step w to the first reference >= ref; whether that is ref itself. */
+/* Room for more references of the base. What is left behind goes with the arena. */
 static bool
-reaches(struct walker *w, tsdb_ref ref)
+reserve(struct walk *w, uint64_t more, struct err *err)
 {
-    if (!w->ended && w->at < ref && !tsdb_postings_next(&w->rest, ref, &w->at))
-        w->ended = true;
-    return !w->ended && w->at == ref;
-}
-
-/* Walk the smallest adding group and ask the others for each of its references. */
-static bool
-combine(const struct store_select *s, struct walker *walkers, size_t smallest,
-        struct store_refs *refs, struct err *err)
-{
-    struct tsdb_postings base = walkers[smallest].rest;
-    tsdb_ref ref = 0;
-    for (size_t seen = 1; tsdb_postings_next(&base, 0, &ref); seen++) {
-        bool keep = true;
-        if (seen % PATIENCE == 0 && !store_fetch_check(s->source, err))
-            return false;
-        for (size_t i = 0; i < s->group_count && keep; i++)
-            keep = i == smallest || reaches(&walkers[i], ref) != walkers[i].subtract;
-        if (keep)
-            refs->at[refs->count++] = ref;
-    }
+    struct arena *arena = &w->s->arena;
+    uint64_t count = w->refs->count + more;
+    size_t bytes;
+    if (count <= w->cap)
+        return true;
+    if (w->cap > 0)
+        count = NUM_MAX(count, (uint64_t)w->cap * 2);
+    if (!num_mul((size_t)count, sizeof *w->refs->at, &bytes))
+        return err_set(err, ERR_BUDGET, "%" PRIu64 " series references", count);
+    tsdb_ref *at = arena_alloc(arena, bytes);
+    if (at == NULL)
+        return arena_ok(arena, err);
+    if (w->refs->count > 0)
+        memcpy(at, w->refs->at, w->refs->count * sizeof *at);
+    w->refs->at = at;
+    w->cap = (size_t)count;
     return true;
 }
 
 static bool
-combine_groups(struct store_select *s, struct arena *arena, struct store_refs *refs,
-               struct err *err)
+take_list(struct walk *w, struct tsdb_postings list, struct err *err)
 {
-    struct walker *walkers = arena_calloc(&s->arena, s->group_count, sizeof *walkers);
-    if (walkers == NULL)
-        return arena_ok(&s->arena, err);
-    size_t smallest = SIZE_MAX;
-    for (size_t i = 0; i < s->group_count; i++) {
-        walkers[i].subtract = s->groups[i].subtract;
-        if (!open_group(s, &s->groups[i], &walkers[i].rest, err))
-            return false;
-        if (!walkers[i].subtract &&
-            (smallest == SIZE_MAX ||
-             walkers[i].rest.rest.len < walkers[smallest].rest.rest.len))
-            smallest = i;
-    }
-    refs->at = arena_calloc(arena, tsdb_postings_count(&walkers[smallest].rest),
-                            sizeof *refs->at);
-    if (refs->at == NULL)
-        return arena_ok(arena, err);
-    return combine(s, walkers, smallest, refs, err);
-}
-
-bool
-store_select_finish(struct store_select *s, struct arena *arena,
-                    struct store_refs *refs, struct err *err)
-{
-    *refs = (struct store_refs){0};
-    if (s->nothing)
+    if (++w->lists % STORE_SELECT_PATIENCE == 0 &&
+        !store_fetch_check(w->s->source, err))
+        return false;
+    if (w->hits != NULL) {
+        store_refs_mark(w->refs, list, w->hits, NULL);
         return true;
-    return store_fetch_wait(&s->fetch, err) && combine_groups(s, arena, refs, err);
-}
-
-void
-store_select_fini(struct store_select *s)
-{
-    store_fetch_fini(&s->fetch);
-    arena_fini(&s->arena);
-}
-
-/* Position of the first of refs from begin on that is not below ref. */
-static size_t
-first_not_below(const struct store_refs *refs, size_t begin, tsdb_ref ref)
-{
-    size_t end = refs->count;
-    while (begin < end) {
-        size_t middle = begin + (end - begin) / 2;
-        if (refs->at[middle] < ref)
-            begin = middle + 1;
-        else
-            end = middle;
     }
-    return begin;
+    if (!reserve(w, tsdb_postings_count(&list), err))
+        return false;
+    store_refs_append(w->refs, list);
+    return true;
 }
 
-/* Copy the references that refs and list share into a new array of arena, and note
- * their positions in refs. O(shorter * log longer): there may be a list per series. */
 static bool
-extract(const struct store_refs *refs, struct tsdb_postings list, bool *taken,
-        struct arena *arena, struct store_refs *out, struct err *err)
+take_portion(struct walk *w, const struct store_select_portion *p, struct err *err)
 {
-    tsdb_ref ref;
-    size_t most = NUM_MIN(refs->count, tsdb_postings_count(&list));
-    *out = (struct store_refs){.at = arena_calloc(arena, most, sizeof *out->at)};
-    if (out->at == NULL)
-        return arena_ok(arena, err);
-    for (size_t i = 0;
-         i < refs->count && tsdb_postings_next(&list, refs->at[i], &ref);) {
-        i = first_not_below(refs, i, ref);
-        if (i == refs->count || refs->at[i] != ref)
+    for (size_t i = 0; i < p->count; i++) {
+        struct tsdb_postings list;
+        if (p->pieces[i].tag != w->group)
             continue;
-        out->at[out->count++] = ref;
-        taken[i++] = true;
+        if (!open_list(w->s, p, &p->pieces[i], &list, err) || !take_list(w, list, err))
+            return false;
+    }
+    return true;
+}
+
+struct turns {
+    struct store_select_portion at[2];
+};
+
+static void
+turns_fini(struct turns *t)
+{
+    for (size_t i = 0; i < ARRAY_LEN(t->at); i++) {
+        drain(&t->at[i]);
+        portion_fini(&t->at[i]);
+    }
+}
+
+static bool
+fetch_more(struct walk *w, struct store_select_portion *p, struct err *err)
+{
+    arena_init(&p->arena, w->s->arena.budget);
+    return fill(w->s, w->group, p, err) && fetch(w->s, p, err);
+}
+
+static bool
+take_group(struct walk *w, struct err *err)
+{
+    CLEANUP(turns_fini) struct turns turns = {0};
+    const struct store_select_group *g = &w->s->groups[w->group];
+    unsigned turn = 0;
+    bool more = store_select_has_more(g);
+    if (more && !fetch_more(w, &turns.at[turn], err))
+        return false;
+    if (!take_portion(w, &w->s->first, err))
+        return false;
+    for (; more; turn = !turn) {
+        struct store_select_portion *now = &turns.at[turn];
+        more = store_select_has_more(g);
+        if (more && !fetch_more(w, &turns.at[!turn], err))
+            return false;
+        if (!store_fetch_wait(&now->fetch, err) || !take_portion(w, now, err))
+            return false;
+        portion_fini(now);
+    }
+    return true;
+}
+
+/* The base, less what the other groups say. */
+static bool
+combine(struct store_select *s, struct store_refs *refs, struct err *err)
+{
+    struct walk base = {.s = s, .refs = refs};
+    if (!take_group(&base, err))
+        return false;
+    /* One list is as it is, for series_batch to see when it is not in order. */
+    if (base.lists > 1)
+        store_refs_sort(refs);
+    for (size_t g = 1; g < s->group_count && refs->count > 0; g++) {
+        struct arena_mark mark = arena_mark(&s->arena);
+        struct walk walk = {.s = s, .group = g, .refs = refs};
+        walk.hits = arena_calloc(&s->arena, refs->count, sizeof *walk.hits);
+        if (walk.hits == NULL)
+            return arena_ok(&s->arena, err);
+        if (!take_group(&walk, err))
+            return false;
+        store_refs_keep(refs, walk.hits, !s->groups[g].subtract);
+        arena_rewind(&s->arena, mark);
     }
     return true;
 }
@@ -388,69 +322,128 @@ static bool
 push_refs(struct store_ref_lists *lists, struct store_refs refs, struct arena *arena,
           struct err *err)
 {
+    if (refs.count == 0)
+        return true;
     struct store_refs *at =
         arena_grow(arena, lists->at, lists->count, &lists->cap, sizeof *at);
     if (at == NULL)
         return arena_ok(arena, err);
     lists->at = at;
-    if (refs.count > 0)
-        lists->at[lists->count++] = refs;
+    lists->at[lists->count++] = refs;
     return true;
 }
 
-static void
-drop_taken(struct store_refs *refs, const bool *taken)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < refs->count; i++)
-        if (!taken[i])
-            refs->at[kept++] = refs->at[i];
-    refs->count = kept;
-}
-
-/* Append what each fetched list takes out of refs, and the rest. */
+/* Append what each of the fetched lists takes out of refs, and the rest. */
 static bool
-split_refs(struct store_select *s, struct store_refs refs, struct arena *arena,
-           struct store_ref_lists *out, struct err *err)
+split_refs(struct store_select *s, const struct store_select_portion *p,
+           struct store_refs refs, struct store_ref_lists *out, struct err *err)
 {
-    bool *taken = arena_calloc(&s->arena, refs.count, sizeof *taken);
+    struct arena *arena = &s->arena;
+    bool *taken = arena_calloc(arena, refs.count, sizeof *taken);
     if (taken == NULL)
-        return arena_ok(&s->arena, err);
-    for (size_t i = 0; i < s->piece_count; i++) {
+        return arena_ok(arena, err);
+    for (size_t i = 0; i < p->count; i++) {
         struct tsdb_postings list;
-        struct store_refs part;
+        struct store_refs part = {0};
         if (!store_fetch_check(s->source, err) ||
-            !open_list(s, &s->pieces[i], &list, err) ||
-            !extract(&refs, list, taken, arena, &part, err) ||
-            !push_refs(out, part, arena, err))
+            !open_list(s, p, &p->pieces[i], &list, err))
+            return false;
+        part.at = arena_calloc(arena, NUM_MIN(refs.count, tsdb_postings_count(&list)),
+                               sizeof *part.at);
+        if (part.at == NULL)
+            return arena_ok(arena, err);
+        store_refs_mark(&refs, list, taken, &part);
+        if (!push_refs(out, part, arena, err))
             return false;
     }
-    drop_taken(&refs, taken);
+    store_refs_keep(&refs, taken, false);
     return push_refs(out, refs, arena, err);
 }
 
-bool
-store_select_split(const struct store_block *block, struct bytes name,
-                   struct store_fetch_source *source, struct arena *arena,
-                   struct store_ref_lists *lists, struct err *err)
+/* Split the parts by the value that their series have for each label that an external
+ * label replaces: into one per value that occurs and one for the series without it. */
+static bool
+split_parts(struct store_select *s, struct store_ref_lists *parts, struct err *err)
 {
-    CLEANUP(store_select_fini)
-    struct store_select s = {.block = block, .source = source};
-    arena_init(&s.arena, arena->budget);
-    struct piece_list list = {.arena = &s.arena};
-    struct scan scan = {.source = source, .list = &list};
-    if (!store_index_header_values(block->header, name, (struct bytes){0}, scan_value,
-                                   &scan, err))
-        return false;
-    s.piece_count = list.count;
-    s.group_count = 1;
-    s.groups = &(struct store_select_group){.count = list.count, .lists = list.at};
-    if (list.count > 0 && (!start_fetch(&s, err) || !store_fetch_wait(&s.fetch, err)))
-        return false;
-    struct store_ref_lists out = {0};
-    for (size_t i = 0; i < lists->count; i++)
-        if (!split_refs(&s, lists->at[i], arena, &out, err))
-            return false;
-    *lists = out;
+    for (size_t i = 0; i < s->split_count; i++) {
+        struct store_ref_lists out = {0};
+        for (size_t k = 0; k < parts->count; k++)
+            if (!split_refs(s, &s->splits[i], parts->at[k], &out, err))
+                return false;
+        portion_fini(&s->splits[i]);
+        *parts = out;
+    }
     return true;
+}
+
+/* Copy what outlives the selection, without what its making left behind. */
+static bool
+give(const struct store_select *s, const struct store_ref_lists *parts,
+     struct arena *arena, struct store_selection *selection, struct err *err)
+{
+    struct store_selection to = {.filter_count = s->filter_count};
+    to.parts.at = arena_calloc(arena, parts->count, sizeof *to.parts.at);
+    to.filters = arena_calloc(arena, s->filter_count, sizeof *to.filters);
+    if (to.parts.at == NULL || to.filters == NULL)
+        return arena_ok(arena, err);
+    for (size_t i = 0; i < s->filter_count; i++)
+        to.filters[i] = s->filters[i];
+    for (size_t i = 0; i < parts->count; i++) {
+        struct store_refs from = parts->at[i];
+        struct bytes copy =
+            arena_copy(arena, bytes_of(from.at, from.count * sizeof *from.at));
+        if (copy.at == NULL)
+            return arena_ok(arena, err);
+        to.parts.at[to.parts.count++] =
+            (struct store_refs){(tsdb_ref *)(uintptr_t)copy.at, from.count};
+    }
+    *selection = to;
+    return true;
+}
+
+/* All of them, so that none is cut off when the selection ends early: that would end
+ * the query. */
+static bool
+wait_for_all(struct store_select *s, struct err *err)
+{
+    bool ok = store_fetch_wait(&s->first.fetch, err);
+    for (size_t i = 0; i < s->split_count && ok; i++)
+        ok = store_fetch_wait(&s->splits[i].fetch, err);
+    return ok;
+}
+
+bool
+store_select_finish(struct store_select *s, struct arena *arena,
+                    struct store_selection *selection, struct err *err)
+{
+    struct store_refs refs = {0};
+    struct store_ref_lists parts = {0};
+    *selection = (struct store_selection){0};
+    if (s->nothing)
+        return true;
+    if (!wait_for_all(s, err) || !combine(s, &refs, err))
+        return false;
+    portion_fini(&s->first);
+    return push_refs(&parts, refs, &s->arena, err) && split_parts(s, &parts, err) &&
+           give(s, &parts, arena, selection, err);
+}
+
+void
+store_select_end(struct store_select *s)
+{
+    const struct store_block *block = s->block;
+    drain(&s->first);
+    for (size_t i = 0; i < s->split_count; i++)
+        drain(&s->splits[i]);
+    store_select_fini(s);
+    *s = (struct store_select){.block = block, .nothing = true};
+}
+
+void
+store_select_fini(struct store_select *s)
+{
+    portion_fini(&s->first);
+    for (size_t i = 0; i < s->split_count; i++)
+        portion_fini(&s->splits[i]);
+    arena_fini(&s->arena);
 }

@@ -8,41 +8,51 @@
 #define STORE_SELECT_H
 
 #include "common/tsdb/matcher.h"
-#include "common/tsdb/postings.h"
 #include "store/block.h"
 #include "store/fetch.h"
+#include "store/refs.h"
 
-/* Series references in ascending order. */
-struct store_refs {
-    tsdb_ref *at;
-    size_t count;
-};
-
-/* Parts of a selection. */
 struct store_ref_lists {
     struct store_refs *at;
     size_t count;
     size_t cap;
 };
 
-/* Postings lists whose union a matcher stands for. */
-struct store_select_group {
-    bool subtract;
-    size_t count;
-    struct store_piece *lists;
+/* What is selected in a block; lives in the arena given to finish. */
+struct store_selection {
+    /* The series, in parts that keep their order when the external labels of the block
+     * are added; none is empty. */
+    struct store_ref_lists parts;
+    /* Matchers whose postings would cost more than reading the series: each series has
+     * still to be tested for them, by its own labels. Borrowed from the caller. */
+    const struct tsdb_matcher **filters;
+    size_t filter_count;
 };
+
+/* Postings lists that are fetched together. The zero value holds none. */
+struct store_select_portion {
+    struct arena arena;
+    struct store_piece *pieces; /* the tag is the group that a list belongs to */
+    size_t count;
+    size_t cap;
+    struct store_fetch fetch;
+};
+
+struct store_select_group;
 
 struct store_select {
     /* private */
     const struct store_block *block;
     struct store_fetch_source *source;
-    struct arena arena; /* lists and plans; gone after finish */
+    struct arena arena; /* plans and intermediate sets; gone after fini */
     bool nothing;       /* some matcher can never hold in this block */
+    struct store_select_group *groups; /* what the matchers stand for; the base first */
     size_t group_count;
-    struct store_select_group *groups;
-    struct store_piece *pieces; /* the lists of all groups, by offset */
-    size_t piece_count;
-    struct store_fetch fetch;
+    const struct tsdb_matcher **filters;
+    size_t filter_count;
+    struct store_select_portion first; /* of all groups */
+    struct store_select_portion *splits;
+    size_t split_count;
 };
 
 /* Look up the matchers (those on external labels are already gone) in the block's
@@ -54,20 +64,19 @@ NODISCARD bool store_select_begin(struct store_select *s,
                                   size_t count, struct store_fetch_source *source,
                                   struct budget *budget, struct err *err);
 
-/* Wait, check the lists and combine them; refs live in arena.
+/* Bytes of postings that are being fetched. */
+uint64_t store_select_pending(const struct store_select *s);
+
+/* Wait, check the lists and combine them. Once.
  * Errors those of begin, and those of the bucket. */
 NODISCARD bool store_select_finish(struct store_select *s, struct arena *arena,
-                                   struct store_refs *refs, struct err *err);
+                                   struct store_selection *selection, struct err *err);
 
-/* Accepts the zero value. */
+/* Give up the selection, but not the query: waits for its reads. It then selects
+ * nothing. */
+void store_select_end(struct store_select *s);
+
+/* Accepts the zero value. Ends the query if reads are running. */
 void store_select_fini(struct store_select *s);
-
-/* Split each of the lists by the value that its series have for a label: into one list
- * per value that occurs and one for the series without it, empty ones left out. The new
- * lists live in arena. Blocks until the label's postings have been fetched. */
-NODISCARD bool store_select_split(const struct store_block *block, struct bytes name,
-                                  struct store_fetch_source *source,
-                                  struct arena *arena, struct store_ref_lists *lists,
-                                  struct err *err);
 
 #endif

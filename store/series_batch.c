@@ -5,12 +5,14 @@
 
 #include "common/base/num.h"
 
-/* Bounds of what is read at first of an entry whose length is not known: the smallest
- * that a block of two hours needs, and one that keeps a sparse selection cheap. */
-enum { GUESS_MIN = 512, GUESS_MAX = 64 * 1024 };
+/* What is read at first of an entry whose length is not known: labels, and a chunk of
+ * about 8 bytes for each quarter of an hour of the block. At most what keeps a sparse
+ * selection cheap. */
+enum { LABELS_GUESS = 1024, CHUNK_GUESS = 8, CHUNK_MS = 15 * 60 * 1000 };
+enum { GUESS_MAX = 64 * 1024 };
 
 /* What an entry and its labels take when decoded, roughly; bounds of a batch. */
-enum { ENTRY_BYTES = 2048, BATCH_MIN = 4, BATCH_MAX = 4096 };
+enum { ENTRY_BYTES = 1024, BATCH_MIN = 4, BATCH_MAX = 4096 };
 
 static uint64_t
 offset_of(const struct store_stream_context *c, tsdb_ref ref)
@@ -21,7 +23,10 @@ offset_of(const struct store_stream_context *c, tsdb_ref ref)
 static uint64_t
 guess_of(const struct store_stream_context *c)
 {
-    return NUM_MAX(c->series_guess, (uint64_t)GUESS_MIN);
+    const struct store_block_meta *m = &c->block->meta;
+    uint64_t span_ms = (uint64_t)m->maxt_ms - (uint64_t)m->mint_ms;
+    uint64_t guess = LABELS_GUESS + span_ms / CHUNK_MS * CHUNK_GUESS;
+    return NUM_MAX(c->series_guess, NUM_MIN(guess, (uint64_t)GUESS_MAX));
 }
 
 /* How many entries make a batch, from the bounds of what is read of them. */
@@ -91,7 +96,7 @@ is_sorted(const struct tsdb_label *at, size_t len)
 
 static bool
 resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
-               const struct tsdb_series *s, struct tsdb_labels *out, struct err *err)
+               const struct tsdb_series *s, struct tsdb_labels *own, struct err *err)
 {
     struct tsdb_label *at = arena_calloc(&b->arena, s->label_count, sizeof *at);
     if (at == NULL)
@@ -104,8 +109,40 @@ resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
             return false;
     if (!is_sorted(at, s->label_count) && !tsdb_labels_sort(at, s->label_count))
         return err_set(err, ERR_CORRUPT, "a label name is empty or there twice");
-    *out = tsdb_labels_with_external((struct tsdb_labels){at, s->label_count},
-                                     c->external, &b->arena);
+    *own = (struct tsdb_labels){at, s->label_count};
+    return true;
+}
+
+static bool
+passes(const struct store_stream_context *c, struct tsdb_labels own)
+{
+    for (size_t i = 0; i < c->filter_count; i++)
+        if (!tsdb_matcher_matches(
+                c->filters[i], tsdb_labels_get(own, tsdb_matcher_name(c->filters[i]))))
+            return false;
+    return true;
+}
+
+/* *kept: whether the series has chunks in the range and passes the filters. */
+static bool
+parse_entry(struct store_series_batch *b, struct store_stream_context *c,
+            struct bytes raw, struct store_entry *entry, bool *kept, struct err *err)
+{
+    struct tsdb_series s;
+    struct tsdb_labels own;
+    *kept = false;
+    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+        return false;
+    if (s.chunk_count == 0)
+        return true;
+    if (!resolve_labels(b, c, &s, &own, err))
+        return false;
+    if (c->filter_count > 0 && !passes(c, own))
+        return true;
+    entry->labels = tsdb_labels_with_external(own, c->external, &b->arena);
+    entry->chunks = s.chunks;
+    entry->chunk_count = s.chunk_count;
+    *kept = true;
     return arena_ok(&b->arena, err);
 }
 
@@ -113,20 +150,18 @@ static bool
 decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_t i,
              struct store_label_order *order, struct err *err)
 {
-    struct tsdb_series s;
     struct store_entry entry;
+    bool kept;
     struct arena_mark mark = arena_mark(&b->arena);
     struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
-    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+    if (!parse_entry(b, c, raw, &entry, &kept, err))
         return false;
-    if (s.chunk_count == 0) {
+    if (!kept) {
         arena_rewind(&b->arena, mark);
         return true;
     }
-    entry.chunks = s.chunks;
-    entry.chunk_count = s.chunk_count;
-    return store_limits_add_chunks(c->limits, s.chunk_count, err) &&
-           resolve_labels(b, c, &s, &entry.labels, err) &&
+    return (c->filter_count == 0 || store_limits_add_series(c->limits, 1, err)) &&
+           store_limits_add_chunks(c->limits, entry.chunk_count, err) &&
            store_label_order_push(order, &entry, &b->arena, &b->entries, err);
 }
 

@@ -15,7 +15,9 @@ struct store_stream_context {
     const struct store_block *block;
     struct tsdb_labels external; /* added to each series; replaces none of its labels
                                   * in a way that changes the order (select.h) */
-    int64_t mint_ms;             /* range of the query, both ends inclusive */
+    const struct tsdb_matcher *const *filters; /* that series have to pass */
+    size_t filter_count;
+    int64_t mint_ms; /* range of the query, both ends inclusive */
     int64_t maxt_ms;
     struct store_fetch_source *source;
     struct store_symbol_memo *memo;
@@ -26,7 +28,8 @@ struct store_stream_context {
 };
 
 struct store_series_batch {
-    struct store_entries entries; /* after decode: those with chunks in the range */
+    struct store_entries entries; /* after decode: those with chunks in the range that
+                                   * pass the filters */
     /* private */
     struct arena arena;
     bool started;

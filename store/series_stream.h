@@ -9,29 +9,41 @@
 
 #include "store/chunk_window.h"
 
+/* How far a stream reads ahead. */
+struct store_lookahead {
+    size_t bytes; /* of entries and chunks; a single series may be larger */
+    size_t depth; /* in so many portions of each; at least 2 */
+};
+
 struct store_series_stream {
     /* private */
     struct store_stream_context context;
-    size_t share_bytes;
+    struct store_lookahead ahead;
     struct store_refs refs;
-    size_t next_ref;   /* the first that is in no batch yet */
-    size_t next_entry; /* of the decoded batch: the first that is in no window yet */
+    size_t next_ref;     /* the first that is in no batch yet */
+    size_t next_entry;   /* of the decoded batch: the first that is in no window yet */
+    size_t most_refs;    /* in the next batch */
+    size_t window_bytes; /* of the next window */
+    size_t window_share; /* what it may become */
+    bool is_begun;
     struct store_label_order order;
-    /* Pairs that take turns, because reads in flight must not move: one is used, the
-     * other is being fetched. */
-    unsigned batch_turn;
-    unsigned window_turn;
-    struct store_series_batch batches[2];
-    struct store_chunk_window windows[2];
+    /* Rings of depth, because reads in flight must not move: the one at turn is used,
+     * those ahead of it are being fetched. */
+    size_t batch_turn;
+    size_t batches_ahead;
+    struct store_series_batch *batches;
+    size_t window_turn;
+    size_t windows_ahead;
+    struct store_chunk_window *windows;
 };
 
-/* Start. refs is borrowed and outlives the stream. share_bytes bounds the chunks in
- * memory: one window of this size is read while another is fetched; a single series may
- * be larger. Call fini also after an error. */
+/* Start. refs is borrowed; it and arena, in which the stream lives, outlive it. Call
+ * fini also after an error. */
 NODISCARD bool store_series_stream_open(struct store_series_stream *s,
                                         const struct store_stream_context *context,
-                                        struct store_refs refs, size_t share_bytes,
-                                        struct err *err);
+                                        struct store_refs refs,
+                                        struct store_lookahead ahead,
+                                        struct arena *arena, struct err *err);
 
 /* Wait for the first series entries and start fetching their chunks. */
 NODISCARD bool store_series_stream_prime(struct store_series_stream *s,

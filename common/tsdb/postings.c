@@ -35,9 +35,14 @@ tsdb_postings_parse(struct tsdb_postings *p, struct bytes section, struct err *e
 bool
 tsdb_postings_next(struct tsdb_postings *p, tsdb_ref at_least, tsdb_ref *ref)
 {
-    size_t lo = 0, hi = p->rest.len / REF_SIZE; /* the answer is in [lo, hi] */
-    if (hi > 0 && be32_load(p->rest.at) >= at_least)
-        hi = 0; /* the usual case: no search */
+    size_t count = p->rest.len / REF_SIZE;
+    size_t lo = 0, hi = 0; /* the answer is in [lo, hi] */
+    /* Usually it is near: the step doubles until it is passed. */
+    for (size_t step = 1;
+         hi < count && be32_load(p->rest.at + hi * REF_SIZE) < at_least; step *= 2) {
+        lo = hi + 1;
+        hi = step < count - hi ? hi + step : count;
+    }
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (be32_load(p->rest.at + mid * REF_SIZE) < at_least)

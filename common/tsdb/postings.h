@@ -42,7 +42,7 @@ tsdb_postings_count(const struct tsdb_postings *p)
 
 /* Step to the next reference that is >= at_least (0: simply the next one).
  *
- * O(1) when that is the very next entry, O(log n) otherwise. Returns false at the end
+ * O(log n) where n entries are skipped. Returns false at the end
  * of the list, with *ref untouched. An all-zero *p is an empty list. */
 NODISCARD bool tsdb_postings_next(struct tsdb_postings *p, tsdb_ref at_least,
                                   tsdb_ref *ref);

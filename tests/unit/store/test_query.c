@@ -19,6 +19,7 @@
 #include "common/tsdb/chunk_xor.h"
 #include "store/query.h"
 #include "tests/support/block_writer.h"
+#include "tests/support/served_blocks.h"
 
 enum {
     BLOCKS = 4,
@@ -194,34 +195,13 @@ make_block(struct fixture *f, size_t number)
     MUST(block_writer_finish(w, &err));
 }
 
-static const struct objstore_call call = {.deadline_ns = CLOCK_NEVER};
-
-/* What a sync would make of the listed block. */
-static struct store_block *
-serve_block(struct fixture *f, const struct store_listed *listed)
-{
-    struct store_block *s;
-    struct tsdb_ulid_text name = tsdb_ulid_print(&listed->id);
-    CLEANUP(buf_fini) struct buf text = {0};
-    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
-    CLEANUP(xfree) char *key = xasprintf("%s/meta.json", name.text);
-    MUST(objstore_get(f->bucket, &call, bytes_of_str(key), 1 << 20, &text, &err));
-    MUST(tsdb_meta_parse(&meta, buf_bytes(&text), &err));
-    MUST(store_block_new(&s, listed, &meta, &err));
-    MUST(store_block_load(s, f->data_dir, f->bucket, &call, f->pages, &err));
-    return s;
-}
-
 static struct store_block_set *
 serve_all(struct fixture *f)
 {
-    CLEANUP(store_listing_fini) struct store_listing listing = {0};
-    MUST(store_listing_read(&listing, f->bucket, &call, &err));
-    assert_int_equal(listing.count, BLOCKS);
-    struct store_block **served = xcalloc(BLOCKS, sizeof(struct store_block *));
-    for (size_t i = 0; i < BLOCKS; i++)
-        served[i] = serve_block(f, &listing.blocks[i]);
-    return store_block_set_new(served, BLOCKS);
+    struct store_block_set *set;
+    MUST(served_blocks(&set, f->bucket, f->data_dir, f->pages, &err));
+    assert_int_equal(set->count, BLOCKS);
+    return set;
 }
 
 static struct tsdb_matcher *

@@ -177,6 +177,153 @@ runs_what_it_is_given(void **state)
     assert_string_not_equal(name, "");
 }
 
+/* Jobs that stand until a gate opens, and tell who began. */
+struct gate {
+    struct mutex lock;
+    struct cond changed;
+    /* guarded by lock */
+    bool open;
+    int begun;
+    int most; /* of the broad lane at a time */
+    int running;
+    int order[JOBS];
+};
+
+struct gated_job {
+    struct pool_job job;
+    struct gate *gate;
+    int number; /* negative: of the small lane */
+};
+
+static void
+pass_gate(struct pool_job *job)
+{
+    const struct gated_job *j = (const struct gated_job *)job;
+    struct gate *g = j->gate;
+    MUTEX_SCOPE(&g->lock);
+    g->order[g->begun++] = j->number;
+    g->running += j->number >= 0;
+    if (g->running > g->most)
+        g->most = g->running;
+    cond_broadcast(&g->changed);
+    while (!g->open)
+        assert_true(cond_wait_until(&g->changed, &g->lock,
+                                    clock_deadline(10 * CLOCK_NS_PER_S)));
+    g->running -= j->number >= 0;
+}
+
+static void
+wait_begun(struct gate *g, int count)
+{
+    MUTEX_SCOPE(&g->lock);
+    while (g->begun < count)
+        assert_true(cond_wait_until(&g->changed, &g->lock,
+                                    clock_deadline(10 * CLOCK_NS_PER_S)));
+}
+
+static void
+open_gate(struct gate *g)
+{
+    MUTEX_SCOPE(&g->lock);
+    g->open = true;
+    cond_broadcast(&g->changed);
+}
+
+static void
+gives_lanes_their_turns(void **state)
+{
+    enum { BROAD = 100, SMALL = 3 };
+    (void)state;
+    struct err err;
+    struct pool *pool = NULL;
+    static struct gated_job jobs[BROAD + SMALL];
+    static struct gate g;
+    struct pool_lane broad, small;
+    g = (struct gate){.open = false};
+    mutex_init(&g.lock, LOCK_TEST);
+    cond_init(&g.changed);
+    expect_ok(pool_new(&pool, "test", 1, &err), err);
+    pool_lane_init(&broad, pool, 1);
+    pool_lane_init(&small, pool, 1);
+    for (int i = 0; i < BROAD; i++) {
+        jobs[i] = (struct gated_job){{.run = pass_gate}, &g, i};
+        pool_lane_submit(&broad, &jobs[i].job);
+    }
+    wait_begun(&g, 1);
+    for (int i = BROAD; i < BROAD + SMALL; i++) {
+        jobs[i] = (struct gated_job){{.run = pass_gate}, &g, BROAD - 1 - i};
+        pool_lane_submit(&small, &jobs[i].job);
+    }
+    open_gate(&g);
+    pool_lane_fini(&small);
+    pool_lane_fini(&broad);
+    pool_free(&pool);
+    assert_int_equal(g.begun, BROAD + SMALL);
+    for (int i = 1; i <= 2 * SMALL; i++)
+        assert_int_equal(g.order[i], i % 2 ? -(i + 1) / 2 : i / 2);
+    cond_fini(&g.changed);
+    mutex_fini(&g.lock);
+}
+
+static void
+keeps_a_lane_within_its_share(void **state)
+{
+    enum { BROAD = 100, MOST = 3 };
+    (void)state;
+    struct err err;
+    struct pool *pool = NULL;
+    static struct gated_job jobs[BROAD + 1];
+    static struct gate g;
+    struct pool_lane broad, small;
+    g = (struct gate){.open = false};
+    mutex_init(&g.lock, LOCK_TEST);
+    cond_init(&g.changed);
+    expect_ok(pool_new(&pool, "test", MOST + 1, &err), err);
+    pool_lane_init(&broad, pool, MOST);
+    pool_lane_init(&small, pool, MOST);
+    for (int i = 0; i < BROAD; i++) {
+        jobs[i] = (struct gated_job){{.run = pass_gate}, &g, i};
+        pool_lane_submit(&broad, &jobs[i].job);
+    }
+    wait_begun(&g, MOST);
+    /* The worker that is left is free for another lane. */
+    jobs[BROAD] = (struct gated_job){{.run = pass_gate}, &g, -1};
+    pool_lane_submit(&small, &jobs[BROAD].job);
+    wait_begun(&g, MOST + 1);
+    assert_int_equal(g.order[MOST], -1);
+    open_gate(&g);
+    pool_free(&pool);
+    assert_int_equal(g.begun, BROAD + 1);
+    assert_int_equal(g.most, MOST);
+    cond_fini(&g.changed);
+    mutex_fini(&g.lock);
+}
+
+static void
+a_lane_ends_after_its_jobs(void **state)
+{
+    enum { ROUNDS = 200 };
+    (void)state;
+    struct err err;
+    struct pool *pool = NULL;
+    atomic_int done = 0;
+    expect_ok(pool_new(&pool, "test", 4, &err), err);
+    for (int i = 1; i <= ROUNDS; i++) {
+        struct pool_lane *lane = xcalloc(1, sizeof *lane);
+        pool_lane_init(lane, pool, 2);
+        for (int k = 0; k < 5; k++) {
+            struct own_job *j = xcalloc(1, sizeof *j);
+            *j = (struct own_job){{.run = release_itself}, &done};
+            pool_lane_submit(lane, &j->job);
+        }
+        pool_lane_fini(lane);
+        free(lane);
+        assert_int_equal(done, 5 * i);
+    }
+    pool_free(&pool);
+    pool_lane_fini(&(struct pool_lane){0});
+}
+
 static void
 releases_nothing(void **state)
 {
@@ -193,6 +340,9 @@ main(void)
         cmocka_unit_test(runs_each_job_once_with_many_workers),
         cmocka_unit_test(lets_a_job_release_itself),
         cmocka_unit_test(lets_a_job_submit_itself_again),
+        cmocka_unit_test(gives_lanes_their_turns),
+        cmocka_unit_test(keeps_a_lane_within_its_share),
+        cmocka_unit_test(a_lane_ends_after_its_jobs),
         cmocka_unit_test(runs_what_it_is_given),
         cmocka_unit_test(releases_nothing),
     };

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a selection reads, and how many reads wait for each other; that it is right is
+ * also seen by test_query. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/xmalloc.h"
+#include "common/objstore/dir.h"
+#include "store/query.h"
+#include "tests/support/block_writer.h"
+#include "tests/support/expect.h"
+#include "tests/support/lockstep_bucket.h"
+#include "tests/support/served_blocks.h"
+
+/* Each block has METRICS metrics of as many series; ids are unique, jobs are few, and
+ * some series have none. */
+enum { BLOCKS = 4, METRICS = 10, PER_METRIC = 100, SERIES = METRICS * PER_METRIC };
+enum { JOBS = 5, BLOCK_MS = 7200 * 1000, MATCHERS = 3, ROUNDS = 3000 };
+
+struct model {
+    char name[8];
+    char id[8];
+    char job[8];
+    struct tsdb_label at[3];
+    struct tsdb_labels labels;
+};
+
+struct fixture {
+    char *dir;
+    char *data_dir;
+    struct objstore_bucket *bucket;
+    struct budget budget;
+    struct pool *pool;
+    struct store_page_cache *pages;
+    struct store_block_set *set;
+    struct store_fetch_source source;
+    struct model series[SERIES];
+};
+
+static struct err err;
+
+#define MUST(call) expect_ok(call, err)
+
+static uint64_t state = 88172645463325252u;
+
+static size_t
+pick(size_t n)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (size_t)(state >> 20) % n;
+}
+
+static void
+make_series(struct model *s, unsigned number)
+{
+    size_t len = 0;
+    snprintf(s->name, sizeof s->name, "m%u", number / PER_METRIC);
+    snprintf(s->id, sizeof s->id, "%04u", number);
+    snprintf(s->job, sizeof s->job, "j%u", number % JOBS);
+    s->at[len++] = (struct tsdb_label){BYTES("__name__"), bytes_of_str(s->name)};
+    s->at[len++] = (struct tsdb_label){BYTES("id"), bytes_of_str(s->id)};
+    if (number % JOBS != 0)
+        s->at[len++] = (struct tsdb_label){BYTES("job"), bytes_of_str(s->job)};
+    s->labels = (struct tsdb_labels){s->at, len};
+}
+
+static void
+write_block(struct fixture *f, unsigned number, const char *external)
+{
+    const struct tsdb_label label = {bytes_of_str(external), BYTES("x")};
+    const struct block_writer_options options = {.external = {&label, 1}};
+    const struct tsdb_ulid id = {.raw = {1, (uint8_t)number}};
+    int64_t begin_ms = (int64_t)number * BLOCK_MS;
+    const struct tsdb_sample samples[] = {{.t_ms = begin_ms},
+                                          {.t_ms = begin_ms + BLOCK_MS - 1}};
+    CLEANUP(block_writer_free) struct block_writer *w = NULL;
+    MUST(block_writer_new(&w, f->dir, &id, &options, &err));
+    for (size_t i = 0; i < SERIES; i++)
+        MUST(block_writer_add_samples(w, f->series[i].labels, samples, 2, &err));
+    MUST(block_writer_finish(w, &err));
+}
+
+static void
+serve(struct fixture *f, unsigned blocks, const char *external)
+{
+    for (unsigned i = 0; i < blocks; i++)
+        write_block(f, i, external);
+    MUST(served_blocks(&f->set, f->bucket, f->data_dir, f->pages, &err));
+}
+
+static int
+set_up(void **at)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    char template[] = "/tmp/blockhouse-select-XXXXXX";
+    char data_template[] = "/tmp/blockhouse-select-data-XXXXXX";
+    struct objstore_bucket *inner;
+    f->dir = xstrdup(mkdtemp(template));
+    f->data_dir = xstrdup(mkdtemp(data_template));
+    for (unsigned i = 0; i < SERIES; i++)
+        make_series(&f->series[i], i);
+    budget_init(&f->budget, "test", SIZE_MAX, NULL);
+    MUST(objstore_dir_open(&inner, f->dir, &err));
+    f->bucket = lockstep_bucket_new(inner);
+    MUST(pool_new(&f->pool, "fetch", STORE_FETCH_IN_FLIGHT, &err));
+    f->pages = store_page_cache_new(1 << 20, &f->budget);
+    f->source = (struct store_fetch_source){
+        .pool = f->pool, .bucket = f->bucket, .deadline_ns = CLOCK_NEVER};
+    *at = f;
+    return 0;
+}
+
+static int
+tear_down(void **at)
+{
+    struct fixture *f = *at;
+    store_fetch_source_fini(&f->source);
+    store_block_set_unref(&f->set);
+    pool_free(&f->pool);
+    objstore_free(&f->bucket);
+    store_page_cache_free(&f->pages);
+    budget_fini(&f->budget);
+    MUST(file_remove_tree(f->dir, &err));
+    MUST(file_remove_tree(f->data_dir, &err));
+    free(f->data_dir);
+    free(f->dir);
+    free(f);
+    return 0;
+}
+
+struct matchers {
+    struct tsdb_matcher *at[MATCHERS];
+    size_t count;
+};
+
+static void
+matchers_fini(struct matchers *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        tsdb_matcher_free(&m->at[i]);
+}
+
+static void
+add_matcher(struct matchers *m, enum tsdb_matcher_type type, const char *name,
+            const char *value)
+{
+    MUST(tsdb_matcher_new(&m->at[m->count], type, bytes_of_str(name),
+                          bytes_of_str(value), &err));
+    m->count++;
+}
+
+static size_t
+read_all(struct fixture *f, const struct matchers *m)
+{
+    struct store_limits limits = {0};
+    const struct store_query_options options = {
+        .blocks = f->set,
+        .matchers = (const struct tsdb_matcher *const *)m->at,
+        .matcher_count = m->count,
+        .maxt_ms = INT64_MAX,
+        .source = &f->source,
+        .limits = &limits,
+        .budget = &f->budget,
+        .lookahead_bytes = 16 << 20,
+    };
+    struct store_query q;
+    struct store_series series;
+    size_t count = 0;
+    bool end;
+    MUST(store_query_open(&q, &options, &err));
+    for (;; count++) {
+        MUST(store_query_next(&q, &series, &end, &err));
+        if (end)
+            break;
+    }
+    store_query_fini(&q);
+    return count;
+}
+
+static void
+reads_in_three_rounds_whatever_the_blocks_and_matchers(void **at)
+{
+    static const unsigned rounds[] = {BLOCKS, BLOCKS, BLOCKS};
+    struct fixture *f = *at;
+    CLEANUP(matchers_fini) struct matchers m = {0};
+    serve(f, BLOCKS, "cluster");
+    add_matcher(&m, TSDB_MATCH_EQ, "__name__", "m3");
+    add_matcher(&m, TSDB_MATCH_RE, "id", ".+");
+    add_matcher(&m, TSDB_MATCH_NRE, "job", "j[13]");
+    lockstep_bucket_expect(f->bucket, rounds, ARRAY_LEN(rounds));
+    assert_int_equal(read_all(f, &m), PER_METRIC / JOBS * 3);
+    assert_int_equal(lockstep_bucket_rounds(f->bucket), ARRAY_LEN(rounds));
+}
+
+/* Each value of a label that an external label replaces is a stream of its own. */
+static void
+reads_in_three_rounds_when_an_external_label_replaces_one(void **at)
+{
+    static const unsigned rounds[] = {2, JOBS, JOBS};
+    struct fixture *f = *at;
+    CLEANUP(matchers_fini) struct matchers m = {0};
+    serve(f, 1, "job");
+    add_matcher(&m, TSDB_MATCH_EQ, "__name__", "m3");
+    lockstep_bucket_expect(f->bucket, rounds, ARRAY_LEN(rounds));
+    assert_int_equal(read_all(f, &m), PER_METRIC);
+    assert_int_equal(lockstep_bucket_rounds(f->bucket), ARRAY_LEN(rounds));
+}
+
+/* Select in the first block; what it yields lives in arena. */
+static struct store_selection
+select_from(struct fixture *f, const struct matchers *m, struct arena *arena)
+{
+    struct store_select s;
+    struct store_selection selection;
+    MUST(store_select_begin(&s, f->set->blocks[0],
+                            (const struct tsdb_matcher *const *)m->at, m->count,
+                            &f->source, &f->budget, &err));
+    MUST(store_select_finish(&s, arena, &selection, &err));
+    store_select_fini(&s);
+    assert_true(selection.parts.count <= 1);
+    return selection;
+}
+
+static void
+leaves_to_the_series_what_their_postings_are_not_worth(void **at)
+{
+    static const struct {
+        const char *name;
+        enum tsdb_matcher_type type;
+        const char *value;
+        enum tsdb_matcher_type id_type;
+        const char *id; /* NULL: no matcher on it */
+        size_t refs;
+        size_t filters;
+        bool reads;
+    } cases[] = {
+        {"__name__", TSDB_MATCH_EQ, "m3", TSDB_MATCH_RE, ".*9", PER_METRIC, 1, true},
+        {"__name__", TSDB_MATCH_EQ, "m3", TSDB_MATCH_NEQ, "", PER_METRIC, 1, true},
+        {"__name__", TSDB_MATCH_EQ, "m3", TSDB_MATCH_RE, ".*", PER_METRIC, 0, true},
+        {"__name__", TSDB_MATCH_EQ, "m3", TSDB_MATCH_EQ, "0300", 1, 0, true},
+        {"__name__", TSDB_MATCH_RE, ".+", TSDB_MATCH_RE, NULL, SERIES, 1, true},
+        {"id", TSDB_MATCH_RE, ".*9", TSDB_MATCH_RE, NULL, SERIES / 10, 0, true},
+        {"id", TSDB_MATCH_RE, "00.*", TSDB_MATCH_RE, NULL, SERIES / 10, 0, true},
+        {"job", TSDB_MATCH_EQ, "", TSDB_MATCH_RE, NULL, SERIES / JOBS, 0, true},
+        {"job", TSDB_MATCH_NRE, ".*", TSDB_MATCH_RE, ".*9", 0, 0, false},
+        {"absent", TSDB_MATCH_RE, ".+", TSDB_MATCH_RE, ".*9", 0, 0, false},
+        {"job", TSDB_MATCH_EQ, "j9", TSDB_MATCH_RE, ".*9", 0, 0, false},
+    };
+    struct fixture *f = *at;
+    struct arena arena;
+    arena_init(&arena, &f->budget);
+    serve(f, 1, "cluster");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(matchers_fini) struct matchers m = {0};
+        uint64_t before = f->source.reads;
+        if (cases[i].id != NULL)
+            add_matcher(&m, cases[i].id_type, "id", cases[i].id);
+        add_matcher(&m, cases[i].type, cases[i].name, cases[i].value);
+        struct store_selection s = select_from(f, &m, &arena);
+        assert_int_equal(s.parts.count, cases[i].refs > 0);
+        if (cases[i].refs > 0)
+            assert_int_equal(s.parts.at[0].count, cases[i].refs);
+        assert_int_equal(s.filter_count, cases[i].filters);
+        assert_int_equal(f->source.reads > before, cases[i].reads);
+    }
+    arena_fini(&arena);
+}
+
+static void
+add_random_matcher(struct matchers *m)
+{
+    static const char *const names[] = {"__name__", "id", "job", "absent"};
+    static const char *const texts[] = {"m3", "0123", "j2", "", "m9"};
+    static const char *const expressions[] = {".+",    ".*",     "m[1-4]",
+                                              "",      "j1|j3|", "0[0-4].*",
+                                              ".*7",   "00.*",   "m1|m2|0001|0999|j4",
+                                              "(j2)?", "x"};
+    enum tsdb_matcher_type type = (enum tsdb_matcher_type)pick(4);
+    bool regex = type == TSDB_MATCH_RE || type == TSDB_MATCH_NRE;
+    add_matcher(m, type, names[pick(ARRAY_LEN(names))],
+                regex ? expressions[pick(ARRAY_LEN(expressions))]
+                      : texts[pick(ARRAY_LEN(texts))]);
+}
+
+static bool
+match_all(const struct model *s, struct tsdb_matcher *const *matchers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!tsdb_matcher_matches(
+                matchers[i],
+                tsdb_labels_get(s->labels, tsdb_matcher_name(matchers[i]))))
+            return false;
+    return true;
+}
+
+static void
+selects_the_same_with_any_plan(void **at)
+{
+    struct fixture *f = *at;
+    struct arena kept, arena;
+    size_t filtered = 0, whole = 0;
+    serve(f, 1, "cluster");
+    arena_init(&kept, &f->budget);
+    arena_init(&arena, &f->budget);
+    struct store_selection all = select_from(f, &(struct matchers){.count = 0}, &kept);
+    assert_int_equal(all.parts.at[0].count, SERIES);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        CLEANUP(matchers_fini) struct matchers m = {0};
+        for (size_t k = 1 + pick(MATCHERS); k > 0; k--)
+            add_random_matcher(&m);
+        struct store_selection s = select_from(f, &m, &arena);
+        struct store_refs refs = s.parts.count > 0 ? s.parts.at[0] : all.parts.at[0];
+        size_t next = 0, count = s.parts.count > 0 ? refs.count : 0;
+        for (size_t i = 0; i < SERIES; i++) {
+            bool got = next < count && refs.at[next] == all.parts.at[0].at[i];
+            next += got;
+            if (got && s.filter_count > 0)
+                got = match_all(&f->series[i],
+                                (struct tsdb_matcher *const *)(uintptr_t)s.filters,
+                                s.filter_count);
+            assert_int_equal(got, match_all(&f->series[i], m.at, m.count));
+        }
+        assert_int_equal(next, count);
+        filtered += s.filter_count > 0;
+        whole += s.filter_count == 0 && count > 0;
+        arena_reset(&arena);
+    }
+    assert_true(filtered > ROUNDS / 50);
+    assert_true(whole > ROUNDS / 50);
+    arena_fini(&arena);
+    arena_fini(&kept);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            reads_in_three_rounds_whatever_the_blocks_and_matchers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            reads_in_three_rounds_when_an_external_label_replaces_one, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            leaves_to_the_series_what_their_postings_are_not_worth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(selects_the_same_with_any_plan, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
