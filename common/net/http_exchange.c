@@ -31,6 +31,8 @@ net_http_exchange_unref(struct net_http_exchange **out)
     struct net_http_exchange *x = TAKE(*out);
     if (--x->users > 0)
         return;
+    buf_fini(&x->target);
+    buf_fini(&x->decoded);
     buf_fini(&x->body);
     buf_fini(&x->headers);
     free(x);
@@ -52,6 +54,18 @@ const char *
 net_http_exchange_arg(const struct net_http_exchange *x, const char *name)
 {
     return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct bytes
+net_http_exchange_query(const struct net_http_exchange *x)
+{
+    return x->query;
+}
+
+struct bytes
+net_http_exchange_parameter(const struct net_http_exchange *x)
+{
+    return x->parameter;
 }
 
 int

@@ -22,7 +22,7 @@ typedef void net_http_handler_fn(void *arg, struct net_http_exchange *x);
 
 struct net_http_route {
     const char *method; /* "GET" answers HEAD as well */
-    const char *path;   /* exact */
+    const char *path;   /* exact, but for one part that may be a parameter, ":name" */
     const char *name;   /* label "handler" of the metrics */
     net_http_handler_fn *handler;
     void *arg;
@@ -40,6 +40,7 @@ struct net_http_server_options {
 };
 
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),
+ * paths with a broken encoding or a NUL 400, targets above 32 KiB 414,
  * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400, a body beyond
  * max_body 413, or just a closed connection when it comes in chunks.
  * Errors ERR_INVALID address, ERR_CONFLICT or ERR_DENIED port; the text names it. */
@@ -59,8 +60,12 @@ struct bytes net_http_exchange_body(const struct net_http_exchange *x);
 /* Header value or NULL; name in any case. */
 const char *net_http_exchange_header(const struct net_http_exchange *x,
                                      const char *name);
-/* Query argument or NULL. */
+/* First query argument of that name, or NULL. */
 const char *net_http_exchange_arg(const struct net_http_exchange *x, const char *name);
+/* All that follows the "?" of the target, as sent (form.h). */
+struct bytes net_http_exchange_query(const struct net_http_exchange *x);
+/* The parameter of the route's path, decoded; empty if the route has none. */
+struct bytes net_http_exchange_parameter(const struct net_http_exchange *x);
 
 /* Descriptor of the connection, to poll for a reader who left (POLLRDHUP). Owned by the
  * server. */

@@ -34,6 +34,13 @@ struct net_http_exchange {
     struct MHD_Connection *connection;
     const struct net_http_route *route; /* NULL when no path fits */
     int fd;
+    /* As the client sent it, then cut in two. */
+    struct buf target;
+    struct bytes path;
+    struct bytes query;
+    struct bytes parameter; /* of the path, decoded, in decoded */
+    struct buf decoded;
+    bool begun; /* its headers have been read */
     bool is_http_1_0;
     bool replied;
     bool queued; /* the library has taken the reply */
@@ -48,6 +55,23 @@ struct net_http_exchange {
     const char *preset_text;
     struct net_http_sample sample;
 };
+
+/* What a path and a method lead to. */
+struct net_http_match {
+    const struct net_http_route *route;   /* NULL: none has path and method */
+    const struct net_http_route *of_path; /* NULL: none has the path */
+    struct bytes parameter;               /* of the path; in into */
+};
+
+/* path as sent; into has room for as many bytes. */
+struct net_http_match net_http_route_find(const struct net_http_server *s,
+                                          const char *method, struct bytes path,
+                                          uint8_t *into);
+
+/* Append the methods of a route's path, as the header Allow lists them. */
+void net_http_route_print_allowed(const struct net_http_server *s,
+                                  const struct net_http_route *of_path,
+                                  struct buf *out);
 
 /* Answer with a line of plain text. */
 void net_http_reply_line(struct net_http_exchange *x, int status, const char *text);

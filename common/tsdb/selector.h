@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Series selectors of PromQL: name{label="value", other=~"a|b"}, also with quoted names,
+/* Series selectors of PromQL: name{label="value", other=~"a|b"}, also with quoted
+ * names,
  * {"metric.name", "label.name"!="value"}. */
 #ifndef COMMON_TSDB_SELECTOR_H
 #define COMMON_TSDB_SELECTOR_H

@@ -64,6 +64,17 @@ on_hello(void *arg, struct net_http_exchange *x)
 }
 
 static void
+on_parameter(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct bytes query = net_http_exchange_query(x);
+    (void)arg;
+    buf_put(&body, net_http_exchange_parameter(x));
+    buf_printf(&body, "?%.*s\n", BYTES_FMT(query));
+    net_http_reply(x, 200, NULL, buf_bytes(&body));
+}
+
+static void
 on_echo(void *arg, struct net_http_exchange *x)
 {
     (void)arg;
@@ -114,7 +125,7 @@ on_stream(void *arg, struct net_http_exchange *x)
 static void
 on_sized_stream(void *arg, struct net_http_exchange *x)
 {
-    uint64_t missing = net_http_exchange_arg(x, "short") != NULL;
+    uint64_t missing = net_http_exchange_query(x).len > 0;
     (void)arg;
     net_http_reply_stream(x, 200, "application/x-test",
                           t.pieces * t.piece_len + missing, stream);
@@ -143,6 +154,7 @@ static const struct net_http_route routes[] = {
      .name = "echo",
      .handler = on_echo,
      .max_body = BIG_MAX},
+    {.method = "GET", .path = "/of/:name/all", .name = "of", .handler = on_parameter},
     {.method = "GET", .path = "/fail", .name = "fail", .handler = on_fail},
     {.method = "GET", .path = "/stream", .name = "stream", .handler = on_stream},
     {.method = "GET", .path = "/sized", .name = "sized", .handler = on_sized_stream},
@@ -212,6 +224,54 @@ answers_with_arguments_and_headers(void **state)
     assert_contains(&answer, "Content-Type: text/plain\r\n");
     assert_contains(&answer, "X-One: 1\r\n");
     assert_contains(&answer, "X-Two: 2\r\n");
+}
+
+static void
+decodes_paths_part_by_part(void **state)
+{
+    static const struct {
+        const char *path;
+        int status;
+        const char *text;
+    } cases[] = {
+        {"/of/a/all", 200, "\r\n\r\na?\n"},
+        {"/of/a%2Fb%20+%c3%a9/all?x=%41&/?", 200, "\r\n\r\na/b +\xc3\xa9?x=%41&/?\n"},
+        {"/%6ff/%3A/al%6C", 200, "\r\n\r\n:?\n"},
+        {"/of//all", 404, ""},
+        {"/of/a/b/all", 404, ""},
+        {"/of/a/all/", 404, ""},
+        {"/of/a", 404, ""},
+        {"/hello%00", 400, "broken path\n"},
+        {"/of/a%00b/all", 400, "broken path\n"},
+        {"/of/%/all", 400, "broken path\n"},
+        {"/of/%2/all", 400, "broken path\n"},
+        {"/of/%zz/all", 400, "broken path\n"},
+        {"/hello?%zz", 200, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buf_fini) struct buf answer = {0};
+        CLEANUP(buf_fini) struct buf request = {0};
+        buf_printf(&request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                   cases[i].path);
+        raw_exchange(t.port, buf_text(&request), &answer);
+        assert_status(&answer, cases[i].status);
+        assert_contains(&answer, cases[i].text);
+    }
+}
+
+static void
+refuses_a_target_that_is_too_long(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    CLEANUP(buf_fini) struct buf request = {0};
+    (void)state;
+    buf_put_str(&request, "GET /hello?x=");
+    memset(buf_reserve(&request, 32 * 1024), 'x', 32 * 1024);
+    request.len += 32 * 1024;
+    buf_put_str(&request, " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    raw_exchange(t.port, buf_text(&request), &answer);
+    assert_status(&answer, 414);
 }
 
 static void
@@ -645,6 +705,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVER_TEST(answers_with_arguments_and_headers),
+        SERVER_TEST(decodes_paths_part_by_part),
+        SERVER_TEST(refuses_a_target_that_is_too_long),
         SERVER_TEST(answers_head_without_a_body),
         SERVER_TEST(keeps_the_connection_also_after_refusals_without_a_body),
         SERVER_TEST(refuses_bad_requests),
