@@ -51,6 +51,10 @@ void store_read_close(struct store_read_request *r);
  * inclusive. */
 void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
 
+/* Whether a query asks which series there are, and for no sample. Streamed answers
+ * always have chunks: a series without one could not be told there. */
+NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r);
+
 /* Fill r->out with frames: some, or none at the end (r->ended). */
 NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);
 

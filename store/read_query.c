@@ -58,11 +58,19 @@ store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms)
 }
 
 bool
+store_read_wants_labels_only(const struct store_read_request *r)
+{
+    return r->wire.response == WIRE_SAMPLES &&
+           bytes_eq(r->wire.queries[r->at].hints.func, BYTES("series"));
+}
+
+bool
 store_read_open(struct store_read_request *r, struct err *err)
 {
     const struct wire_query *q = &r->wire.queries[r->at];
     struct store_query_options options = {
         .blocks = r->blocks,
+        .labels_only = store_read_wants_labels_only(r),
         .source = &r->source,
         .limits = &r->limits,
         .budget = &r->budget,

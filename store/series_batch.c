@@ -125,7 +125,7 @@ decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_
     }
     entry.chunks = s.chunks;
     entry.chunk_count = s.chunk_count;
-    return store_limits_add_chunks(c->limits, s.chunk_count, err) &&
+    return (c->labels_only || store_limits_add_chunks(c->limits, s.chunk_count, err)) &&
            resolve_labels(b, c, &s, &entry.labels, err) &&
            store_label_order_push(order, &entry, &b->arena, &b->entries, err);
 }

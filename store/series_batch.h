@@ -17,6 +17,7 @@ struct store_stream_context {
                                   * in a way that changes the order (select.h) */
     int64_t mint_ms;             /* range of the query, both ends inclusive */
     int64_t maxt_ms;
+    bool labels_only; /* chunks are neither read nor counted */
     struct store_fetch_source *source;
     struct store_symbol_memo *memo;
     struct store_limits *limits;

@@ -103,7 +103,8 @@ gather(struct store_series_merge *m, struct tsdb_timed_chunk **chunks, size_t *c
     *count = total;
     for (size_t i = 0; i < m->taken_count; i++) {
         const struct store_series *head = &m->heads[m->taken[i]];
-        memcpy(all, head->chunks, head->chunk_count * sizeof *all);
+        if (head->chunk_count > 0)
+            memcpy(all, head->chunks, head->chunk_count * sizeof *all);
         all += head->chunk_count;
     }
     return true;

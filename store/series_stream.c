@@ -68,11 +68,13 @@ advance_batch(struct store_series_stream *s, struct err *err)
     return start_batch(s, err);
 }
 
-/* Start the window ahead with the next series, when there are any; without blocking
- * only when their entries have arrived. */
+/* Make sure that the current batch holds an entry that is in no window yet, when there
+ * are any; without blocking only when they have arrived. */
 static bool
-start_window(struct store_series_stream *s, bool may_block, struct err *err)
+find_entries(struct store_series_stream *s, bool may_block, bool *found,
+             struct err *err)
 {
+    *found = false;
     while (s->next_entry == batch(s)->entries.count) {
         if (!batch_ahead(s)->started)
             return true;
@@ -81,6 +83,19 @@ start_window(struct store_series_stream *s, bool may_block, struct err *err)
         if (!advance_batch(s, err))
             return false;
     }
+    *found = true;
+    return true;
+}
+
+/* Start the window ahead with the next series, when there are any. */
+static bool
+start_window(struct store_series_stream *s, bool may_block, struct err *err)
+{
+    bool found;
+    if (!find_entries(s, may_block, &found, err))
+        return false;
+    if (!found)
+        return true;
     const struct store_entry *entries = batch(s)->entries.at + s->next_entry;
     size_t left = batch(s)->entries.count - s->next_entry;
     if (!store_chunk_window_start(window_ahead(s), &s->context, entries, left,
@@ -93,7 +108,7 @@ start_window(struct store_series_stream *s, bool may_block, struct err *err)
 bool
 store_series_stream_prime(struct store_series_stream *s, struct err *err)
 {
-    return start_window(s, true, err);
+    return s->context.labels_only || start_window(s, true, err);
 }
 
 /* The current window is spent: go on with the one ahead. */
@@ -107,9 +122,23 @@ advance_window(struct store_series_stream *s, struct err *err)
     return true;
 }
 
-bool
-store_series_stream_next(struct store_series_stream *s, struct store_series *series,
-                         bool *end, struct err *err)
+static bool
+next_labels(struct store_series_stream *s, struct store_series *series, bool *end,
+            struct err *err)
+{
+    bool found;
+    if (!find_entries(s, true, &found, err))
+        return false;
+    *end = !found;
+    if (found)
+        *series = (struct store_series){
+            .labels = batch(s)->entries.at[s->next_entry++].labels};
+    return true;
+}
+
+static bool
+next_series(struct store_series_stream *s, struct store_series *series, bool *end,
+            struct err *err)
 {
     bool is_spent = store_chunk_window_is_empty(window(s));
     *end = false;
@@ -123,6 +152,14 @@ store_series_stream_next(struct store_series_stream *s, struct store_series *ser
         return false;
     return (!is_spent || store_chunk_window_wait(window(s), &s->context, err)) &&
            store_chunk_window_next(window(s), &s->context, series, err);
+}
+
+bool
+store_series_stream_next(struct store_series_stream *s, struct store_series *series,
+                         bool *end, struct err *err)
+{
+    return s->context.labels_only ? next_labels(s, series, end, err)
+                                  : next_series(s, series, end, err);
 }
 
 void
