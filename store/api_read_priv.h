@@ -6,6 +6,7 @@
 #include "common/wire/remote_read.h"
 #include "store/api_read.h"
 #include "store/gate.h"
+#include "store/matcher_set.h"
 #include "store/query.h"
 #include "store/read_metrics.h"
 
@@ -30,9 +31,7 @@ struct store_read_request {
     /* The query that is being answered: wire.queries[at]. */
     size_t at;
     bool is_open;
-    struct tsdb_matcher **matchers;
-    size_t matcher_count;
-    size_t matcher_charge;
+    struct store_matcher_set matchers;
     struct store_query query;
     uint64_t series;         /* yielded so far */
     uint64_t blocks_queried; /* by the queries that are closed */

@@ -109,25 +109,50 @@ resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
     return arena_ok(&b->arena, err);
 }
 
-static bool
-decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_t i,
-             struct store_label_order *order, struct err *err)
+bool
+store_series_batch_each(struct store_series_batch *b, struct store_stream_context *c,
+                        store_raw_series_fn *fn, void *arg, struct err *err)
 {
-    struct tsdb_series s;
-    struct store_entry entry;
-    struct arena_mark mark = arena_mark(&b->arena);
-    struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
-    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+    if (!store_records_wait(&b->records, err))
         return false;
-    if (s.chunk_count == 0) {
-        arena_rewind(&b->arena, mark);
-        return true;
+    c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
+    for (size_t i = 0; i < b->count; i++) {
+        struct tsdb_series s;
+        struct arena_mark mark = arena_mark(&b->arena);
+        struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
+        if (tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err) &&
+            fn(arg, &s, err)) {
+            if (s.chunk_count == 0)
+                arena_rewind(&b->arena, mark);
+            continue;
+        }
+        err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
+                 b->pieces[i].offset);
+        if (!store_damage_skip(&c->source->damage, c->block, err))
+            return false;
     }
-    entry.chunks = s.chunks;
-    entry.chunk_count = s.chunk_count;
-    return (c->labels_only || store_limits_add_chunks(c->limits, s.chunk_count, err)) &&
-           resolve_labels(b, c, &s, &entry.labels, err) &&
-           store_label_order_push(order, &entry, &b->arena, &b->entries, err);
+    return true;
+}
+
+struct decoding {
+    struct store_series_batch *batch;
+    struct store_stream_context *context;
+    struct store_label_order *order;
+};
+
+static bool
+decode_entry(void *arg, const struct tsdb_series *s, struct err *err)
+{
+    const struct decoding *d = arg;
+    struct store_series_batch *b = d->batch;
+    struct store_stream_context *c = d->context;
+    struct store_entry entry = {.chunks = s->chunks, .chunk_count = s->chunk_count};
+    if (s->chunk_count == 0)
+        return true;
+    return (c->labels_only ||
+            store_limits_add_chunks(c->limits, s->chunk_count, err)) &&
+           resolve_labels(b, c, s, &entry.labels, err) &&
+           store_label_order_push(d->order, &entry, &b->arena, &b->entries, err);
 }
 
 bool
@@ -135,24 +160,14 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
                           struct store_label_order *order, bool is_last,
                           struct err *err)
 {
-    if (!store_records_wait(&b->records, err))
-        return false;
-    c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
+    struct decoding d = {b, c, order};
     b->entries.at =
         arena_calloc(&b->arena, b->count + order->depth, sizeof *b->entries.at);
     if (b->entries.at == NULL)
         return arena_ok(&b->arena, err);
-    if (!store_label_order_move(order, &b->arena, err))
-        return false;
-    for (size_t i = 0; i < b->count; i++) {
-        if (decode_entry(b, c, i, order, err))
-            continue;
-        err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
-                 b->pieces[i].offset);
-        if (!store_damage_skip(&c->source->damage, c->block, err))
-            return false;
-    }
-    return !is_last || store_label_order_flush(order, &b->entries, err);
+    return store_label_order_move(order, &b->arena, err) &&
+           store_series_batch_each(b, c, decode_entry, &d, err) &&
+           (!is_last || store_label_order_flush(order, &b->entries, err));
 }
 
 void

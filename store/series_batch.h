@@ -52,6 +52,15 @@ NODISCARD bool store_series_batch_decode(struct store_series_batch *b,
                                          struct store_label_order *order, bool is_last,
                                          struct err *err);
 
+/* Instead of decode: wait and call fn with each entry, as it stands in the index; with
+ * an empty range in c it has no chunks. fn returns false, with err filled, to stop. */
+typedef bool store_raw_series_fn(void *arg, const struct tsdb_series *series,
+                                 struct err *err);
+NODISCARD bool store_series_batch_each(struct store_series_batch *b,
+                                       struct store_stream_context *c,
+                                       store_raw_series_fn *fn, void *arg,
+                                       struct err *err);
+
 /* Accepts the zero value. */
 void store_series_batch_fini(struct store_series_batch *b);
 
