@@ -40,6 +40,18 @@ struct store_read_request {
     bool ended;
 };
 
+/* What any front door does with a request: give it budget, deadline and limits; wait
+ * for a slot of the gate and take the served blocks; release all; log and count what
+ * did not succeed, or only count it. r stays where it is. */
+void store_read_request_init(struct store_read_request *r, struct store_api_read *api,
+                             struct net_http_exchange *x);
+NODISCARD bool store_read_admit(struct store_read_request *r, struct err *err);
+void store_read_request_fini(struct store_read_request *r);
+void store_read_failed(const struct store_read_request *r, const struct err *err);
+void store_read_count_failure(const struct store_read_request *r,
+                              const struct err *err);
+void store_read_add_skipped(struct store_read_request *r);
+
 /* Open the query at r->at. */
 NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);
 

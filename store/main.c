@@ -7,7 +7,7 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
-#include "store/api_read.h"
+#include "store/api_labels.h"
 #include "store/block_sync.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -35,7 +35,7 @@ struct store {
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
-    struct net_http_route routes[APP_ADMIN_ROUTES + 1];
+    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
     struct net_http_server *server;
     struct store_block_sync *sync;
 };
@@ -117,6 +117,7 @@ start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
+    count += store_api_labels_routes(s->read, s->routes + count);
     s->routes[count++] = (struct net_http_route){
         .method = "POST",
         .path = "/api/v1/read",

@@ -118,6 +118,11 @@ send_reply(struct net_http_exchange *x, int status, const char *content_type,
     if (atomic_load(&x->server->stopping))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     copy_headers(x, response);
+    bool is_for_now =
+        status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
+    if (is_for_now &&
+        MHD_get_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER) == NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
     x->queued =
         MHD_queue_response(x->connection, (unsigned)status, response) == MHD_YES;
     MHD_destroy_response(response);
@@ -139,8 +144,6 @@ net_http_reply_line(struct net_http_exchange *x, int status, const char *text)
 {
     CLEANUP(buf_fini) struct buf line = {0};
     buf_printf(&line, "%s\n", text);
-    if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
-        net_http_exchange_add_header(x, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
     net_http_reply(x, status, "text/plain; charset=utf-8", buf_bytes(&line));
 }
 

@@ -83,8 +83,8 @@ void net_http_exchange_add_header(struct net_http_exchange *x, const char *name,
 void net_http_reply(struct net_http_exchange *x, int status, const char *content_type,
                     struct bytes body);
 
-/* Answer with the status of err's code and its text as a plain line. 503 and 429 carry
- * Retry-After. */
+/* Answer with the status of err's code and its text as a plain line. Every 503 and 429
+ * carries Retry-After. */
 void net_http_reply_err(struct net_http_exchange *x, const struct err *err);
 
 /* A streamed body. next sets *piece (borrowed until the following call; empty at the
