@@ -307,6 +307,7 @@ store_api_labels_routes(struct store_api_read *api, struct net_http_route *at)
                                         .name = kinds[i].name,
                                         .handler = kinds[i].handler,
                                         .arg = api,
+                                        .compress = true,
                                         .max_body = STORE_API_LABELS_MAX_BODY};
     return count;
 }

@@ -132,6 +132,9 @@ void
 net_http_reply(struct net_http_exchange *x, int status, const char *content_type,
                struct bytes body)
 {
+    CLEANUP(buf_fini) struct buf encoded = {0};
+    if (net_http_encode_body(x, body, &encoded))
+        body = buf_bytes(&encoded);
     /* The library copies; it takes a pointer to non-const for its other modes. */
     void *at = (void *)(uintptr_t)body.at;
     x->sample.response_bytes = body.len;
@@ -221,6 +224,12 @@ net_http_reply_stream(struct net_http_exchange *x, int status, const char *conte
         stream.done(stream.arg);
         net_http_reply_line(x, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED,
                             "this answer is a stream: HTTP/1.1 is needed");
+        return;
+    }
+    struct err err;
+    if (!net_http_encode_stream(x, &length, &stream, &err)) {
+        stream.done(stream.arg);
+        net_http_reply_err(x, &err);
         return;
     }
     struct MHD_Response *response = new_stream_response(x, length, stream);

@@ -27,6 +27,7 @@ struct net_http_route {
     net_http_handler_fn *handler;
     void *arg;
     size_t max_body; /* bytes; larger ones are refused with 413 */
+    bool compress;   /* answers, with zstd or gzip, for clients that accept it */
 };
 
 struct net_http_server_options {

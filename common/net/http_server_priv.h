@@ -73,6 +73,16 @@ void net_http_route_print_allowed(const struct net_http_server *s,
                                   const struct net_http_route *of_path,
                                   struct buf *out);
 
+/* Compress a body for the client of x, with the headers that say so. False: it is to be
+ * sent as it is. Call buf_fini on *out in any case. */
+NODISCARD bool net_http_encode_body(struct net_http_exchange *x, struct bytes body,
+                                    struct buf *out);
+
+/* Put a stream that compresses around *stream, if the client of x and its first piece
+ * are such. Errors those of next; *stream is to be ended then, too. */
+NODISCARD bool net_http_encode_stream(struct net_http_exchange *x, uint64_t *length,
+                                      struct net_http_stream *stream, struct err *err);
+
 /* Answer with a line of plain text. */
 void net_http_reply_line(struct net_http_exchange *x, int status, const char *text);
 

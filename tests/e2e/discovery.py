@@ -6,6 +6,7 @@ a naive reading of them finds, with every kind of matcher, limits and broken req
 usage: discovery.py <blockhouse-store>
 """
 import glob
+import gzip
 import itertools
 import json
 import os
@@ -197,6 +198,18 @@ def reads_nothing_without_selection(store):
     assert store.metric("blockhouse_store_fetches_total") == before
 
 
+def compresses(store):
+    plain = store.request("GET", "/api/v1/series?match[]={__name__!=%22%22}")
+    assert "Content-Encoding" not in plain.headers
+    packed = store.request("GET", "/api/v1/series?match[]={__name__!=%22%22}",
+                           headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 2
+    metrics = store.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+    assert b"thanos_build_info" in gzip.decompress(metrics.body)
+
+
 def limits_and_memory(program, bucket, directory):
     with Daemon(program, "--http-address=127.0.0.1:{port}", f"--data-dir={directory}/data",
                 f"--objstore.config={dir_bucket(bucket)}",
@@ -248,6 +261,7 @@ def main():
             understands_arguments(store, model)
             refuses(store)
             reads_nothing_without_selection(store)
+            compresses(store)
         limits_and_memory(program, bucket, directory)
 
 

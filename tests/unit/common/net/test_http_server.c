@@ -19,7 +19,7 @@
 #include "common/net/http_server.h"
 #include "tests/support/raw_http.h"
 
-enum { ECHO_MAX = 1000, BIG_MAX = 1 << 20, BUDGET_BYTES = 256 * 1024 };
+enum { ECHO_MAX = 1000, BIG_MAX = 8 << 20, BUDGET_BYTES = 4 << 20 };
 
 /* What the handlers serve and note; one server at a time. */
 static struct {
@@ -131,6 +131,17 @@ on_sized_stream(void *arg, struct net_http_exchange *x)
                           t.pieces * t.piece_len + missing, stream);
 }
 
+/* As long as a piece. */
+static void
+on_body(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    (void)arg;
+    memset(buf_reserve(&body, t.piece_len), 'b', t.piece_len);
+    body.len = t.piece_len;
+    net_http_reply(x, 200, "text/plain", buf_bytes(&body));
+}
+
 static void
 on_block(void *arg, struct net_http_exchange *x)
 {
@@ -157,6 +168,16 @@ static const struct net_http_route routes[] = {
     {.method = "GET", .path = "/of/:name/all", .name = "of", .handler = on_parameter},
     {.method = "GET", .path = "/fail", .name = "fail", .handler = on_fail},
     {.method = "GET", .path = "/stream", .name = "stream", .handler = on_stream},
+    {.method = "GET",
+     .path = "/dense",
+     .name = "dense",
+     .handler = on_stream,
+     .compress = true},
+    {.method = "GET",
+     .path = "/body",
+     .name = "body",
+     .handler = on_body,
+     .compress = true},
     {.method = "GET", .path = "/sized", .name = "sized", .handler = on_sized_stream},
     {.method = "GET", .path = "/block", .name = "block", .handler = on_block},
 };
@@ -525,6 +546,118 @@ streams_a_known_length_to_a_slow_reader(void **state)
 }
 
 static void
+ask_for_encoding(const char *path, const char *accepted, struct buf *answer)
+{
+    CLEANUP(buf_fini) struct buf request = {0};
+    buf_printf(&request,
+               "GET %s HTTP/1.1\r\nHost: h\r\n%s%s\r\nConnection: close\r\n\r\n", path,
+               accepted != NULL ? "Accept-Encoding: " : "X: ",
+               accepted != NULL ? accepted : "");
+    buf_clear(answer);
+    raw_exchange(t.port, buf_text(&request), answer);
+    assert_status(answer, 200);
+}
+
+static void
+compresses_as_the_client_likes(void **state)
+{
+    static const struct {
+        const char *accepted;
+        const char *coding; /* NULL: none */
+    } cases[] = {
+        {NULL, NULL},
+        {"", NULL},
+        {"identity", NULL},
+        {"br", NULL},
+        {"gzipp, zst", NULL},
+        {"gzip", "gzip"},
+        {"GZIP", "gzip"},
+        {"deflate, gzip, br", "gzip"},
+        {"gzip, deflate, br, zstd", "zstd"},
+        {"zstd;q=0, gzip;q=0.5", "gzip"},
+        {"zstd; q=0.2,gzip ;q=0.9", "gzip"},
+        {"gzip;q=0", NULL},
+        {"gzip;q=0.5, identity", NULL},
+        {"gzip;q=0.5, identity;q=0.4", "gzip"},
+        {"gzip;q=2", NULL},
+        {"gzip;q=x", NULL},
+        {"gzip;q=nan", NULL},
+        {"*", "zstd"},
+        {"*;q=0.1, zstd;q=0", "gzip"},
+        {"*;q=0", NULL},
+    };
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 3;
+    t.piece_len = 3000;
+    for (size_t i = 0; i < ARRAY_LEN(cases) * 2; i++) {
+        const char *coding = cases[i / 2].coding;
+        char header[64];
+        t.nexts = 0;
+        ask_for_encoding(i % 2 ? "/dense" : "/body", cases[i / 2].accepted, &answer);
+        assert_contains(&answer, "Vary: Accept-Encoding\r\n");
+        snprintf(header, sizeof header, "Content-Encoding: %s\r\n",
+                 coding != NULL ? coding : "");
+        if (coding != NULL)
+            assert_contains(&answer, header);
+        else
+            assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+        assert_true(coding != NULL ? answer.len < 1000 : answer.len > 3000);
+    }
+}
+
+static void
+sends_tiny_bodies_as_they_are(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 1;
+    t.piece_len = 1000;
+    ask_for_encoding("/body", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    ask_for_encoding("/dense", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    assert_contains(&answer, "\r\n3E8\r\naaa");
+    assert_contains(&answer, "\r\n0\r\n\r\n");
+    ask_for_encoding("/hello", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Vary"));
+}
+
+/* Nor are there 10 000 bytes for a context. */
+static void
+sends_plain_when_there_is_no_memory_to_compress(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    struct err err;
+    (void)state;
+    t.pieces = 3;
+    t.piece_len = 3000;
+    assert_true(budget_take(&t.budget, BUDGET_BYTES - 10000, &err));
+    ask_for_encoding("/body", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    ask_for_encoding("/dense", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    assert_contains(&answer, "ccc\r\n0\r\n\r\n");
+    budget_give(&t.budget, BUDGET_BYTES - 10000);
+}
+
+static void
+aborts_a_compressed_stream_that_fails(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 2;
+    t.piece_len = 3000;
+    t.fail = true;
+    raw_exchange(t.port,
+                 "GET /dense HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n"
+                 "Connection: close\r\n\r\n",
+                 &answer);
+    assert_null(strstr(buf_text(&answer), "\r\n0\r\n"));
+    WAIT_UNTIL(t.dones == 1);
+}
+
+static void
 aborts_when_a_stream_fails(void **state)
 {
     CLEANUP(buf_fini) struct buf answer = {0};
@@ -717,6 +850,10 @@ main(void)
         SERVER_TEST(maps_error_codes),
         SERVER_TEST(streams_in_chunks),
         SERVER_TEST(streams_a_known_length_to_a_slow_reader),
+        SERVER_TEST(compresses_as_the_client_likes),
+        SERVER_TEST(sends_tiny_bodies_as_they_are),
+        SERVER_TEST(sends_plain_when_there_is_no_memory_to_compress),
+        SERVER_TEST(aborts_a_compressed_stream_that_fails),
         SERVER_TEST(aborts_when_a_stream_fails),
         SERVER_TEST(cuts_a_stream_that_ends_before_its_length),
         SERVER_TEST(refuses_a_stream_to_http_1_0),
