@@ -162,16 +162,24 @@ start_sync(struct store *s, struct err *err)
            store_block_sync_start(s->sync, err);
 }
 
-/* In reverse order of the start; takes a store that started in part. */
+/* In reverse order of the start; takes a store that started in part. Requests are
+ * answered while balancers notice that the store is not ready; then what runs comes to
+ * its end. */
 static void
 stop(struct store *s)
 {
+    int64_t ended_by_ns = clock_deadline(s->options.shutdown_deadline_ns);
+    int64_t unready_until_ns = clock_deadline(
+        NUM_MIN(s->options.http_unready_delay_ns, s->options.shutdown_deadline_ns / 2));
     app_lifecycle_end_within(s->options.shutdown_deadline_ns);
-    int64_t drained_by_ns = clock_deadline(
-        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
+    if (s->server != NULL)
+        net_http_server_close_connections(s->server);
     store_block_sync_free(&s->sync);
-    net_http_server_stop(&s->server, drained_by_ns);
+    if (s->server != NULL)
+        app_lifecycle_pause(unready_until_ns);
+    int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
+    net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);

@@ -339,6 +339,12 @@ net_http_server_port(const struct net_http_server *s)
 }
 
 void
+net_http_server_close_connections(struct net_http_server *s)
+{
+    atomic_store(&s->stopping, true);
+}
+
+void
 net_http_server_stop(struct net_http_server **out, int64_t deadline_ns)
 {
     CLEANUP(free_server) struct net_http_server *s = TAKE(*out);

@@ -52,6 +52,10 @@ NODISCARD bool net_http_server_start(struct net_http_server **out,
 /* The port that is bound (useful after ":0"). */
 uint16_t net_http_server_port(const struct net_http_server *s);
 
+/* From now on every answer is the last of its connection, so that clients go elsewhere.
+ */
+void net_http_server_close_connections(struct net_http_server *s);
+
 /* Stop accepting, wait until running requests have ended or deadline_ns has passed,
  * then close. *s becomes NULL; accepts NULL. */
 void net_http_server_stop(struct net_http_server **s, int64_t deadline_ns);
