@@ -24,7 +24,10 @@
 
 enum {
     DEFAULT_CONNECTIONS = 256,
+    /* For those who come while room is made. Beyond, the library closes at once. */
+    SPARE_CONNECTIONS = 16,
     DEFAULT_IDLE_S = 120,
+    DEFAULT_REQUEST_S = 30,
     STACK_BYTES = 512 * 1024,
     /* For headers, and for one chunk of an answer on its way out. */
     CONNECTION_BYTES = 64 * 1024,
@@ -138,6 +141,21 @@ judge(struct net_http_exchange *x, const struct framing *f)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE, "request body too large");
 }
 
+static void
+on_connection(void *arg, struct MHD_Connection *connection, void **context,
+              enum MHD_ConnectionNotificationCode code)
+{
+    struct net_http_server *s = arg;
+    struct net_http_peer *peer = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *context = net_http_peers_open(
+            s->peers,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                ->connect_fd);
+    else
+        net_http_peers_close(s->peers, &peer);
+}
+
 /* The library hands out the target of a request before it decodes it in place, and
  * keeps what this returns as the context of the request. */
 static void *
@@ -149,6 +167,9 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
         return NULL;
     x->server = s;
     x->connection = connection;
+    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                  ->socket_context;
+    net_http_peers_sends(s->peers, x->peer);
     x->users = 1;
     x->sample.handler = "none";
     buf_init(&x->body, s->budget);
@@ -218,6 +239,7 @@ static enum MHD_Result
 on_complete_request(struct net_http_exchange *x)
 {
     struct err err;
+    net_http_peers_waits(x->server->peers, x->peer);
     if (x->preset_status != 0)
         return reply_preset(x);
     if (buf_ok(&x->body, &err))
@@ -259,6 +281,7 @@ on_end(void *arg, struct MHD_Connection *connection, void **context,
         return;
     *context = NULL;
     bool begun = x->begun;
+    net_http_peers_rests(s->peers, x->peer);
     if (x->sample.status == 0)
         x->sample.status = CLIENT_CLOSED_REQUEST;
     x->sample.duration_ns = clock_mono_ns() - x->begin_ns;
@@ -279,7 +302,8 @@ start_daemon(struct net_http_server *s, int fd, unsigned connections, unsigned i
         0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_CONNECTION_LIMIT,
         connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_URI_LOG_CALLBACK,
-        on_target, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        on_target, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
         1, MHD_OPTION_END);
 }
@@ -291,6 +315,7 @@ free_server(struct net_http_server **out)
     if (s == NULL)
         return;
     net_http_metrics_free(&s->metrics);
+    net_http_peers_free(&s->peers);
     cond_fini(&s->ended);
     mutex_fini(&s->lock);
     free(s);
@@ -320,10 +345,20 @@ net_http_server_start(struct net_http_server **out,
     if (!net_listen(o->address, &fd, &port, err))
         return false;
     CLEANUP(free_server) struct net_http_server *s = new_server(o);
+    unsigned connections =
+        o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
+    unsigned idle_s = o->idle_timeout_s ? o->idle_timeout_s : DEFAULT_IDLE_S;
+    unsigned request_s =
+        o->request_timeout_s ? o->request_timeout_s : DEFAULT_REQUEST_S;
+    const struct net_http_peers_options peers = {
+        .most = connections,
+        .request_timeout_ns = request_s * CLOCK_NS_PER_S,
+        .idle_timeout_ns = idle_s * CLOCK_NS_PER_S,
+    };
     s->port = port;
-    s->daemon = start_daemon(
-        s, fd, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS,
-        o->idle_timeout_s ? o->idle_timeout_s : DEFAULT_IDLE_S);
+    if (!net_http_peers_new(&s->peers, &peers, err))
+        return false;
+    s->daemon = start_daemon(s, fd, connections + SPARE_CONNECTIONS, idle_s);
     if (s->daemon == NULL)
         return err_set(err, ERR_INTERNAL, "start the HTTP server on %s", o->address);
     fd = -1;

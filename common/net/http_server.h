@@ -36,8 +36,12 @@ struct net_http_server_options {
     size_t route_count;
     struct budget *budget;            /* request bodies draw on it */
     struct metrics_registry *metrics; /* http_* families; NULL for none */
-    unsigned max_connections;         /* 0: 256 */
-    unsigned idle_timeout_s; /* 0: 120; also cuts a reader that takes nothing */
+    /* 0: 256. Beyond, those without a request are closed, the oldest first.
+     */
+    unsigned max_connections;
+    unsigned idle_timeout_s;    /* 0: 120; also cuts a reader that takes nothing */
+    unsigned request_timeout_s; /* 0: 30; from the connection, or the first line of a
+                                 * later request, to the end of the request */
 };
 
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),

@@ -9,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/mutex.h"
 #include "common/net/http_metrics_priv.h"
+#include "common/net/http_peers_priv.h"
 #include "common/net/http_server.h"
 
 struct MHD_Connection;
@@ -20,6 +21,7 @@ struct net_http_server {
     size_t route_count;
     struct budget *budget;
     struct net_http_metrics *metrics;
+    struct net_http_peers *peers;
     uint16_t port;
     atomic_bool stopping;
     struct mutex lock;
@@ -32,6 +34,7 @@ struct net_http_server {
 struct net_http_exchange {
     struct net_http_server *server;
     struct MHD_Connection *connection;
+    struct net_http_peer *peer;
     const struct net_http_route *route; /* NULL when no path fits */
     int fd;
     /* As the client sent it, then cut in two. */

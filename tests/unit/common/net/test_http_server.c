@@ -183,10 +183,9 @@ static const struct net_http_route routes[] = {
 };
 
 static int
-start(void **state)
+start_with(unsigned connections, unsigned request_timeout_s)
 {
     struct err err;
-    (void)state;
     memset(&t, 0, sizeof t);
     budget_init(&t.budget, "test", BUDGET_BYTES, NULL);
     t.metrics = metrics_registry_new();
@@ -194,13 +193,31 @@ start(void **state)
                                               .routes = routes,
                                               .route_count = ARRAY_LEN(routes),
                                               .budget = &t.budget,
-                                              .metrics = t.metrics};
+                                              .metrics = t.metrics,
+                                              .max_connections = connections,
+                                              .request_timeout_s = request_timeout_s};
     if (!net_http_server_start(&t.server, &options, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }
     t.port = net_http_server_port(t.server);
     return 0;
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    return start_with(0, 0);
+}
+
+enum { FEW = 24 };
+
+static int
+start_impatient(void **state)
+{
+    (void)state;
+    return start_with(FEW, 1);
 }
 
 /* Everything that was charged has been given back: budget_fini checks. */
@@ -742,6 +759,107 @@ tells_the_handler_that_the_reader_left(void **state)
     WAIT_UNTIL(t.saw_reader_leave);
 }
 
+static size_t
+count_closed(const int *fds, size_t count)
+{
+    size_t closed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pollfd p = {.fd = fds[i], .events = POLLRDHUP};
+        closed += poll(&p, 1, 0) > 0;
+    }
+    return closed;
+}
+
+/* Sends a byte now and then, so that the line is never silent. */
+static void
+cuts_who_sends_too_slowly(void **state)
+{
+    static const char *const beginnings[] = {
+        "", "GET /hel", "GET /hello HTTP/1.1\r\nHost: h\r\nX: ",
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 999\r\n\r\n"};
+    int fds[ARRAY_LEN(beginnings)];
+    size_t cut = 0;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = raw_connect(t.port);
+        raw_send(fds[i], bytes_of_str(beginnings[i]));
+    }
+    int64_t until = clock_deadline(10 * CLOCK_NS_PER_S);
+    bool gone[ARRAY_LEN(fds)] = {0};
+    while (cut < ARRAY_LEN(fds) && clock_left_ns(until) > 0) {
+        struct pollfd p[ARRAY_LEN(fds)];
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+            p[i] = (struct pollfd){.fd = gone[i] ? -1 : fds[i], .events = POLLRDHUP};
+            if (!gone[i])
+                raw_send(fds[i], BYTES("x"));
+        }
+        poll(p, ARRAY_LEN(fds), 50);
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+            if (!gone[i] && (p[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+                gone[i] = true;
+                cut++;
+            }
+    }
+    assert_int_equal(cut, ARRAY_LEN(fds));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    answers_with_arguments_and_headers(state);
+}
+
+/* A keep-alive connection may rest for longer than a request may take. */
+static void
+lets_rest_who_was_answered(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    int fd = raw_connect(t.port);
+    for (int i = 0; i < 2; i++) {
+        raw_send(fd, BYTES("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_true(raw_read(fd, &answer, "hello - -\n"));
+        buf_clear(&answer);
+        struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+        assert_int_equal(poll(&p, 1, 1500), 0);
+    }
+    close(fd);
+}
+
+static bool
+is_answered(void)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    raw_exchange(t.port, "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                 &answer);
+    return answer.len > 0;
+}
+
+/* As many as the server takes, all silent: those who come are answered all the same. */
+static void
+makes_room_for_who_comes(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    int fds[2 * FEW];
+    (void)state;
+    int busy = raw_connect(t.port);
+    raw_send(busy, BYTES("GET /block HTTP/1.1\r\nHost: h\r\n\r\n"));
+    WAIT_UNTIL(t.entered);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = raw_connect(t.port);
+        if (i % 2 == 0)
+            raw_send(fds[i], BYTES("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    /* Nobody is cut at once: until then the server is full, and says so by closing. */
+    WAIT_UNTIL(is_answered());
+    for (int i = 0; i < FEW; i++)
+        answers_with_arguments_and_headers(state);
+    WAIT_UNTIL(count_closed(fds, ARRAY_LEN(fds)) > FEW);
+    assert_false(t.saw_reader_leave);
+    t.release = true;
+    assert_true(raw_read(busy, &answer, "late\n"));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close(busy);
+}
+
 static void *
 release_soon(void *arg)
 {
@@ -832,6 +950,7 @@ names_the_address_that_it_cannot_take(void **state)
 }
 
 #define SERVER_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define IMPATIENT_TEST(f) cmocka_unit_test_setup_teardown(f, start_impatient, stop)
 
 int
 main(void)
@@ -860,6 +979,9 @@ main(void)
         SERVER_TEST(answers_head_of_a_stream_without_pulling),
         SERVER_TEST(ends_the_stream_when_the_reader_leaves),
         SERVER_TEST(tells_the_handler_that_the_reader_left),
+        IMPATIENT_TEST(cuts_who_sends_too_slowly),
+        IMPATIENT_TEST(lets_rest_who_was_answered),
+        IMPATIENT_TEST(makes_room_for_who_comes),
         SERVER_TEST(stop_waits_for_a_running_request),
         SERVER_TEST(stop_cuts_at_its_deadline),
         SERVER_TEST(counts_requests),
