@@ -50,13 +50,12 @@ is_gone(void *arg)
     return net_http_exchange_gone(r->exchange);
 }
 
-static struct store_read_request *
-request_new(struct store_api_read *api, struct net_http_exchange *x)
+void
+store_read_request_init(struct store_read_request *r, struct store_api_read *api,
+                        struct net_http_exchange *x)
 {
-    struct store_read_request *r = xcalloc(1, sizeof *r);
-    r->api = api;
-    r->exchange = x;
-    r->started_ns = clock_mono_ns();
+    *r = (struct store_read_request){
+        .api = api, .exchange = x, .started_ns = clock_mono_ns()};
     budget_init(&r->budget, "query (--store.query-memory-limit)",
                 api->options.query_memory_limit, api->options.budget);
     arena_init(&r->arena, &r->budget);
@@ -72,13 +71,11 @@ request_new(struct store_api_read *api, struct net_http_exchange *x)
     r->source.deadline_ns = clock_deadline(api->options.query_timeout_ns);
     r->source.is_abandoned = is_gone;
     r->source.abandoned_arg = r;
-    return r;
 }
 
-static void
-request_free(void *arg)
+void
+store_read_request_fini(struct store_read_request *r)
 {
-    struct store_read_request *r = arg;
     struct store_api_read *api = r->api;
     store_read_close(r);
     const struct store_read_totals totals = {
@@ -96,6 +93,13 @@ request_free(void *arg)
     if (r->admitted)
         store_gate_leave(&api->gate);
     store_read_metrics_done(&api->metrics, &totals);
+}
+
+static void
+request_free(void *arg)
+{
+    struct store_read_request *r = arg;
+    store_read_request_fini(r);
     free(r);
 }
 
@@ -133,8 +137,8 @@ decode_request(struct store_read_request *r, struct err *err)
     return check_size(&r->wire, err);
 }
 
-static bool
-admit(struct store_read_request *r, struct err *err)
+bool
+store_read_admit(struct store_read_request *r, struct err *err)
 {
     int64_t before = clock_mono_ns();
     if (!store_gate_enter(&r->api->gate, r->source.deadline_ns, is_gone, r, err)) {
@@ -151,14 +155,23 @@ admit(struct store_read_request *r, struct err *err)
                    "later");
 }
 
-static void
-count_failure(const struct store_read_request *r, const struct err *err)
+void
+store_read_count_failure(const struct store_read_request *r, const struct err *err)
 {
     struct store_read_metrics *metrics = &r->api->metrics;
     if (r->limits.refused != NULL)
         store_read_metrics_dropped(metrics, r->limits.refused);
     else if (err->code == ERR_BUDGET)
         store_read_metrics_dropped(metrics, STORE_READ_DROPPED_LIMIT);
+}
+
+void
+store_read_failed(const struct store_read_request *r, const struct err *err)
+{
+    bool is_theirs = err->code == ERR_INVALID || err->code == ERR_CANCELLED;
+    LOG_AT(is_theirs ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "read request failed",
+           LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
+    store_read_count_failure(r, err);
 }
 
 /* Next piece of the body: what is filled and not sent, then more frames. */
@@ -170,7 +183,7 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     if (r->sent == r->out.len && streamed && !r->ended) {
         r->sent = 0;
         if (!store_read_stream_fill(r, err)) {
-            count_failure(r, err);
+            store_read_count_failure(r, err);
             return false;
         }
     }
@@ -180,9 +193,8 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     return true;
 }
 
-/* What was left out so far; what is left out later is in the log only. */
-static void
-add_skipped(struct store_read_request *r)
+void
+store_read_add_skipped(struct store_read_request *r)
 {
     CLEANUP(buf_fini) struct buf names = {0};
     if (r->source.damage.skipped == 0)
@@ -195,7 +207,7 @@ add_skipped(struct store_read_request *r)
 static void
 reply(struct store_read_request *r)
 {
-    add_skipped(r);
+    store_read_add_skipped(r);
     const struct net_http_stream stream = {next_piece, request_free, r};
     if (r->wire.response == WIRE_STREAMED_CHUNKS) {
         net_http_reply_stream(
@@ -212,7 +224,7 @@ reply(struct store_read_request *r)
 static bool
 begin(struct store_read_request *r, struct err *err)
 {
-    if (!decode_request(r, err) || !admit(r, err))
+    if (!decode_request(r, err) || !store_read_admit(r, err))
         return false;
     return r->wire.response == WIRE_STREAMED_CHUNKS ? store_read_stream_fill(r, err)
                                                     : store_read_samples_fill(r, err);
@@ -223,15 +235,13 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
 {
     struct store_api_read *api = arg;
     struct err err = {0};
-    struct store_read_request *r = request_new(api, x);
+    struct store_read_request *r = xcalloc(1, sizeof *r);
+    store_read_request_init(r, api, x);
     if (begin(r, &err)) {
         reply(r);
         return;
     }
-    bool is_theirs = err.code == ERR_INVALID || err.code == ERR_CANCELLED;
-    LOG_AT(is_theirs ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "read request failed",
-           LOG_STR("code", err_code_name(err.code)), LOG_ERR(&err));
-    count_failure(r, &err);
+    store_read_failed(r, &err);
     request_free(r);
     net_http_reply_err(x, &err);
 }

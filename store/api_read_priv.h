@@ -6,6 +6,7 @@
 #include "common/wire/remote_read.h"
 #include "store/api_read.h"
 #include "store/gate.h"
+#include "store/matcher_set.h"
 #include "store/query.h"
 #include "store/read_metrics.h"
 
@@ -30,9 +31,7 @@ struct store_read_request {
     /* The query that is being answered: wire.queries[at]. */
     size_t at;
     bool is_open;
-    struct tsdb_matcher **matchers;
-    size_t matcher_count;
-    size_t matcher_charge;
+    struct store_matcher_set matchers;
     struct store_query query;
     uint64_t series;         /* yielded so far */
     uint64_t blocks_queried; /* by the queries that are closed */
@@ -40,6 +39,18 @@ struct store_read_request {
     size_t sent;             /* bytes of out that went to the reader */
     bool ended;
 };
+
+/* What any front door does with a request: give it budget, deadline and limits; wait
+ * for a slot of the gate and take the served blocks; release all; log and count what
+ * did not succeed, or only count it. r stays where it is. */
+void store_read_request_init(struct store_read_request *r, struct store_api_read *api,
+                             struct net_http_exchange *x);
+NODISCARD bool store_read_admit(struct store_read_request *r, struct err *err);
+void store_read_request_fini(struct store_read_request *r);
+void store_read_failed(const struct store_read_request *r, const struct err *err);
+void store_read_count_failure(const struct store_read_request *r,
+                              const struct err *err);
+void store_read_add_skipped(struct store_read_request *r);
 
 /* Open the query at r->at. */
 NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);
@@ -50,6 +61,10 @@ void store_read_close(struct store_read_request *r);
 /* Range of samples that a query asks for: its hints where it has them. Both ends
  * inclusive. */
 void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
+
+/* Whether a query asks which series there are, and for no sample. Streamed answers
+ * always have chunks: a series without one could not be told there. */
+NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r);
 
 /* Fill r->out with frames: some, or none at the end (r->ended). */
 NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);

@@ -18,9 +18,9 @@
  * in TEXTS as their rows do in VALUES. */
 enum {
     COMPARE_GULP = 256,
-    SCAN_ROWS = 256,        /* 5 KiB */
-    SCAN_TEXTS = 32 * 1024, /* bytes, or one text that is longer */
-    SYMBOL_GUESS = 128      /* covers most symbols with their length: one read */
+    SCAN_GULP = 32 * 1024, /* bytes of texts */
+    GULP_PER_ROW = 128,    /* one row is read for so many bytes of a gulp */
+    SYMBOL_GUESS = 128     /* covers most symbols with their length: one read */
 };
 
 static const int64_t REPAIR_TIMEOUT_NS = 5 * 60 * CLOCK_NS_PER_S;
@@ -216,15 +216,21 @@ find_row(struct store_index_header *h, const struct rows *rows, struct bytes key
     return true;
 }
 
+static struct rows
+rows_of_names(const struct store_index_header *h)
+{
+    return (struct rows){.section = STORE_HEADER_NAMES,
+                         .width = STORE_HEADER_NAME_WIDTH,
+                         .end = h->layout.sizes[STORE_HEADER_NAMES] /
+                                STORE_HEADER_NAME_WIDTH};
+}
+
 /* The rows of VALUES that belong to a name; an unknown one has none. */
 static bool
 find_values(struct store_index_header *h, struct bytes name, struct rows *values,
             struct err *err)
 {
-    struct rows names = {.section = STORE_HEADER_NAMES,
-                         .width = STORE_HEADER_NAME_WIDTH,
-                         .end = h->layout.sizes[STORE_HEADER_NAMES] /
-                                STORE_HEADER_NAME_WIDTH};
+    struct rows names = rows_of_names(h);
     uint8_t row[STORE_HEADER_NAME_WIDTH];
     uint64_t at;
     int order;
@@ -295,21 +301,6 @@ store_index_header_has_name(struct store_index_header *h, struct bytes name, boo
     return true;
 }
 
-/* Some rows of VALUES and their texts. */
-struct scan {
-    size_t count;
-    struct store_header_text span; /* all texts of the rows */
-    struct buf rows;
-    struct buf texts;
-};
-
-static void
-scan_fini(struct scan *s)
-{
-    buf_fini(&s->rows);
-    buf_fini(&s->texts);
-}
-
 static bool
 read_into(struct store_index_header *h, enum store_header_section section, uint64_t at,
           size_t len, struct buf *into, struct err *err)
@@ -324,53 +315,119 @@ read_into(struct store_index_header *h, enum store_header_section section, uint6
     return true;
 }
 
-static struct store_header_value
-scan_value(const struct scan *s, size_t i)
+void
+store_index_cursor_init(struct store_index_cursor *c, struct store_index_header *h,
+                        size_t gulp_bytes, struct budget *budget)
 {
-    return store_header_parse_value(s->rows.at + i * STORE_HEADER_VALUE_WIDTH);
+    *c = (struct store_index_cursor){.header = h, .gulp_bytes = gulp_bytes};
+    buf_init(&c->rows, budget);
+    buf_init(&c->texts, budget);
 }
 
-/* Cut the rows to those whose texts make one gulp, at least one. */
-static bool
-bound_texts(const struct store_index_header *h, struct scan *s, size_t rows,
-            struct err *err)
+void
+store_index_cursor_fini(struct store_index_cursor *c)
 {
-    s->span = (struct store_header_text){.at = scan_value(s, 0).text.at};
-    for (s->count = 0; s->count < rows; s->count++) {
-        struct store_header_text text = scan_value(s, s->count).text;
-        if (text.at != (uint64_t)s->span.at + s->span.len)
-            return err_set(err, ERR_CORRUPT, "%s: values do not follow each other",
-                           h->path);
-        if (s->count > 0 && (uint64_t)s->span.len + text.len > SCAN_TEXTS)
-            return true;
-        s->span.len += text.len;
-    }
+    buf_fini(&c->rows);
+    buf_fini(&c->texts);
+}
+
+void
+store_index_cursor_names(struct store_index_cursor *c)
+{
+    c->is_of_names = true;
+    c->left = rows_of_names(c->header).end;
+}
+
+bool
+store_index_cursor_values(struct store_index_cursor *c, struct bytes name,
+                          struct bytes from, struct err *err)
+{
+    struct rows values;
+    int order;
+    if (!find_values(c->header, name, &values, err) ||
+        !find_row(c->header, &values, from, NOT_BELOW, &c->row, &order, err))
+        return false;
+    c->left = values.end - c->row;
     return true;
 }
 
-/* Read the rows from begin on, at least one and none from end on. */
-static bool
-scan_read(struct store_index_header *h, struct scan *s, uint64_t begin, uint64_t end,
-          struct err *err)
+static struct store_header_value
+value_at(const struct store_index_cursor *c, size_t i)
 {
-    size_t rows = (size_t)NUM_MIN(end - begin, (uint64_t)SCAN_ROWS);
-    return read_into(h, STORE_HEADER_VALUES, begin * STORE_HEADER_VALUE_WIDTH,
-                     rows * STORE_HEADER_VALUE_WIDTH, &s->rows, err) &&
-           bound_texts(h, s, rows, err) &&
-           read_into(h, STORE_HEADER_TEXTS, s->span.at, s->span.len, &s->texts, err);
+    return store_header_parse_value(c->rows.at + i * STORE_HEADER_VALUE_WIDTH);
+}
+
+/* Read the texts of the values in memory, of as many as make a gulp and at least one.
+ */
+static bool
+gulp_texts(struct store_index_cursor *c, struct err *err)
+{
+    struct store_header_text span = {.at = value_at(c, 0).text.at};
+    size_t n = 0;
+    for (; n < c->count; n++) {
+        struct store_header_text text = value_at(c, n).text;
+        if (text.at != (uint64_t)span.at + span.len)
+            return err_set(err, ERR_CORRUPT, "%s: values do not follow each other",
+                           c->header->path);
+        if (n > 0 && (uint64_t)span.len + text.len > c->gulp_bytes)
+            break;
+        span.len += text.len;
+    }
+    c->count = n;
+    c->texts_at = span.at;
+    return read_into(c->header, STORE_HEADER_TEXTS, span.at, span.len, &c->texts, err);
+}
+
+/* Read the following rows. Texts of names do not follow each other, so they are read
+ * one by one. */
+static bool
+gulp(struct store_index_cursor *c, struct err *err)
+{
+    size_t width = c->is_of_names ? STORE_HEADER_NAME_WIDTH : STORE_HEADER_VALUE_WIDTH;
+    uint64_t rows = c->gulp_bytes / GULP_PER_ROW + 1;
+    c->at = 0;
+    c->count = (size_t)NUM_MIN(rows, c->left);
+    if (!read_into(c->header, c->is_of_names ? STORE_HEADER_NAMES : STORE_HEADER_VALUES,
+                   c->row * width, c->count * width, &c->rows, err))
+        return false;
+    if (!c->is_of_names && !gulp_texts(c, err))
+        return false;
+    c->row += c->count;
+    return true;
 }
 
 static bool
-scan_call(struct store_index_header *h, const struct scan *s, store_value_fn *fn,
-          void *arg, struct err *err)
+next_name(struct store_index_cursor *c, struct bytes *text, struct err *err)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        struct store_header_value v = scan_value(s, i);
-        struct bytes text =
-            bytes_of(s->texts.at + (v.text.at - s->span.at), v.text.len);
-        if (!check_range(h, v.postings, err) || !fn(arg, text, v.postings, err))
+    struct store_header_text at =
+        store_header_parse_text(c->rows.at + c->at * STORE_HEADER_NAME_WIDTH);
+    if (!read_into(c->header, STORE_HEADER_TEXTS, at.at, at.len, &c->texts, err))
+        return false;
+    *text = buf_bytes(&c->texts);
+    return true;
+}
+
+bool
+store_index_cursor_next(struct store_index_cursor *c, struct bytes *text,
+                        struct store_posting_range *range, bool *end, struct err *err)
+{
+    *end = c->left == 0;
+    if (*end)
+        return true;
+    if (c->at == c->count && !gulp(c, err))
+        return false;
+    if (c->is_of_names) {
+        if (!next_name(c, text, err))
+            return false;
+    } else {
+        struct store_header_value v = value_at(c, c->at);
+        *text = bytes_of(c->texts.at + (v.text.at - c->texts_at), v.text.len);
+        *range = v.postings;
+        if (!check_range(c->header, *range, err))
             return false;
     }
+    c->at++;
+    c->left--;
     return true;
 }
 
@@ -409,14 +466,21 @@ bool
 store_index_header_scan(struct store_index_header *h, struct store_value_rows rows,
                         store_value_fn *fn, void *arg, struct err *err)
 {
-    struct budget *budget = store_page_cache_budget(h->cache);
-    CLEANUP(scan_fini) struct scan s = {0};
-    buf_init(&s.rows, budget);
-    buf_init(&s.texts, budget);
-    for (uint64_t at = rows.begin; at < rows.end; at += s.count)
-        if (!scan_read(h, &s, at, rows.end, err) || !scan_call(h, &s, fn, arg, err))
+    CLEANUP(store_index_cursor_fini) struct store_index_cursor c;
+    store_index_cursor_init(&c, h, SCAN_GULP, store_page_cache_budget(h->cache));
+    c.row = rows.begin;
+    c.left = rows.end - rows.begin;
+    for (;;) {
+        struct bytes value;
+        struct store_posting_range range;
+        bool end;
+        if (!store_index_cursor_next(&c, &value, &range, &end, err))
             return false;
-    return true;
+        if (end)
+            return true;
+        if (!fn(arg, value, range, err))
+            return false;
+    }
 }
 
 bool

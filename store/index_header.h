@@ -10,6 +10,7 @@
 #define STORE_INDEX_HEADER_H
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/objstore/bucket.h"
 #include "common/tsdb/index.h"
 #include "store/page_cache.h"
@@ -108,6 +109,42 @@ NODISCARD bool store_index_header_values(struct store_index_header *h,
 NODISCARD bool store_index_header_scan(struct store_index_header *h,
                                        struct store_value_rows rows, store_value_fn *fn,
                                        void *arg, struct err *err);
+
+/* A walk over all label names, or the values of one label, in byte order. Memory is one
+ * gulp, or one text that is longer. One thread. */
+struct store_index_cursor {
+    uint64_t left; /* texts that next has not yielded yet */
+    /* private */
+    struct store_index_header *header;
+    bool is_of_names;
+    size_t gulp_bytes;
+    uint64_t row;      /* behind those that have been read */
+    size_t at;         /* of the rows in memory, the one to be yielded next */
+    size_t count;      /* of the rows in memory */
+    uint32_t texts_at; /* where texts begins in its section */
+    struct buf rows;
+    struct buf texts;
+};
+
+/* An empty walk. Gulps are charged to budget. Call fini, also after an error. */
+void store_index_cursor_init(struct store_index_cursor *c, struct store_index_header *h,
+                             size_t gulp_bytes, struct budget *budget);
+
+/* Go to the first label name; or to the first value of a label that is not below from.
+ * An unknown label has no values. Once. */
+void store_index_cursor_names(struct store_index_cursor *c);
+NODISCARD bool store_index_cursor_values(struct store_index_cursor *c,
+                                         struct bytes name, struct bytes from,
+                                         struct err *err);
+
+/* The next text, borrowed until the following call, and the postings of a value; *end
+ * after the last one. */
+NODISCARD bool store_index_cursor_next(struct store_index_cursor *c, struct bytes *text,
+                                       struct store_posting_range *range, bool *end,
+                                       struct err *err);
+
+/* Accepts the zero value. */
+void store_index_cursor_fini(struct store_index_cursor *c);
 
 /* The text of a symbol reference out of a series entry, copied into arena.
  * Errors ERR_CORRUPT also for a reference that no symbol has (index version 1: one that

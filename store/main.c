@@ -7,7 +7,7 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
-#include "store/api_read.h"
+#include "store/api_labels.h"
 #include "store/block_sync.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -35,7 +35,7 @@ struct store {
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
-    struct net_http_route routes[APP_ADMIN_ROUTES + 1];
+    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
     struct net_http_server *server;
     struct store_block_sync *sync;
 };
@@ -117,6 +117,7 @@ start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
+    count += store_api_labels_routes(s->read, s->routes + count);
     s->routes[count++] = (struct net_http_route){
         .method = "POST",
         .path = "/api/v1/read",
@@ -161,16 +162,24 @@ start_sync(struct store *s, struct err *err)
            store_block_sync_start(s->sync, err);
 }
 
-/* In reverse order of the start; takes a store that started in part. */
+/* In reverse order of the start; takes a store that started in part. Requests are
+ * answered while balancers notice that the store is not ready; then what runs comes to
+ * its end. */
 static void
 stop(struct store *s)
 {
+    int64_t ended_by_ns = clock_deadline(s->options.shutdown_deadline_ns);
+    int64_t unready_until_ns = clock_deadline(
+        NUM_MIN(s->options.http_unready_delay_ns, s->options.shutdown_deadline_ns / 2));
     app_lifecycle_end_within(s->options.shutdown_deadline_ns);
-    int64_t drained_by_ns = clock_deadline(
-        NUM_MIN(s->options.http_grace_period_ns, s->options.shutdown_deadline_ns));
     app_admin_set_ready(s->admin, false, "stopping");
+    if (s->server != NULL)
+        net_http_server_close_connections(s->server);
     store_block_sync_free(&s->sync);
-    net_http_server_stop(&s->server, drained_by_ns);
+    if (s->server != NULL)
+        app_lifecycle_pause(unready_until_ns);
+    int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
+    net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);

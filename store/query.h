@@ -14,6 +14,7 @@ struct store_query_options {
     size_t matcher_count;
     int64_t mint_ms; /* both ends inclusive */
     int64_t maxt_ms;
+    bool labels_only; /* series come without chunks, which are then not read */
     struct store_fetch_source *source; /* of the request */
     struct store_limits *limits;       /* of the request */
     struct budget *budget;             /* of the request */

@@ -94,7 +94,7 @@ append_query(struct sampled *s, struct err *err)
     struct store_read_request *r = s->request;
     const struct wire_query *q = &r->wire.queries[r->at];
     store_read_range(q, &s->mint_ms, &s->maxt_ms);
-    s->labels_only = bytes_eq(q->hints.func, BYTES("series"));
+    s->labels_only = store_read_wants_labels_only(r);
     wire_samples_begin(&s->wire);
     if (!store_read_open(r, err))
         return false;

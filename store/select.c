@@ -153,6 +153,16 @@ fetch_splits(struct store_select *s, struct err *err)
     return true;
 }
 
+static bool
+begin(struct store_select *s, const struct tsdb_matcher *const *matchers, size_t count,
+      struct budget *budget, struct err *err)
+{
+    arena_init(&s->arena, budget);
+    if (!store_select_plan(s, matchers, count, err))
+        return false;
+    return s->nothing || (fetch_first(s, err) && (s->nothing || fetch_splits(s, err)));
+}
+
 bool
 store_select_begin(struct store_select *s, const struct store_block *block,
                    const struct tsdb_matcher *const *matchers, size_t count,
@@ -160,10 +170,17 @@ store_select_begin(struct store_select *s, const struct store_block *block,
                    struct err *err)
 {
     *s = (struct store_select){.block = block, .source = source};
-    arena_init(&s->arena, budget);
-    if (!store_select_plan(s, matchers, count, err))
-        return false;
-    return s->nothing || (fetch_first(s, err) && (s->nothing || fetch_splits(s, err)));
+    return begin(s, matchers, count, budget, err);
+}
+
+bool
+store_select_begin_exact(struct store_select *s, const struct store_block *block,
+                         const struct tsdb_matcher *const *matchers, size_t count,
+                         struct store_fetch_source *source, struct budget *budget,
+                         struct err *err)
+{
+    *s = (struct store_select){.block = block, .source = source, .is_exact = true};
+    return begin(s, matchers, count, budget, err);
 }
 
 uint64_t

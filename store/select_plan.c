@@ -201,7 +201,7 @@ part_groups(struct plan *p)
     p->of[p->base] = p->of[0];
     for (size_t i = 1; i < s->group_count; i++) {
         const struct store_select_group g = s->groups[i];
-        if (is_worth_it(p, &base, &g))
+        if (s->is_exact || is_worth_it(p, &base, &g))
             s->groups[kept++] = g;
         else
             s->filters[s->filter_count++] = p->of[i];
@@ -227,7 +227,7 @@ store_select_plan(struct store_select *s, const struct tsdb_matcher *const *matc
             return false;
     if (s->nothing)
         return true;
-    if (p.has_base && is_nearly_all(&p)) {
+    if (p.has_base && !s->is_exact && is_nearly_all(&p)) {
         s->filters[s->filter_count++] = p.of[p.base];
         s->groups[p.base] = s->groups[--s->group_count];
         p.of[p.base] = p.of[s->group_count];

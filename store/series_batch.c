@@ -123,46 +123,60 @@ passes(const struct store_stream_context *c, struct tsdb_labels own)
     return true;
 }
 
-/* *kept: whether the series has chunks in the range and passes the filters. */
-static bool
-parse_entry(struct store_series_batch *b, struct store_stream_context *c,
-            struct bytes raw, struct store_entry *entry, bool *kept, struct err *err)
+bool
+store_series_batch_each(struct store_series_batch *b, struct store_stream_context *c,
+                        store_raw_series_fn *fn, void *arg, struct err *err)
 {
-    struct tsdb_series s;
-    struct tsdb_labels own;
-    *kept = false;
-    if (!tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err))
+    if (!store_records_wait(&b->records, err))
         return false;
-    if (s.chunk_count == 0)
-        return true;
-    if (!resolve_labels(b, c, &s, &own, err))
-        return false;
-    if (c->filter_count > 0 && !passes(c, own))
-        return true;
-    entry->labels = tsdb_labels_with_external(own, c->external, &b->arena);
-    entry->chunks = s.chunks;
-    entry->chunk_count = s.chunk_count;
-    *kept = true;
-    return arena_ok(&b->arena, err);
+    c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
+    for (size_t i = 0; i < b->count; i++) {
+        struct tsdb_series s;
+        struct arena_mark mark = arena_mark(&b->arena);
+        struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
+        if (tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err) &&
+            fn(arg, &s, err)) {
+            if (s.chunk_count == 0)
+                arena_rewind(&b->arena, mark);
+            continue;
+        }
+        err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
+                 b->pieces[i].offset);
+        if (!store_damage_skip(&c->source->damage, c->block, err))
+            return false;
+    }
+    return true;
 }
 
+struct decoding {
+    struct store_series_batch *batch;
+    struct store_stream_context *context;
+    struct store_label_order *order;
+};
+
 static bool
-decode_entry(struct store_series_batch *b, struct store_stream_context *c, size_t i,
-             struct store_label_order *order, struct err *err)
+decode_entry(void *arg, const struct tsdb_series *s, struct err *err)
 {
-    struct store_entry entry;
-    bool kept;
+    const struct decoding *d = arg;
+    struct store_series_batch *b = d->batch;
+    struct store_stream_context *c = d->context;
+    struct store_entry entry = {.chunks = s->chunks, .chunk_count = s->chunk_count};
     struct arena_mark mark = arena_mark(&b->arena);
-    struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
-    if (!parse_entry(b, c, raw, &entry, &kept, err))
+    struct tsdb_labels own;
+    if (s->chunk_count == 0)
+        return true;
+    if (!resolve_labels(b, c, s, &own, err))
         return false;
-    if (!kept) {
+    if (!passes(c, own)) {
         arena_rewind(&b->arena, mark);
         return true;
     }
-    return (c->filter_count == 0 || store_limits_add_series(c->limits, 1, err)) &&
-           store_limits_add_chunks(c->limits, entry.chunk_count, err) &&
-           store_label_order_push(order, &entry, &b->arena, &b->entries, err);
+    entry.labels = tsdb_labels_with_external(own, c->external, &b->arena);
+    return arena_ok(&b->arena, err) &&
+           (c->filter_count == 0 || store_limits_add_series(c->limits, 1, err)) &&
+           (c->labels_only ||
+            store_limits_add_chunks(c->limits, s->chunk_count, err)) &&
+           store_label_order_push(d->order, &entry, &b->arena, &b->entries, err);
 }
 
 bool
@@ -170,24 +184,14 @@ store_series_batch_decode(struct store_series_batch *b, struct store_stream_cont
                           struct store_label_order *order, bool is_last,
                           struct err *err)
 {
-    if (!store_records_wait(&b->records, err))
-        return false;
-    c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
+    struct decoding d = {b, c, order};
     b->entries.at =
         arena_calloc(&b->arena, b->count + order->depth, sizeof *b->entries.at);
     if (b->entries.at == NULL)
         return arena_ok(&b->arena, err);
-    if (!store_label_order_move(order, &b->arena, err))
-        return false;
-    for (size_t i = 0; i < b->count; i++) {
-        if (decode_entry(b, c, i, order, err))
-            continue;
-        err_wrap(err, "%s: series at %" PRIu64, c->block->index_key,
-                 b->pieces[i].offset);
-        if (!store_damage_skip(&c->source->damage, c->block, err))
-            return false;
-    }
-    return !is_last || store_label_order_flush(order, &b->entries, err);
+    return store_label_order_move(order, &b->arena, err) &&
+           store_series_batch_each(b, c, decode_entry, &d, err) &&
+           (!is_last || store_label_order_flush(order, &b->entries, err));
 }
 
 void

@@ -19,6 +19,7 @@ struct store_stream_context {
     size_t filter_count;
     int64_t mint_ms; /* range of the query, both ends inclusive */
     int64_t maxt_ms;
+    bool labels_only; /* chunks are neither read nor counted */
     struct store_fetch_source *source;
     struct store_symbol_memo *memo;
     struct store_limits *limits;
@@ -53,6 +54,15 @@ NODISCARD bool store_series_batch_decode(struct store_series_batch *b,
                                          struct store_stream_context *c,
                                          struct store_label_order *order, bool is_last,
                                          struct err *err);
+
+/* Instead of decode: wait and call fn with each entry, as it stands in the index; with
+ * an empty range in c it has no chunks. fn returns false, with err filled, to stop. */
+typedef bool store_raw_series_fn(void *arg, const struct tsdb_series *series,
+                                 struct err *err);
+NODISCARD bool store_series_batch_each(struct store_series_batch *b,
+                                       struct store_stream_context *c,
+                                       store_raw_series_fn *fn, void *arg,
+                                       struct err *err);
 
 /* Accepts the zero value. */
 void store_series_batch_fini(struct store_series_batch *b);

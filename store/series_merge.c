@@ -5,43 +5,11 @@
 
 /* Equal series come in the order of their blocks, so that chunks are in time order. */
 static bool
-is_before(const struct store_series_merge *m, size_t a, size_t b)
+is_before(const void *arg, size_t a, size_t b)
 {
-    int order = tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels);
+    const struct store_series *heads = arg;
+    int order = tsdb_labels_cmp(heads[a].labels, heads[b].labels);
     return order != 0 ? order < 0 : a < b;
-}
-
-static void
-heap_push(struct store_series_merge *m, size_t stream)
-{
-    size_t at = m->heap_count++;
-    while (at > 0 && is_before(m, stream, m->heap[(at - 1) / 2])) {
-        m->heap[at] = m->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    m->heap[at] = stream;
-}
-
-static size_t
-heap_pop(struct store_series_merge *m)
-{
-    size_t top = m->heap[0];
-    size_t moved = m->heap[--m->heap_count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= m->heap_count)
-            break;
-        if (child + 1 < m->heap_count &&
-            is_before(m, m->heap[child + 1], m->heap[child]))
-            child++;
-        if (!is_before(m, m->heap[child], moved))
-            break;
-        m->heap[at] = m->heap[child];
-        at = child;
-    }
-    m->heap[at] = moved;
-    return top;
 }
 
 static bool
@@ -56,7 +24,7 @@ advance(struct store_series_merge *m, size_t stream, struct err *err)
         end = true;
     }
     if (!end)
-        heap_push(m, stream);
+        heap_push(&m->heap, stream);
     return true;
 }
 
@@ -68,9 +36,11 @@ store_series_merge_init(struct store_series_merge *m,
     *m = (struct store_series_merge){.streams = streams};
     arena_init(&m->arena, budget);
     m->heads = arena_calloc(arena, count, sizeof *m->heads);
-    m->heap = arena_calloc(arena, count, sizeof *m->heap);
+    m->heap = (struct heap){.at = arena_calloc(arena, count, sizeof *m->heap.at),
+                            .is_before = is_before,
+                            .arg = m->heads};
     m->taken = arena_calloc(arena, count, sizeof *m->taken);
-    if (m->heads == NULL || m->heap == NULL || m->taken == NULL)
+    if (m->heads == NULL || m->heap.at == NULL || m->taken == NULL)
         return arena_ok(arena, err);
     for (size_t i = 0; i < count; i++)
         if (!advance(m, i, err))
@@ -82,10 +52,10 @@ store_series_merge_init(struct store_series_merge *m,
 static void
 take_equal(struct store_series_merge *m)
 {
-    struct tsdb_labels labels = m->heads[m->heap[0]].labels;
-    while (m->heap_count > 0 &&
-           tsdb_labels_cmp(m->heads[m->heap[0]].labels, labels) == 0)
-        m->taken[m->taken_count++] = heap_pop(m);
+    struct tsdb_labels labels = m->heads[m->heap.at[0]].labels;
+    while (m->heap.count > 0 &&
+           tsdb_labels_cmp(m->heads[m->heap.at[0]].labels, labels) == 0)
+        m->taken[m->taken_count++] = heap_pop(&m->heap);
 }
 
 /* The chunks of all taken streams in one array. */
@@ -103,7 +73,8 @@ gather(struct store_series_merge *m, struct tsdb_timed_chunk **chunks, size_t *c
     *count = total;
     for (size_t i = 0; i < m->taken_count; i++) {
         const struct store_series *head = &m->heads[m->taken[i]];
-        memcpy(all, head->chunks, head->chunk_count * sizeof *all);
+        if (head->chunk_count > 0)
+            memcpy(all, head->chunks, head->chunk_count * sizeof *all);
         all += head->chunk_count;
     }
     return true;
@@ -130,7 +101,7 @@ store_series_merge_next(struct store_series_merge *m, struct store_series *serie
         if (!advance(m, m->taken[--m->taken_count], err))
             return false;
     arena_reset(&m->arena);
-    *end = m->heap_count == 0;
+    *end = m->heap.count == 0;
     if (*end)
         return true;
     take_equal(m);

@@ -4,15 +4,15 @@
 #ifndef STORE_SERIES_MERGE_H
 #define STORE_SERIES_MERGE_H
 
+#include "common/base/heap.h"
 #include "store/series_stream.h"
 
 struct store_series_merge {
     /* private */
     struct store_series_stream *streams;
     struct store_series *heads; /* per stream, its current series */
-    size_t *heap;               /* streams with a head, smallest labels first */
-    size_t heap_count;
-    size_t *taken; /* streams whose heads were yielded last */
+    struct heap heap;           /* streams with a head, smallest labels first */
+    size_t *taken;              /* streams whose heads were yielded last */
     size_t taken_count;
     struct arena arena; /* chunks of the series yielded last */
 };

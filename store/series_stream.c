@@ -96,10 +96,13 @@ advance_batch(struct store_series_stream *s, struct err *err)
     return start_batches(s, err);
 }
 
-/* Start a window with the next series, when there are any. */
+/* Make sure that the current batch holds an entry that is in no window yet, when there
+ * are any and the effort is not too great. */
 static bool
-start_window(struct store_series_stream *s, enum effort effort, struct err *err)
+find_entries(struct store_series_stream *s, enum effort effort, bool *found,
+             struct err *err)
 {
+    *found = false;
     while (s->next_entry == batch(s, 0)->entries.count) {
         if (s->batches_ahead == 0)
             return true;
@@ -109,6 +112,19 @@ start_window(struct store_series_stream *s, enum effort effort, struct err *err)
         if (!advance_batch(s, err))
             return false;
     }
+    *found = true;
+    return true;
+}
+
+/* Start a window with the next series, when there are any. */
+static bool
+start_window(struct store_series_stream *s, enum effort effort, struct err *err)
+{
+    bool found;
+    if (!find_entries(s, effort, &found, err))
+        return false;
+    if (!found)
+        return true;
     const struct store_entry *entries = batch(s, 0)->entries.at + s->next_entry;
     size_t left = batch(s, 0)->entries.count - s->next_entry;
     struct store_chunk_window *w = window(s, ++s->windows_ahead);
@@ -134,7 +150,7 @@ start_windows(struct store_series_stream *s, enum effort effort, struct err *err
 bool
 store_series_stream_prime(struct store_series_stream *s, struct err *err)
 {
-    return start_window(s, WAIT_FOR_THEM, err);
+    return s->context.labels_only || start_window(s, WAIT_FOR_THEM, err);
 }
 
 /* The current window is spent: go on with the next one. No more entries are decoded
@@ -157,9 +173,23 @@ advance_window(struct store_series_stream *s, struct err *err)
     return start_windows(s, effort, err);
 }
 
-bool
-store_series_stream_next(struct store_series_stream *s, struct store_series *series,
-                         bool *end, struct err *err)
+static bool
+next_labels(struct store_series_stream *s, struct store_series *series, bool *end,
+            struct err *err)
+{
+    bool found;
+    if (!find_entries(s, WAIT_FOR_THEM, &found, err))
+        return false;
+    *end = !found;
+    if (found)
+        *series = (struct store_series){
+            .labels = batch(s, 0)->entries.at[s->next_entry++].labels};
+    return true;
+}
+
+static bool
+next_series(struct store_series_stream *s, struct store_series *series, bool *end,
+            struct err *err)
 {
     bool is_spent = store_chunk_window_is_empty(window(s, 0));
     if (is_spent && !advance_window(s, err))
@@ -169,6 +199,14 @@ store_series_stream_next(struct store_series_stream *s, struct store_series *ser
         return true;
     return (!is_spent || store_chunk_window_wait(window(s, 0), &s->context, err)) &&
            store_chunk_window_next(window(s, 0), &s->context, series, err);
+}
+
+bool
+store_series_stream_next(struct store_series_stream *s, struct store_series *series,
+                         bool *end, struct err *err)
+{
+    return s->context.labels_only ? next_labels(s, series, end, err)
+                                  : next_series(s, series, end, err);
 }
 
 void

@@ -45,11 +45,13 @@ NODISCARD bool store_series_stream_open(struct store_series_stream *s,
                                         struct store_lookahead ahead,
                                         struct arena *arena, struct err *err);
 
-/* Wait for the first series entries and start fetching their chunks. */
+/* Wait for the first series entries and start fetching their chunks; with labels_only
+ * there is nothing to do. */
 NODISCARD bool store_series_stream_prime(struct store_series_stream *s,
                                          struct err *err);
 
-/* The next series, borrowed until the following call; *end after the last one. */
+/* The next series, borrowed until the following call; *end after the last one. With
+ * labels_only it has no chunks. */
 NODISCARD bool store_series_stream_next(struct store_series_stream *s,
                                         struct store_series *series, bool *end,
                                         struct err *err);

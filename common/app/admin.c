@@ -145,7 +145,8 @@ app_admin_routes(struct app_admin *a, struct net_http_route *at)
          .path = "/metrics",
          .name = "metrics",
          .handler = on_metrics,
-         .arg = a},
+         .arg = a,
+         .compress = true},
     };
     memcpy(at, routes, sizeof routes);
     return APP_ADMIN_ROUTES;

@@ -76,6 +76,20 @@ app_lifecycle_wait(void)
 }
 
 void
+app_lifecycle_pause(int64_t deadline_ns)
+{
+    sigset_t set = awaited();
+    for (;;) {
+        int64_t left_ns = clock_left_ns(deadline_ns);
+        const struct timespec left = {left_ns / CLOCK_NS_PER_S,
+                                      left_ns % CLOCK_NS_PER_S};
+        int number = sigtimedwait(&set, NULL, &left);
+        if (number == SIGINT || number == SIGTERM || (number < 0 && errno == EAGAIN))
+            return;
+    }
+}
+
+void
 app_lifecycle_fail(const struct err *err)
 {
     LOG_ERROR("cannot go on", LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));

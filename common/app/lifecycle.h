@@ -25,6 +25,9 @@ void app_lifecycle_allow_debugging(void);
 /* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. */
 void app_lifecycle_wait(void);
 
+/* While the process stops: wait until deadline_ns, or for another SIGINT or SIGTERM. */
+void app_lifecycle_pause(int64_t deadline_ns);
+
 /* From any thread: make app_lifecycle_wait return, for a failure that must end the
  * process; the status is then APP_EXIT_FAILED. */
 void app_lifecycle_fail(const struct err *err);

@@ -12,6 +12,12 @@ claimed_len(uint8_t first)
     return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
+static bool
+is_character(uint32_t point)
+{
+    return point <= 0x10ffff && !(point >= 0xd800 && point <= 0xdfff);
+}
+
 size_t
 utf8_len(struct bytes text)
 {
@@ -25,8 +31,19 @@ utf8_len(struct bytes text)
             return 0;
         point = point << 6 | (text.at[i] & 0x3fU);
     }
-    bool is_surrogate = point >= 0xd800 && point <= 0xdfff;
-    return point < smallest[len] || point > 0x10ffff || is_surrogate ? 0 : len;
+    return point < smallest[len] || !is_character(point) ? 0 : len;
+}
+
+size_t
+utf8_put(uint8_t *to, uint32_t point)
+{
+    if (!is_character(point))
+        return 0;
+    size_t len = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; point >>= 6)
+        to[i] = (uint8_t)(0x80 | (point & 0x3f));
+    to[0] = (uint8_t)(len == 1 ? point : (0xf0U << (4 - len) | point));
+    return len;
 }
 
 bool

@@ -17,6 +17,10 @@ extern "C" {
 /* Bytes of the character that text starts with, 1..4; 0 if it starts with none. */
 size_t utf8_len(struct bytes text);
 
+/* Write the character with this number; returns its bytes, 1..4, or 0, with nothing
+ * written, if there is none. */
+size_t utf8_put(uint8_t *to, uint32_t point);
+
 NODISCARD bool utf8_is_valid(struct bytes text);
 
 #ifdef __cplusplus

@@ -3,6 +3,9 @@
 
 #include <snappy-c.h>
 
+/* The densest element of the format is three bytes for a copy of 64. */
+enum { ELEMENT_BYTES = 3, ELEMENT_COPIES = 64 };
+
 bool
 compress_snappy_decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
 {
@@ -13,6 +16,9 @@ compress_snappy_decode(struct bytes in, size_t limit, struct buf *out, struct er
     if (len > limit)
         return err_set(err, ERR_INVALID,
                        "snappy block of %zu bytes when decoded, limit %zu", len, limit);
+    if (len / ELEMENT_COPIES > in.len / ELEMENT_BYTES + 1)
+        return err_set(err, ERR_INVALID,
+                       "broken snappy block: %zu bytes cannot hold %zu", in.len, len);
     uint8_t *to = buf_reserve(out, len);
     if (to == NULL)
         return buf_ok(out, err);

@@ -7,8 +7,8 @@
 #include "common/base/buf.h"
 
 /* Append the content of a snappy block to out.
- * Errors ERR_INVALID: not snappy, or it claims more than limit bytes (checked before
- * allocation). ERR_BUDGET from out. */
+ * Errors ERR_INVALID: not snappy, or it claims more than limit bytes or than a block of
+ * its length can hold (both checked before allocation). ERR_BUDGET from out. */
 NODISCARD bool compress_snappy_decode(struct bytes in, size_t limit, struct buf *out,
                                       struct err *err);
 

@@ -31,6 +31,8 @@ net_http_exchange_unref(struct net_http_exchange **out)
     struct net_http_exchange *x = TAKE(*out);
     if (--x->users > 0)
         return;
+    buf_fini(&x->target);
+    buf_fini(&x->decoded);
     buf_fini(&x->body);
     buf_fini(&x->headers);
     free(x);
@@ -52,6 +54,18 @@ const char *
 net_http_exchange_arg(const struct net_http_exchange *x, const char *name)
 {
     return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct bytes
+net_http_exchange_query(const struct net_http_exchange *x)
+{
+    return x->query;
+}
+
+struct bytes
+net_http_exchange_parameter(const struct net_http_exchange *x)
+{
+    return x->parameter;
 }
 
 int
@@ -104,6 +118,11 @@ send_reply(struct net_http_exchange *x, int status, const char *content_type,
     if (atomic_load(&x->server->stopping))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     copy_headers(x, response);
+    bool is_for_now =
+        status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
+    if (is_for_now &&
+        MHD_get_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER) == NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
     x->queued =
         MHD_queue_response(x->connection, (unsigned)status, response) == MHD_YES;
     MHD_destroy_response(response);
@@ -113,6 +132,9 @@ void
 net_http_reply(struct net_http_exchange *x, int status, const char *content_type,
                struct bytes body)
 {
+    CLEANUP(buf_fini) struct buf encoded = {0};
+    if (net_http_encode_body(x, body, &encoded))
+        body = buf_bytes(&encoded);
     /* The library copies; it takes a pointer to non-const for its other modes. */
     void *at = (void *)(uintptr_t)body.at;
     x->sample.response_bytes = body.len;
@@ -125,8 +147,6 @@ net_http_reply_line(struct net_http_exchange *x, int status, const char *text)
 {
     CLEANUP(buf_fini) struct buf line = {0};
     buf_printf(&line, "%s\n", text);
-    if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
-        net_http_exchange_add_header(x, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
     net_http_reply(x, status, "text/plain; charset=utf-8", buf_bytes(&line));
 }
 
@@ -204,6 +224,12 @@ net_http_reply_stream(struct net_http_exchange *x, int status, const char *conte
         stream.done(stream.arg);
         net_http_reply_line(x, MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED,
                             "this answer is a stream: HTTP/1.1 is needed");
+        return;
+    }
+    struct err err;
+    if (!net_http_encode_stream(x, &length, &stream, &err)) {
+        stream.done(stream.arg);
+        net_http_reply_err(x, &err);
         return;
     }
     struct MHD_Response *response = new_stream_response(x, length, stream);

@@ -18,15 +18,20 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "common/net/form.h"
 #include "common/net/http_server_priv.h"
 #include "common/net/listen.h"
 
 enum {
     DEFAULT_CONNECTIONS = 256,
+    /* For those who come while room is made. Beyond, the library closes at once. */
+    SPARE_CONNECTIONS = 16,
     DEFAULT_IDLE_S = 120,
+    DEFAULT_REQUEST_S = 30,
     STACK_BYTES = 512 * 1024,
     /* For headers, and for one chunk of an answer on its way out. */
-    CONNECTION_BYTES = 64 * 1024
+    CONNECTION_BYTES = 64 * 1024,
+    TARGET_MAX = 32 * 1024
 };
 
 /* How a request says how long its body is. */
@@ -65,13 +70,6 @@ is_ambiguous(const struct net_http_exchange *x, const struct framing *f)
            (f->encodings != 0 && x->is_http_1_0);
 }
 
-static bool
-has_method(const struct net_http_route *r, const char *method)
-{
-    return strcmp(r->method, method) == 0 ||
-           (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
-}
-
 static void
 preset(struct net_http_exchange *x, int status, const char *text)
 {
@@ -81,15 +79,10 @@ preset(struct net_http_exchange *x, int status, const char *text)
 
 /* Answer a method that has no route: 204 to OPTIONS, 405 to others. */
 static void
-preset_allow(struct net_http_exchange *x, const char *path)
+preset_allow(struct net_http_exchange *x, const struct net_http_route *of_path)
 {
-    const struct net_http_server *s = x->server;
     CLEANUP(buf_fini) struct buf allow = {0};
-    for (size_t i = 0; i < s->route_count; i++)
-        if (strcmp(s->routes[i].path, path) == 0)
-            buf_printf(&allow, "%s, %s", s->routes[i].method,
-                       strcmp(s->routes[i].method, "GET") == 0 ? "HEAD, " : "");
-    buf_put_str(&allow, "OPTIONS");
+    net_http_route_print_allowed(x->server, of_path, &allow);
     net_http_exchange_add_header(x, MHD_HTTP_HEADER_ALLOW, buf_text(&allow));
     if (strcmp(x->sample.method, "OPTIONS") == 0)
         preset(x, MHD_HTTP_NO_CONTENT, NULL);
@@ -97,54 +90,92 @@ preset_allow(struct net_http_exchange *x, const char *path)
         preset(x, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
 }
 
-static void
-find_route(struct net_http_exchange *x, const char *path)
+/* Cut the target into path and query, and check the encoding of the path. */
+static bool
+split_target(struct net_http_exchange *x)
 {
-    const struct net_http_server *s = x->server;
-    const struct net_http_route *of_path = NULL;
-    for (size_t i = 0; i < s->route_count && x->route == NULL; i++) {
-        if (strcmp(s->routes[i].path, path) != 0)
-            continue;
-        of_path = &s->routes[i];
-        if (has_method(of_path, x->sample.method))
-            x->route = of_path;
+    size_t len;
+    x->path = buf_bytes(&x->target);
+    const uint8_t *mark = x->path.len > 0 ? memchr(x->path.at, '?', x->path.len) : NULL;
+    if (mark != NULL) {
+        x->query = x->path;
+        x->path.len = (size_t)(mark - x->path.at);
+        bytes_skip(&x->query, x->path.len + 1);
     }
-    if (of_path == NULL) {
-        preset(x, MHD_HTTP_NOT_FOUND, "page not found");
-        return;
-    }
-    x->sample.handler = of_path->name;
-    if (x->route == NULL)
-        preset_allow(x, path);
+    uint8_t *into = buf_reserve(&x->decoded, x->path.len + 1);
+    return into != NULL && net_form_decode_path(x->path, into, &len);
 }
 
 static void
-judge(struct net_http_exchange *x, const char *path, const struct framing *f)
+find_route(struct net_http_exchange *x)
 {
-    find_route(x, path);
+    struct err err;
+    if (x->target.len > TARGET_MAX) {
+        preset(x, MHD_HTTP_URI_TOO_LONG, "path and query too long");
+        return;
+    }
+    if (!buf_ok(&x->target, &err) || !split_target(x)) {
+        preset(x, MHD_HTTP_BAD_REQUEST, "broken path");
+        return;
+    }
+    struct net_http_match match =
+        net_http_route_find(x->server, x->sample.method, x->path, x->decoded.at);
+    x->route = match.route;
+    x->parameter = match.parameter;
+    if (match.of_path == NULL) {
+        preset(x, MHD_HTTP_NOT_FOUND, "page not found");
+        return;
+    }
+    x->sample.handler = match.of_path->name;
+    if (x->route == NULL)
+        preset_allow(x, match.of_path);
+}
+
+static void
+judge(struct net_http_exchange *x, const struct framing *f)
+{
+    find_route(x);
     if (is_ambiguous(x, f))
         preset(x, MHD_HTTP_BAD_REQUEST, "ambiguous length of the request body");
     else if (x->route != NULL && f->length > x->route->max_body)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE, "request body too large");
 }
 
-static struct net_http_exchange *
-exchange_new(struct net_http_server *s, struct MHD_Connection *connection,
-             const char *method, const char *version)
+static void
+on_connection(void *arg, struct MHD_Connection *connection, void **context,
+              enum MHD_ConnectionNotificationCode code)
 {
+    struct net_http_server *s = arg;
+    struct net_http_peer *peer = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *context = net_http_peers_open(
+            s->peers,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                ->connect_fd);
+    else
+        net_http_peers_close(s->peers, &peer);
+}
+
+/* The library hands out the target of a request before it decodes it in place, and
+ * keeps what this returns as the context of the request. */
+static void *
+on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct net_http_server *s = arg;
     struct net_http_exchange *x = calloc(1, sizeof *x);
     if (x == NULL)
         return NULL;
     x->server = s;
     x->connection = connection;
-    x->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-                ->connect_fd;
-    x->is_http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
+    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                  ->socket_context;
+    net_http_peers_sends(s->peers, x->peer);
     x->users = 1;
-    x->begin_ns = clock_mono_ns();
-    x->sample.method = method;
     x->sample.handler = "none";
     buf_init(&x->body, s->budget);
+    buf_init(&x->target, s->budget);
+    buf_init(&x->decoded, s->budget);
+    buf_put_str(&x->target, target);
     return x;
 }
 
@@ -168,11 +199,17 @@ reply_preset(struct net_http_exchange *x)
 }
 
 static enum MHD_Result
-on_headers(struct net_http_exchange *x, const char *path)
+on_headers(struct net_http_exchange *x, const char *method, const char *version)
 {
     struct framing f = {0};
+    x->begun = true;
+    x->fd = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                ->connect_fd;
+    x->is_http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
+    x->begin_ns = clock_mono_ns();
+    x->sample.method = method;
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, note_header, &f);
-    judge(x, path, &f);
+    judge(x, &f);
     count_running(x->server, 1);
     net_http_metrics_begin(x->server->metrics, x->sample.handler, x->sample.method);
     bool body_follows = f.length != 0 || f.encodings != 0;
@@ -202,6 +239,7 @@ static enum MHD_Result
 on_complete_request(struct net_http_exchange *x)
 {
     struct err err;
+    net_http_peers_waits(x->server->peers, x->peer);
     if (x->preset_status != 0)
         return reply_preset(x);
     if (buf_ok(&x->body, &err))
@@ -218,11 +256,11 @@ on_request(void *arg, struct MHD_Connection *connection, const char *path,
            size_t *piece_len, void **context)
 {
     struct net_http_exchange *x = *context;
-    if (x == NULL) {
-        x = exchange_new(arg, connection, method, version);
-        *context = x;
-        return x != NULL ? on_headers(x, path) : MHD_NO;
-    }
+    (void)arg, (void)connection, (void)path;
+    if (x == NULL)
+        return MHD_NO;
+    if (!x->begun)
+        return on_headers(x, method, version);
     if (*piece_len == 0)
         return on_complete_request(x);
     struct bytes body = bytes_of(piece, *piece_len);
@@ -242,13 +280,17 @@ on_end(void *arg, struct MHD_Connection *connection, void **context,
     if (x == NULL)
         return;
     *context = NULL;
+    bool begun = x->begun;
+    net_http_peers_rests(s->peers, x->peer);
     if (x->sample.status == 0)
         x->sample.status = CLIENT_CLOSED_REQUEST;
     x->sample.duration_ns = clock_mono_ns() - x->begin_ns;
     x->sample.request_bytes = x->received;
-    net_http_metrics_end(s->metrics, &x->sample);
+    if (begun)
+        net_http_metrics_end(s->metrics, &x->sample);
     net_http_exchange_unref(&x);
-    count_running(s, -1);
+    if (begun)
+        count_running(s, -1);
 }
 
 static struct MHD_Daemon *
@@ -259,7 +301,8 @@ start_daemon(struct net_http_server *s, int fd, unsigned connections, unsigned i
             MHD_USE_ITC,
         0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_CONNECTION_LIMIT,
-        connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+        connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_URI_LOG_CALLBACK,
+        on_target, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
         1, MHD_OPTION_END);
@@ -272,6 +315,7 @@ free_server(struct net_http_server **out)
     if (s == NULL)
         return;
     net_http_metrics_free(&s->metrics);
+    net_http_peers_free(&s->peers);
     cond_fini(&s->ended);
     mutex_fini(&s->lock);
     free(s);
@@ -301,10 +345,20 @@ net_http_server_start(struct net_http_server **out,
     if (!net_listen(o->address, &fd, &port, err))
         return false;
     CLEANUP(free_server) struct net_http_server *s = new_server(o);
+    unsigned connections =
+        o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
+    unsigned idle_s = o->idle_timeout_s ? o->idle_timeout_s : DEFAULT_IDLE_S;
+    unsigned request_s =
+        o->request_timeout_s ? o->request_timeout_s : DEFAULT_REQUEST_S;
+    const struct net_http_peers_options peers = {
+        .most = connections,
+        .request_timeout_ns = request_s * CLOCK_NS_PER_S,
+        .idle_timeout_ns = idle_s * CLOCK_NS_PER_S,
+    };
     s->port = port;
-    s->daemon = start_daemon(
-        s, fd, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS,
-        o->idle_timeout_s ? o->idle_timeout_s : DEFAULT_IDLE_S);
+    if (!net_http_peers_new(&s->peers, &peers, err))
+        return false;
+    s->daemon = start_daemon(s, fd, connections + SPARE_CONNECTIONS, idle_s);
     if (s->daemon == NULL)
         return err_set(err, ERR_INTERNAL, "start the HTTP server on %s", o->address);
     fd = -1;
@@ -317,6 +371,12 @@ uint16_t
 net_http_server_port(const struct net_http_server *s)
 {
     return s->port;
+}
+
+void
+net_http_server_close_connections(struct net_http_server *s)
+{
+    atomic_store(&s->stopping, true);
 }
 
 void

@@ -22,11 +22,12 @@ typedef void net_http_handler_fn(void *arg, struct net_http_exchange *x);
 
 struct net_http_route {
     const char *method; /* "GET" answers HEAD as well */
-    const char *path;   /* exact */
+    const char *path;   /* exact, but for one part that may be a parameter, ":name" */
     const char *name;   /* label "handler" of the metrics */
     net_http_handler_fn *handler;
     void *arg;
     size_t max_body; /* bytes; larger ones are refused with 413 */
+    bool compress;   /* answers, with zstd or gzip, for clients that accept it */
 };
 
 struct net_http_server_options {
@@ -35,11 +36,16 @@ struct net_http_server_options {
     size_t route_count;
     struct budget *budget;            /* request bodies draw on it */
     struct metrics_registry *metrics; /* http_* families; NULL for none */
-    unsigned max_connections;         /* 0: 256 */
-    unsigned idle_timeout_s; /* 0: 120; also cuts a reader that takes nothing */
+    /* 0: 256. Beyond, those without a request are closed, the oldest first.
+     */
+    unsigned max_connections;
+    unsigned idle_timeout_s;    /* 0: 120; also cuts a reader that takes nothing */
+    unsigned request_timeout_s; /* 0: 30; from the connection, or the first line of a
+                                 * later request, to the end of the request */
 };
 
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),
+ * paths with a broken encoding or a NUL 400, targets above 32 KiB 414,
  * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400, a body beyond
  * max_body 413, or just a closed connection when it comes in chunks.
  * Errors ERR_INVALID address, ERR_CONFLICT or ERR_DENIED port; the text names it. */
@@ -50,6 +56,10 @@ NODISCARD bool net_http_server_start(struct net_http_server **out,
 /* The port that is bound (useful after ":0"). */
 uint16_t net_http_server_port(const struct net_http_server *s);
 
+/* From now on every answer is the last of its connection, so that clients go elsewhere.
+ */
+void net_http_server_close_connections(struct net_http_server *s);
+
 /* Stop accepting, wait until running requests have ended or deadline_ns has passed,
  * then close. *s becomes NULL; accepts NULL. */
 void net_http_server_stop(struct net_http_server **s, int64_t deadline_ns);
@@ -59,8 +69,12 @@ struct bytes net_http_exchange_body(const struct net_http_exchange *x);
 /* Header value or NULL; name in any case. */
 const char *net_http_exchange_header(const struct net_http_exchange *x,
                                      const char *name);
-/* Query argument or NULL. */
+/* First query argument of that name, or NULL. */
 const char *net_http_exchange_arg(const struct net_http_exchange *x, const char *name);
+/* All that follows the "?" of the target, as sent (form.h). */
+struct bytes net_http_exchange_query(const struct net_http_exchange *x);
+/* The parameter of the route's path, decoded; empty if the route has none. */
+struct bytes net_http_exchange_parameter(const struct net_http_exchange *x);
 
 /* Descriptor of the connection, to poll for a reader who left (POLLRDHUP). Owned by the
  * server. */
@@ -78,8 +92,8 @@ void net_http_exchange_add_header(struct net_http_exchange *x, const char *name,
 void net_http_reply(struct net_http_exchange *x, int status, const char *content_type,
                     struct bytes body);
 
-/* Answer with the status of err's code and its text as a plain line. 503 and 429 carry
- * Retry-After. */
+/* Answer with the status of err's code and its text as a plain line. Every 503 and 429
+ * carries Retry-After. */
 void net_http_reply_err(struct net_http_exchange *x, const struct err *err);
 
 /* A streamed body. next sets *piece (borrowed until the following call; empty at the

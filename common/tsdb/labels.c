@@ -142,3 +142,52 @@ tsdb_labels_print(struct tsdb_labels l, struct buf *out)
     }
     buf_put_u8(out, '}');
 }
+
+/* Read "1f600_", a number in hexadecimal with its end, off text. */
+static bool
+take_code(struct bytes *text, uint32_t *point)
+{
+    enum { MOST_DIGITS = 6 }; /* of U+10FFFF */
+    *point = 0;
+    for (size_t i = 0; i < text->len && i <= MOST_DIGITS; i++) {
+        uint8_t c = text->at[i], lower = c | 0x20;
+        bool is_digit = c >= '0' && c <= '9';
+        if (c == '_') {
+            bytes_skip(text, i + 1);
+            return true;
+        }
+        if (!is_digit && (lower < 'a' || lower > 'f'))
+            return false;
+        *point = *point << 4 | (uint32_t)(is_digit ? c - '0' : lower - 'a' + 10);
+    }
+    return false;
+}
+
+struct bytes
+tsdb_labels_unescape_name(struct bytes name, struct arena *arena)
+{
+    struct bytes rest = name;
+    if (!bytes_starts_with(name, BYTES("U__")))
+        return name;
+    bytes_skip(&rest, 3);
+    uint8_t *text = arena_alloc(arena, rest.len), *to = text;
+    if (text == NULL)
+        return name;
+    while (rest.len > 0) {
+        uint8_t c = rest.at[0];
+        uint32_t point;
+        bytes_skip(&rest, 1);
+        if (c != '_') {
+            *to++ = c;
+        } else if (bytes_starts_with(rest, BYTES("_"))) {
+            *to++ = '_';
+            bytes_skip(&rest, 1);
+        } else {
+            size_t len = take_code(&rest, &point) ? utf8_put(to, point) : 0;
+            if (len == 0)
+                return name;
+            to += len;
+        }
+    }
+    return bytes_of(text, (size_t)(to - text));
+}

@@ -36,6 +36,11 @@ struct tsdb_labels tsdb_labels_with_external(struct tsdb_labels own,
 /* Sort by name in place. Returns false if two names are equal or one is empty. */
 NODISCARD bool tsdb_labels_sort(struct tsdb_label *at, size_t len);
 
+/* The label name that Prometheus escaped for places which take no UTF-8, as in
+ * "U__k8s_2e_pod" for "k8s.pod"; a name of another form stays as it is. The result
+ * lives in arena or is name itself. */
+struct bytes tsdb_labels_unescape_name(struct bytes name, struct arena *arena);
+
 /* Append {a="1", b="2"} in PromQL notation; names that need it are quoted, values are
  * escaped, long values cut, so that it fits an error or a log line. */
 void tsdb_labels_print(struct tsdb_labels l, struct buf *out);

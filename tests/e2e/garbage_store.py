@@ -85,8 +85,10 @@ def wrong_methods(subject):
     for path in ("/metrics", "/-/ready", "/-/healthy"):
         assert store.request("POST", path, body=b"x").status == 405
         assert store.request("HEAD", path).status == 200
-    for path in ("/", "/api/v1/rea", "/api/v1/read/", "/../../etc/passwd", "/%00", "//"):
+    for path in ("/", "/api/v1/rea", "/api/v1/read/", "/../../etc/passwd", "//"):
         assert store.request("POST", path, body=b"x").status == 404, path
+    for path in ("/%00", "/%", "/-/ready%00", "/api/v1/label/%zz/values"):
+        assert store.request("POST", path, body=b"x").status == 400, path
     subject.still_well("wrong methods and paths")
 
 

@@ -439,8 +439,12 @@ s3_server_start(struct s3_server *s)
         snprintf(paths[key], sizeof paths[key], "/blocks/%s",
                  key < S3_KEYS ? s3_server_keys[key] : "");
         s->targets[i] = (struct s3_target){s, method, key};
-        s->routes[i] = (struct net_http_route){method, paths[key],     "s3",
-                                               handle, &s->targets[i], MAX_BODY};
+        s->routes[i] = (struct net_http_route){.method = method,
+                                               .path = paths[key],
+                                               .name = "s3",
+                                               .handler = handle,
+                                               .arg = &s->targets[i],
+                                               .max_body = MAX_BODY};
     }
     const struct net_http_server_options options = {.address = "127.0.0.1:0",
                                                     .routes = s->routes,

@@ -311,6 +311,37 @@ count_series(struct tally *t, const struct store_series *s, int64_t mint, int64_
     }
 }
 
+/* The same query, with and without chunks: the same series come. */
+static void
+check_labels_only(struct fixture *f, struct store_query_options options)
+{
+    CLEANUP(store_fetch_source_fini)
+    struct store_fetch_source source = {
+        .pool = f->pool, .bucket = f->bucket, .deadline_ns = CLOCK_NEVER};
+    struct store_query with, without;
+    struct store_series s, labels;
+    bool end, labels_end;
+    struct store_limits limits = {.max_samples = 1};
+    struct store_fetch_source *full = options.source;
+    uint64_t bytes_before = full->bytes;
+    MUST(store_query_open(&with, &options, &err));
+    options.labels_only = true;
+    options.source = &source;
+    options.limits = &limits; /* which count samples do not refuse */
+    MUST(store_query_open(&without, &options, &err));
+    do {
+        MUST(store_query_next(&with, &s, &end, &err));
+        MUST(store_query_next(&without, &labels, &labels_end, &err));
+        assert_int_equal(end, labels_end);
+        assert_true(end || tsdb_labels_cmp(s.labels, labels.labels) == 0);
+        assert_true(end || (labels.chunk_count == 0 && s.chunk_count > 0));
+    } while (!end);
+    store_query_fini(&with);
+    store_query_fini(&without);
+    assert_int_equal(limits.chunks, 0);
+    assert_true(source.bytes <= full->bytes - bytes_before);
+}
+
 static struct tally
 answered(struct fixture *f, struct store_block_set *set, struct tsdb_matcher **matchers,
          size_t count, int64_t mint, int64_t maxt)
@@ -350,6 +381,7 @@ answered(struct fixture *f, struct store_block_set *set, struct tsdb_matcher **m
         count_series(&t, &s, mint, maxt);
     }
     store_query_fini(&q);
+    check_labels_only(f, options);
     arena_fini(&last);
     budget_fini(&budget);
     return t;

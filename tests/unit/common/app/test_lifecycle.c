@@ -151,6 +151,32 @@ deadline_ends_a_process_that_hangs(void **state)
     assert_int_equal(status_of(fail_and_hang_past_the_deadline), APP_EXIT_FAILED);
 }
 
+static void
+pause_until_the_deadline(void)
+{
+    int64_t deadline_ns = clock_deadline(20 * CLOCK_NS_PER_MS);
+    raise(SIGHUP);
+    app_lifecycle_pause(deadline_ns);
+    _exit(clock_left_ns(deadline_ns) == 0 ? APP_EXIT_OK : APP_EXIT_FAILED);
+}
+
+static void
+pause_until_a_signal(void)
+{
+    int64_t deadline_ns = clock_deadline(60 * CLOCK_NS_PER_S);
+    raise(SIGTERM);
+    app_lifecycle_pause(deadline_ns);
+    _exit(clock_left_ns(deadline_ns) > 0 ? APP_EXIT_OK : APP_EXIT_FAILED);
+}
+
+static void
+pause_ends_with_time_or_another_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(pause_until_the_deadline), APP_EXIT_OK);
+    assert_int_equal(status_of(pause_until_a_signal), APP_EXIT_OK);
+}
+
 enum { NOBODY = 65534 };
 
 /* What the same user, not root, may learn of a process from outside. */
@@ -253,6 +279,7 @@ main(void)
         cmocka_unit_test(hang_up_and_stray_signals_change_nothing),
         cmocka_unit_test(failure_on_any_thread_ends_the_process),
         cmocka_unit_test(deadline_ends_a_process_that_hangs),
+        cmocka_unit_test(pause_ends_with_time_or_another_signal),
         cmocka_unit_test(memory_is_hidden_unless_debugging_is_allowed),
         cmocka_unit_test(version_is_not_empty),
     };

@@ -64,12 +64,32 @@ judges_whole_texts(void **state)
     assert_false(utf8_is_valid(BYTES("abc\xe2\x82")));
 }
 
+static void
+writes_what_it_can_measure(void **state)
+{
+    static const uint32_t good[] = {0,      'a',    0x7f,   0x80,    0x7ff,   0x800,
+                                    0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff};
+    static const uint32_t bad[] = {0xd800, 0xdfff, 0x110000, UINT32_MAX};
+    uint8_t text[4];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        size_t len = utf8_put(text, good[i]);
+        assert_in_range(len, 1, 4);
+        assert_int_equal(utf8_len(bytes_of(text, len)), len);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(utf8_put(text, bad[i]), 0);
+    assert_int_equal(utf8_put(text, 0x1f600), 4);
+    assert_memory_equal(text, "\xf0\x9f\x98\x80", 4);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measures_the_first_character),
         cmocka_unit_test(judges_whole_texts),
+        cmocka_unit_test(writes_what_it_can_measure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ round_trips(void **state)
         CLEANUP(buf_fini) struct buf block = {0};
         CLEANUP(buf_fini) struct buf back = {0};
         for (size_t n = 0; n < lengths[i]; n++)
-            buf_put_u8(&text, (uint8_t)(n * n >> (n % 7)));
+            buf_put_u8(&text, i % 2 ? 0 : (uint8_t)(n * n >> (n % 7)));
         expect_ok(compress_snappy_encode(buf_bytes(&text), &block, &err), err);
         expect_ok(decode(buf_bytes(&block), LIMIT, &back, &err), err);
         assert_true(bytes_eq(buf_bytes(&text), buf_bytes(&back)));
@@ -65,6 +65,9 @@ refuses_a_claim_above_the_limit_before_it_allocates(void **state)
     expect_fails(decode(BYTES("\xff\xff\xff\xff\x0f\x00"), LIMIT, &out, &err), err,
                  ERR_INVALID);
     expect_fails(decode(hello, 16, &out, &err), err, ERR_INVALID);
+    /* 1000 bytes out of nine: 21 each would be too dense. */
+    expect_fails(decode(BYTES("\xe8\x07\x00x\x00x\x00x\x00x"), LIMIT, &out, &err), err,
+                 ERR_INVALID);
 }
 
 static void

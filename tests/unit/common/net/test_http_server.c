@@ -19,7 +19,7 @@
 #include "common/net/http_server.h"
 #include "tests/support/raw_http.h"
 
-enum { ECHO_MAX = 1000, BIG_MAX = 1 << 20, BUDGET_BYTES = 256 * 1024 };
+enum { ECHO_MAX = 1000, BIG_MAX = 8 << 20, BUDGET_BYTES = 4 << 20 };
 
 /* What the handlers serve and note; one server at a time. */
 static struct {
@@ -61,6 +61,17 @@ on_hello(void *arg, struct net_http_exchange *x)
     net_http_exchange_add_header(x, "X-Empty", "");
     net_http_exchange_add_header(x, "X-Two", "2");
     net_http_reply(x, 200, "text/plain", bytes_of(body, (size_t)len));
+}
+
+static void
+on_parameter(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct bytes query = net_http_exchange_query(x);
+    (void)arg;
+    buf_put(&body, net_http_exchange_parameter(x));
+    buf_printf(&body, "?%.*s\n", BYTES_FMT(query));
+    net_http_reply(x, 200, NULL, buf_bytes(&body));
 }
 
 static void
@@ -114,10 +125,21 @@ on_stream(void *arg, struct net_http_exchange *x)
 static void
 on_sized_stream(void *arg, struct net_http_exchange *x)
 {
-    uint64_t missing = net_http_exchange_arg(x, "short") != NULL;
+    uint64_t missing = net_http_exchange_query(x).len > 0;
     (void)arg;
     net_http_reply_stream(x, 200, "application/x-test",
                           t.pieces * t.piece_len + missing, stream);
+}
+
+/* As long as a piece. */
+static void
+on_body(void *arg, struct net_http_exchange *x)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    (void)arg;
+    memset(buf_reserve(&body, t.piece_len), 'b', t.piece_len);
+    body.len = t.piece_len;
+    net_http_reply(x, 200, "text/plain", buf_bytes(&body));
 }
 
 static void
@@ -143,17 +165,27 @@ static const struct net_http_route routes[] = {
      .name = "echo",
      .handler = on_echo,
      .max_body = BIG_MAX},
+    {.method = "GET", .path = "/of/:name/all", .name = "of", .handler = on_parameter},
     {.method = "GET", .path = "/fail", .name = "fail", .handler = on_fail},
     {.method = "GET", .path = "/stream", .name = "stream", .handler = on_stream},
+    {.method = "GET",
+     .path = "/dense",
+     .name = "dense",
+     .handler = on_stream,
+     .compress = true},
+    {.method = "GET",
+     .path = "/body",
+     .name = "body",
+     .handler = on_body,
+     .compress = true},
     {.method = "GET", .path = "/sized", .name = "sized", .handler = on_sized_stream},
     {.method = "GET", .path = "/block", .name = "block", .handler = on_block},
 };
 
 static int
-start(void **state)
+start_with(unsigned connections, unsigned request_timeout_s)
 {
     struct err err;
-    (void)state;
     memset(&t, 0, sizeof t);
     budget_init(&t.budget, "test", BUDGET_BYTES, NULL);
     t.metrics = metrics_registry_new();
@@ -161,13 +193,31 @@ start(void **state)
                                               .routes = routes,
                                               .route_count = ARRAY_LEN(routes),
                                               .budget = &t.budget,
-                                              .metrics = t.metrics};
+                                              .metrics = t.metrics,
+                                              .max_connections = connections,
+                                              .request_timeout_s = request_timeout_s};
     if (!net_http_server_start(&t.server, &options, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }
     t.port = net_http_server_port(t.server);
     return 0;
+}
+
+static int
+start(void **state)
+{
+    (void)state;
+    return start_with(0, 0);
+}
+
+enum { FEW = 24 };
+
+static int
+start_impatient(void **state)
+{
+    (void)state;
+    return start_with(FEW, 1);
 }
 
 /* Everything that was charged has been given back: budget_fini checks. */
@@ -212,6 +262,54 @@ answers_with_arguments_and_headers(void **state)
     assert_contains(&answer, "Content-Type: text/plain\r\n");
     assert_contains(&answer, "X-One: 1\r\n");
     assert_contains(&answer, "X-Two: 2\r\n");
+}
+
+static void
+decodes_paths_part_by_part(void **state)
+{
+    static const struct {
+        const char *path;
+        int status;
+        const char *text;
+    } cases[] = {
+        {"/of/a/all", 200, "\r\n\r\na?\n"},
+        {"/of/a%2Fb%20+%c3%a9/all?x=%41&/?", 200, "\r\n\r\na/b +\xc3\xa9?x=%41&/?\n"},
+        {"/%6ff/%3A/al%6C", 200, "\r\n\r\n:?\n"},
+        {"/of//all", 404, ""},
+        {"/of/a/b/all", 404, ""},
+        {"/of/a/all/", 404, ""},
+        {"/of/a", 404, ""},
+        {"/hello%00", 400, "broken path\n"},
+        {"/of/a%00b/all", 400, "broken path\n"},
+        {"/of/%/all", 400, "broken path\n"},
+        {"/of/%2/all", 400, "broken path\n"},
+        {"/of/%zz/all", 400, "broken path\n"},
+        {"/hello?%zz", 200, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buf_fini) struct buf answer = {0};
+        CLEANUP(buf_fini) struct buf request = {0};
+        buf_printf(&request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                   cases[i].path);
+        raw_exchange(t.port, buf_text(&request), &answer);
+        assert_status(&answer, cases[i].status);
+        assert_contains(&answer, cases[i].text);
+    }
+}
+
+static void
+refuses_a_target_that_is_too_long(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    CLEANUP(buf_fini) struct buf request = {0};
+    (void)state;
+    buf_put_str(&request, "GET /hello?x=");
+    memset(buf_reserve(&request, 32 * 1024), 'x', 32 * 1024);
+    request.len += 32 * 1024;
+    buf_put_str(&request, " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    raw_exchange(t.port, buf_text(&request), &answer);
+    assert_status(&answer, 414);
 }
 
 static void
@@ -465,6 +563,118 @@ streams_a_known_length_to_a_slow_reader(void **state)
 }
 
 static void
+ask_for_encoding(const char *path, const char *accepted, struct buf *answer)
+{
+    CLEANUP(buf_fini) struct buf request = {0};
+    buf_printf(&request,
+               "GET %s HTTP/1.1\r\nHost: h\r\n%s%s\r\nConnection: close\r\n\r\n", path,
+               accepted != NULL ? "Accept-Encoding: " : "X: ",
+               accepted != NULL ? accepted : "");
+    buf_clear(answer);
+    raw_exchange(t.port, buf_text(&request), answer);
+    assert_status(answer, 200);
+}
+
+static void
+compresses_as_the_client_likes(void **state)
+{
+    static const struct {
+        const char *accepted;
+        const char *coding; /* NULL: none */
+    } cases[] = {
+        {NULL, NULL},
+        {"", NULL},
+        {"identity", NULL},
+        {"br", NULL},
+        {"gzipp, zst", NULL},
+        {"gzip", "gzip"},
+        {"GZIP", "gzip"},
+        {"deflate, gzip, br", "gzip"},
+        {"gzip, deflate, br, zstd", "zstd"},
+        {"zstd;q=0, gzip;q=0.5", "gzip"},
+        {"zstd; q=0.2,gzip ;q=0.9", "gzip"},
+        {"gzip;q=0", NULL},
+        {"gzip;q=0.5, identity", NULL},
+        {"gzip;q=0.5, identity;q=0.4", "gzip"},
+        {"gzip;q=2", NULL},
+        {"gzip;q=x", NULL},
+        {"gzip;q=nan", NULL},
+        {"*", "zstd"},
+        {"*;q=0.1, zstd;q=0", "gzip"},
+        {"*;q=0", NULL},
+    };
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 3;
+    t.piece_len = 3000;
+    for (size_t i = 0; i < ARRAY_LEN(cases) * 2; i++) {
+        const char *coding = cases[i / 2].coding;
+        char header[64];
+        t.nexts = 0;
+        ask_for_encoding(i % 2 ? "/dense" : "/body", cases[i / 2].accepted, &answer);
+        assert_contains(&answer, "Vary: Accept-Encoding\r\n");
+        snprintf(header, sizeof header, "Content-Encoding: %s\r\n",
+                 coding != NULL ? coding : "");
+        if (coding != NULL)
+            assert_contains(&answer, header);
+        else
+            assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+        assert_true(coding != NULL ? answer.len < 1000 : answer.len > 3000);
+    }
+}
+
+static void
+sends_tiny_bodies_as_they_are(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 1;
+    t.piece_len = 1000;
+    ask_for_encoding("/body", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    ask_for_encoding("/dense", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    assert_contains(&answer, "\r\n3E8\r\naaa");
+    assert_contains(&answer, "\r\n0\r\n\r\n");
+    ask_for_encoding("/hello", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Vary"));
+}
+
+/* Nor are there 10 000 bytes for a context. */
+static void
+sends_plain_when_there_is_no_memory_to_compress(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    struct err err;
+    (void)state;
+    t.pieces = 3;
+    t.piece_len = 3000;
+    assert_true(budget_take(&t.budget, BUDGET_BYTES - 10000, &err));
+    ask_for_encoding("/body", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    ask_for_encoding("/dense", "gzip", &answer);
+    assert_null(strstr(buf_text(&answer), "Content-Encoding"));
+    assert_contains(&answer, "ccc\r\n0\r\n\r\n");
+    budget_give(&t.budget, BUDGET_BYTES - 10000);
+}
+
+static void
+aborts_a_compressed_stream_that_fails(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 2;
+    t.piece_len = 3000;
+    t.fail = true;
+    raw_exchange(t.port,
+                 "GET /dense HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n"
+                 "Connection: close\r\n\r\n",
+                 &answer);
+    assert_null(strstr(buf_text(&answer), "\r\n0\r\n"));
+    WAIT_UNTIL(t.dones == 1);
+}
+
+static void
 aborts_when_a_stream_fails(void **state)
 {
     CLEANUP(buf_fini) struct buf answer = {0};
@@ -547,6 +757,107 @@ tells_the_handler_that_the_reader_left(void **state)
     assert_false(t.saw_reader_leave);
     close(fd);
     WAIT_UNTIL(t.saw_reader_leave);
+}
+
+static size_t
+count_closed(const int *fds, size_t count)
+{
+    size_t closed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pollfd p = {.fd = fds[i], .events = POLLRDHUP};
+        closed += poll(&p, 1, 0) > 0;
+    }
+    return closed;
+}
+
+/* Sends a byte now and then, so that the line is never silent. */
+static void
+cuts_who_sends_too_slowly(void **state)
+{
+    static const char *const beginnings[] = {
+        "", "GET /hel", "GET /hello HTTP/1.1\r\nHost: h\r\nX: ",
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 999\r\n\r\n"};
+    int fds[ARRAY_LEN(beginnings)];
+    size_t cut = 0;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = raw_connect(t.port);
+        raw_send(fds[i], bytes_of_str(beginnings[i]));
+    }
+    int64_t until = clock_deadline(10 * CLOCK_NS_PER_S);
+    bool gone[ARRAY_LEN(fds)] = {0};
+    while (cut < ARRAY_LEN(fds) && clock_left_ns(until) > 0) {
+        struct pollfd p[ARRAY_LEN(fds)];
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+            p[i] = (struct pollfd){.fd = gone[i] ? -1 : fds[i], .events = POLLRDHUP};
+            if (!gone[i])
+                raw_send(fds[i], BYTES("x"));
+        }
+        poll(p, ARRAY_LEN(fds), 50);
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+            if (!gone[i] && (p[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+                gone[i] = true;
+                cut++;
+            }
+    }
+    assert_int_equal(cut, ARRAY_LEN(fds));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    answers_with_arguments_and_headers(state);
+}
+
+/* A keep-alive connection may rest for longer than a request may take. */
+static void
+lets_rest_who_was_answered(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    int fd = raw_connect(t.port);
+    for (int i = 0; i < 2; i++) {
+        raw_send(fd, BYTES("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_true(raw_read(fd, &answer, "hello - -\n"));
+        buf_clear(&answer);
+        struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+        assert_int_equal(poll(&p, 1, 1500), 0);
+    }
+    close(fd);
+}
+
+static bool
+is_answered(void)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    raw_exchange(t.port, "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                 &answer);
+    return answer.len > 0;
+}
+
+/* As many as the server takes, all silent: those who come are answered all the same. */
+static void
+makes_room_for_who_comes(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    int fds[2 * FEW];
+    (void)state;
+    int busy = raw_connect(t.port);
+    raw_send(busy, BYTES("GET /block HTTP/1.1\r\nHost: h\r\n\r\n"));
+    WAIT_UNTIL(t.entered);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = raw_connect(t.port);
+        if (i % 2 == 0)
+            raw_send(fds[i], BYTES("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    /* Nobody is cut at once: until then the server is full, and says so by closing. */
+    WAIT_UNTIL(is_answered());
+    for (int i = 0; i < FEW; i++)
+        answers_with_arguments_and_headers(state);
+    WAIT_UNTIL(count_closed(fds, ARRAY_LEN(fds)) > FEW);
+    assert_false(t.saw_reader_leave);
+    t.release = true;
+    assert_true(raw_read(busy, &answer, "late\n"));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close(busy);
 }
 
 static void *
@@ -639,12 +950,15 @@ names_the_address_that_it_cannot_take(void **state)
 }
 
 #define SERVER_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define IMPATIENT_TEST(f) cmocka_unit_test_setup_teardown(f, start_impatient, stop)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVER_TEST(answers_with_arguments_and_headers),
+        SERVER_TEST(decodes_paths_part_by_part),
+        SERVER_TEST(refuses_a_target_that_is_too_long),
         SERVER_TEST(answers_head_without_a_body),
         SERVER_TEST(keeps_the_connection_also_after_refusals_without_a_body),
         SERVER_TEST(refuses_bad_requests),
@@ -655,12 +969,19 @@ main(void)
         SERVER_TEST(maps_error_codes),
         SERVER_TEST(streams_in_chunks),
         SERVER_TEST(streams_a_known_length_to_a_slow_reader),
+        SERVER_TEST(compresses_as_the_client_likes),
+        SERVER_TEST(sends_tiny_bodies_as_they_are),
+        SERVER_TEST(sends_plain_when_there_is_no_memory_to_compress),
+        SERVER_TEST(aborts_a_compressed_stream_that_fails),
         SERVER_TEST(aborts_when_a_stream_fails),
         SERVER_TEST(cuts_a_stream_that_ends_before_its_length),
         SERVER_TEST(refuses_a_stream_to_http_1_0),
         SERVER_TEST(answers_head_of_a_stream_without_pulling),
         SERVER_TEST(ends_the_stream_when_the_reader_leaves),
         SERVER_TEST(tells_the_handler_that_the_reader_left),
+        IMPATIENT_TEST(cuts_who_sends_too_slowly),
+        IMPATIENT_TEST(lets_rest_who_was_answered),
+        IMPATIENT_TEST(makes_room_for_who_comes),
         SERVER_TEST(stop_waits_for_a_running_request),
         SERVER_TEST(stop_cuts_at_its_deadline),
         SERVER_TEST(counts_requests),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/tsdb/labels.h"
+#include "tests/support/guard.h"
 #include "tests/unit/common/tsdb/fixture.h"
 
 /* A set written as "name=value,name=value". */
@@ -193,6 +194,48 @@ printed_sets_fit_a_log_line(void **state)
     assert_true(text.len < 450);
 }
 
+static void
+unescapes_names(void **state)
+{
+    static const struct {
+        const char *escaped;
+        const char *name;
+    } cases[] = {
+        {"job", "job"},
+        {"", ""},
+        {"U__", ""},
+        {"U__a", "a"},
+        {"U__k8s_2e_pod", "k8s.pod"},
+        {"U__a__b", "a_b"},
+        {"U__a_FC_b", "a\xc3\xbc"
+                      "b"},
+        {"U___1f600_", "\xf0\x9f\x98\x80"},
+        {"U___10ffff_", "\xf4\x8f\xbf\xbf"},
+        /* Of another form: kept. */
+        {"U_a", "U_a"},
+        {"U__a_", "U__a_"},
+        {"U__a_2e", "U__a_2e"},
+        {"U__a_2g_", "U__a_2g_"},
+        {"U___d800_", "U___d800_"},
+        {"U___110000_", "U___110000_"},
+        {"U___0000061_", "U___0000061_"},
+    };
+    struct budget budget;
+    struct arena arena;
+    (void)state;
+    budget_init(&budget, "test", SIZE_MAX, NULL);
+    arena_init(&arena, &budget);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(guard_fini)
+        struct guard g = guard_new(bytes_of_str(cases[i].escaped));
+        struct bytes name = tsdb_labels_unescape_name(g.bytes, &arena);
+        if (!bytes_eq(name, bytes_of_str(cases[i].name)))
+            fail_msg("%s: %.*s", cases[i].escaped, BYTES_FMT(name));
+    }
+    arena_fini(&arena);
+    budget_fini(&budget);
+}
+
 int
 main(void)
 {
@@ -203,6 +246,7 @@ main(void)
         cmocka_unit_test(external_labels_are_merged_and_win),
         cmocka_unit_test(merging_without_memory_gives_an_empty_set),
         cmocka_unit_test(sorts_and_refuses_what_is_no_set),
+        cmocka_unit_test(unescapes_names),
         cmocka_unit_test(prints_as_promql),
         cmocka_unit_test(printed_sets_fit_a_log_line),
     };
