@@ -98,10 +98,8 @@ drop_block(struct store_label_block *b)
 {
     store_label_part_fini(&b->part);
     memset(&b->part, 0, sizeof b->part);
-    for (size_t i = 0; i < b->select_count; i++) {
-        store_select_end(&b->selects[i]);
+    for (size_t i = 0; i < b->select_count; i++)
         store_select_fini(&b->selects[i]);
-    }
     b->select_count = 0;
     b->refs = (struct store_refs){0};
     b->all = false;
@@ -112,6 +110,8 @@ static bool
 leave_out(struct store_label_query *q, struct store_label_block *b, struct err *err)
 {
     struct store_damage *damage = &q->options.source->damage;
+    for (size_t i = 0; i < b->select_count; i++)
+        store_select_end(&b->selects[i]);
     drop_block(b);
     return store_damage_skip(damage, b->block, err) ||
            store_damage_blame(damage, b->block, err);
@@ -196,6 +196,7 @@ finish_selects(struct store_label_query *q, struct store_label_block *b,
             if (!unite(&b->refs, selection.parts.at[k], &q->arena, err))
                 return false;
         store_select_fini(&b->selects[i]);
+        b->selects[i] = (struct store_select){0};
     }
     return store_limits_add_series(q->options.limits, b->refs.count, err);
 }
