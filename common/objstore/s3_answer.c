@@ -52,13 +52,8 @@ code_of(int status, const char *s3_code)
         {"NoSuchBucket", ERR_INVALID},
         {"NotImplemented", ERR_UNSUPPORTED},
         {"OperationAborted", ERR_UNAVAILABLE},
-        {"RequestLimitExceeded", ERR_THROTTLED},
         {"RequestTimeout", ERR_TIMEOUT},
         {"SlowDown", ERR_THROTTLED},
-        {"SlowDownRead", ERR_THROTTLED},
-        {"SlowDownWrite", ERR_THROTTLED},
-        {"Throttling", ERR_THROTTLED},
-        {"ThrottlingException", ERR_THROTTLED},
         {"TokenRefreshRequired", ERR_DENIED},
         {"XAmzContentChecksumMismatch", ERR_UNAVAILABLE},
         {"XAmzContentSHA256Mismatch", ERR_UNAVAILABLE},
@@ -68,9 +63,6 @@ code_of(int status, const char *s3_code)
             return KNOWN[i].code;
     if (status == 501)
         return ERR_UNSUPPORTED;
-    /* A server that starts, or a proxy without one, has not too many requests. */
-    if (status == 503)
-        return ERR_UNAVAILABLE;
     return status == 412 ? ERR_CONFLICT : net_http_status_code(status);
 }
 

@@ -214,11 +214,6 @@ says_what_the_server_said(void **state)
         {{404, "not found\n", 0, {{0}}}, ERR_NOT_FOUND, "status 404"},
         {{429, "", 0, {{0}}}, ERR_THROTTLED, "status 429"},
         {{503, ERROR("SlowDown"), 0, {{0}}}, ERR_THROTTLED, "SlowDown"},
-        {{503, ERROR("SlowDownWrite"), 0, {{0}}}, ERR_THROTTLED, "SlowDownWrite"},
-        {{503, ERROR("XMinioServerNotInitialized"), 0, {{0}}},
-         ERR_UNAVAILABLE,
-         "XMinioServerNotInitialized"},
-        {{503, "", 0, {{0}}}, ERR_UNAVAILABLE, "status 503"},
         {{500, ERROR("InternalError"), 0, {{0}}}, ERR_UNAVAILABLE, "InternalError"},
         {{400, ERROR("RequestTimeout"), 0, {{0}}}, ERR_TIMEOUT, "RequestTimeout"},
         {{400, ERROR("ExpiredToken"), 0, {{0}}}, ERR_DENIED, "ExpiredToken"},
@@ -557,7 +552,7 @@ says_how_long_the_server_asks_to_wait(void **state)
     clock_freeze(clock_mono_ns(), INT64_C(1369353600) * CLOCK_NS_PER_S);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct scripted s;
-        SCRIPT(&s, {.status = 429, .headers = {{"Retry-After", cases[i].header}}});
+        SCRIPT(&s, {.status = 503, .headers = {{"Retry-After", cases[i].header}}});
         assert_false(put(&s.f, "k", "x"));
         assert_int_equal(s.f.err.code, ERR_THROTTLED);
         assert_int_equal(s.f.err.retry_after_ns, cases[i].seconds * CLOCK_NS_PER_S);
