@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tools/selector.h"
 
-static const struct {
-    const char *text;
-    enum tsdb_matcher_type type;
-} operators[] = {{"=~", TSDB_MATCH_RE},
-                 {"!~", TSDB_MATCH_NRE},
-                 {"!=", TSDB_MATCH_NEQ},
-                 {"=", TSDB_MATCH_EQ}};
-
 /* Value without its quotes; inside them a backslash keeps what follows. */
 static bool
 unquote(const char *text, struct buf *out)
@@ -32,16 +24,13 @@ parse_one(const char *text, struct tsdb_matcher **out, struct err *err)
 {
     CLEANUP(buf_fini) struct buf value = {0};
     size_t len = strcspn(text, "=!");
-    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
-        struct bytes operator= bytes_of_str(operators[i].text);
-        if (!bytes_starts_with(bytes_of_str(text + len), operator))
-            continue;
-        if (!unquote(text + len + operator.len, &value))
-            return err_set(err, ERR_INVALID, "the quotes are not closed");
-        return tsdb_matcher_new(out, operators[i].type, bytes_of(text, len),
-                                buf_bytes(&value), err);
-    }
-    return err_set(err, ERR_INVALID, "is not like name=\"value\"");
+    struct bytes rest = bytes_of_str(text + len);
+    enum tsdb_matcher_type type;
+    if (!tsdb_matcher_take_operator(&rest, &type))
+        return err_set(err, ERR_INVALID, "is not like name=\"value\"");
+    if (!unquote((const char *)rest.at, &value))
+        return err_set(err, ERR_INVALID, "the quotes are not closed");
+    return tsdb_matcher_new(out, type, bytes_of(text, len), buf_bytes(&value), err);
 }
 
 bool

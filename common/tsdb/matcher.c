@@ -56,6 +56,27 @@ understand(struct tsdb_matcher *m, struct err *err)
 }
 
 bool
+tsdb_matcher_take_operator(struct bytes *text, enum tsdb_matcher_type *type)
+{
+    static const struct {
+        const char *text;
+        enum tsdb_matcher_type type;
+    } operators[] = {{"=~", TSDB_MATCH_RE},
+                     {"!~", TSDB_MATCH_NRE},
+                     {"!=", TSDB_MATCH_NEQ},
+                     {"=", TSDB_MATCH_EQ}};
+    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
+        struct bytes operator= bytes_of_str(operators[i].text);
+        if (!bytes_starts_with(*text, operator))
+            continue;
+        bytes_skip(text, operator.len);
+        *type = operators[i].type;
+        return true;
+    }
+    return false;
+}
+
+bool
 tsdb_matcher_new(struct tsdb_matcher **out, enum tsdb_matcher_type type,
                  struct bytes name, struct bytes value, struct err *err)
 {

@@ -17,6 +17,11 @@ enum tsdb_matcher_type {
 
 struct tsdb_matcher;
 
+/* Take the operator at the start of *text off it; false, with nothing taken: there is
+ * none. */
+NODISCARD bool tsdb_matcher_take_operator(struct bytes *text,
+                                          enum tsdb_matcher_type *type);
+
 /* What is known of the values for which a matcher's positive form (= or =~) holds. */
 enum tsdb_matcher_shape {
     TSDB_SHAPE_SET,      /* exactly the values of tsdb_matcher_set */

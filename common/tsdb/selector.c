@@ -214,24 +214,6 @@ push_term(struct parser *p, struct tsdb_selector_term term, struct err *err)
     return true;
 }
 
-static bool
-take_operator(struct parser *p, enum tsdb_matcher_type *type)
-{
-    static const struct {
-        const char *text;
-        enum tsdb_matcher_type type;
-    } operators[] = {{"=~", TSDB_MATCH_RE},
-                     {"!~", TSDB_MATCH_NRE},
-                     {"!=", TSDB_MATCH_NEQ},
-                     {"=", TSDB_MATCH_EQ}};
-    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
-        *type = operators[i].type;
-        if (skip_if(p, bytes_of_str(operators[i].text)))
-            return true;
-    }
-    return false;
-}
-
 /* name="value", "name"="value", or "metric name" alone. */
 static bool
 take_matcher(struct parser *p, struct err *err)
@@ -245,7 +227,7 @@ take_matcher(struct parser *p, struct err *err)
     if (term.name.len == 0)
         return refuse(p, err, "expected a label name or \"}\"");
     skip_blanks(p);
-    if (!take_operator(p, &term.type)) {
+    if (!tsdb_matcher_take_operator(&p->rest, &term.type)) {
         if (!is_quoted)
             return refuse(p, err, "expected =, !=, =~ or !~");
         term.value = term.name;
