@@ -88,6 +88,29 @@ store_block_load(struct store_block *b, const char *data_dir,
            store_index_header_open(&b->header, &source, path, cache, err);
 }
 
+bool
+store_block_overlaps(const struct store_block *b, int64_t mint_ms, int64_t maxt_ms)
+{
+    return b->meta.mint_ms <= maxt_ms && mint_ms < b->meta.maxt_ms;
+}
+
+bool
+store_block_reduce(const struct store_block *b,
+                   const struct tsdb_matcher *const *matchers, size_t count,
+                   const struct tsdb_matcher **rest, size_t *rest_count)
+{
+    *rest_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes value =
+            tsdb_labels_get(b->meta.external, tsdb_matcher_name(matchers[i]));
+        if (value.len == 0)
+            rest[(*rest_count)++] = matchers[i];
+        else if (!tsdb_matcher_matches(matchers[i], value))
+            return false;
+    }
+    return true;
+}
+
 struct store_block *
 store_block_ref(struct store_block *b)
 {

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "common/tsdb/matcher.h"
 #include "store/block_listing.h"
 #include "store/block_meta.h"
 #include "store/index_header.h"
@@ -48,6 +49,18 @@ NODISCARD bool store_block_load(struct store_block *b, const char *data_dir,
                                 struct objstore_bucket *bucket,
                                 const struct objstore_call *call,
                                 struct store_page_cache *cache, struct err *err);
+
+/* Whether a block may have samples in a range, both ends inclusive. */
+NODISCARD bool store_block_overlaps(const struct store_block *b, int64_t mint_ms,
+                                    int64_t maxt_ms);
+
+/* Test matchers on the block's external labels; the others go to rest, which has room
+ * for count. An external label hides one of the series, so a matcher on it never looks
+ * at series. False: no series of the block fulfils them. */
+NODISCARD bool store_block_reduce(const struct store_block *b,
+                                  const struct tsdb_matcher *const *matchers,
+                                  size_t count, const struct tsdb_matcher **rest,
+                                  size_t *rest_count);
 
 struct store_block *store_block_ref(struct store_block *b);
 

@@ -338,17 +338,11 @@ store_index_cursor_names(struct store_index_cursor *c)
     c->left = rows_of_names(c->header).end;
 }
 
-bool
-store_index_cursor_values(struct store_index_cursor *c, struct bytes name,
-                          struct bytes from, struct err *err)
+void
+store_index_cursor_values(struct store_index_cursor *c, struct store_value_rows rows)
 {
-    struct rows values;
-    int order;
-    if (!find_values(c->header, name, &values, err) ||
-        !find_row(c->header, &values, from, NOT_BELOW, &c->row, &order, err))
-        return false;
-    c->left = values.end - c->row;
-    return true;
+    c->row = rows.begin;
+    c->left = rows.end > rows.begin ? rows.end - rows.begin : 0;
 }
 
 static struct store_header_value
@@ -468,8 +462,7 @@ store_index_header_scan(struct store_index_header *h, struct store_value_rows ro
 {
     CLEANUP(store_index_cursor_fini) struct store_index_cursor c;
     store_index_cursor_init(&c, h, SCAN_GULP, store_page_cache_budget(h->cache));
-    c.row = rows.begin;
-    c.left = rows.end - rows.begin;
+    store_index_cursor_values(&c, rows);
     for (;;) {
         struct bytes value;
         struct store_posting_range range;
@@ -481,16 +474,6 @@ store_index_header_scan(struct store_index_header *h, struct store_value_rows ro
         if (!fn(arg, value, range, err))
             return false;
     }
-}
-
-bool
-store_index_header_values(struct store_index_header *h, struct bytes name,
-                          struct bytes prefix, store_value_fn *fn, void *arg,
-                          struct err *err)
-{
-    struct store_value_rows rows;
-    return store_index_header_rows(h, name, prefix, &rows, err) &&
-           store_index_header_scan(h, rows, fn, arg, err);
 }
 
 static bool

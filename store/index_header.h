@@ -95,17 +95,10 @@ NODISCARD bool store_index_header_span(struct store_index_header *h,
                                        struct store_value_rows rows, uint64_t *bytes,
                                        struct err *err);
 
-/* Call fn for each value of a label that starts with prefix, in byte order, with its
- * postings. value is borrowed for the call. fn returns false, with err filled, to stop.
- * An unknown name is success without a call. */
+/* Call fn for each value of the rows, in byte order, with its postings. value is
+ * borrowed for the call. fn returns false, with err filled, to stop. */
 typedef bool store_value_fn(void *arg, struct bytes value,
                             struct store_posting_range range, struct err *err);
-NODISCARD bool store_index_header_values(struct store_index_header *h,
-                                         struct bytes name, struct bytes prefix,
-                                         store_value_fn *fn, void *arg,
-                                         struct err *err);
-
-/* The same for rows that were found before. */
 NODISCARD bool store_index_header_scan(struct store_index_header *h,
                                        struct store_value_rows rows, store_value_fn *fn,
                                        void *arg, struct err *err);
@@ -130,12 +123,10 @@ struct store_index_cursor {
 void store_index_cursor_init(struct store_index_cursor *c, struct store_index_header *h,
                              size_t gulp_bytes, struct budget *budget);
 
-/* Go to the first label name; or to the first value of a label that is not below from.
- * An unknown label has no values. Once. */
+/* Go to the first label name, or to the first of some values. Once. */
 void store_index_cursor_names(struct store_index_cursor *c);
-NODISCARD bool store_index_cursor_values(struct store_index_cursor *c,
-                                         struct bytes name, struct bytes from,
-                                         struct err *err);
+void store_index_cursor_values(struct store_index_cursor *c,
+                               struct store_value_rows rows);
 
 /* The next text, borrowed until the following call, and the postings of a value; *end
  * after the last one. */

@@ -104,13 +104,6 @@ fill_page(struct store_label_part *p, struct err *err)
     return arena_ok(&p->arena, err);
 }
 
-static int
-by_offset(const void *a, const void *b)
-{
-    const struct store_piece *x = a, *y = b;
-    return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
 static bool
 start_page(struct store_label_part *p, struct err *err)
 {
@@ -119,33 +112,10 @@ start_page(struct store_label_part *p, struct err *err)
     p->at = 0;
     if (!fill_page(p, err))
         return false;
-    qsort(p->pieces, p->count, sizeof *p->pieces, by_offset);
+    store_fetch_sort(p->pieces, p->count);
     const char *const *keys = (const char *const *)&p->context->block->index_key;
     return store_fetch_start(&p->fetch, p->context->source, keys, p->pieces, p->count,
                              &p->arena, err);
-}
-
-/* Whether a list and the selection share a series. */
-static bool
-meets(struct tsdb_postings list, struct store_refs refs)
-{
-    tsdb_ref ref;
-    size_t at = 0;
-    while (at < refs.count && tsdb_postings_next(&list, refs.at[at], &ref)) {
-        size_t end = refs.count;
-        if (refs.at[at] == ref)
-            return true;
-        while (at < end) {
-            size_t middle = at + (end - at) / 2;
-            if (refs.at[middle] < ref)
-                at = middle + 1;
-            else
-                end = middle;
-        }
-        if (at < refs.count && refs.at[at] == ref)
-            return true;
-    }
-    return false;
 }
 
 /* Wait for the lists of the page and find out which of its values are met. */
@@ -164,7 +134,7 @@ finish_page(struct store_label_part *p, struct err *err)
         if (!tsdb_postings_parse(&list, section, err))
             return err_wrap(err, "postings at %llu of %s",
                             (unsigned long long)p->pieces[i].offset, b->index_key);
-        p->met[p->pieces[i].tag] = meets(list, p->options.refs);
+        p->met[p->pieces[i].tag] = store_refs_meet(&p->options.refs, list);
     }
     return store_fetch_check(p->context->source, err);
 }
@@ -320,6 +290,7 @@ store_label_part_open(struct store_label_part *p, struct store_stream_context *c
 {
     size_t gulp =
         NUM_MAX(NUM_MIN(options->share_bytes, (size_t)GULP_MAX), (size_t)GULP_MIN);
+    struct store_value_rows rows;
     memset(p, 0, sizeof *p); /* larger than a frame may be */
     p->context = context;
     p->options = *options;
@@ -328,9 +299,11 @@ store_label_part_open(struct store_label_part *p, struct store_stream_context *c
     store_index_cursor_init(&p->cursor, context->block->header, gulp, context->budget);
     if (options->name.len == 0)
         store_index_cursor_names(&p->cursor);
-    else if (!store_index_cursor_values(&p->cursor, options->name, (struct bytes){0},
-                                        err))
+    else if (!store_index_header_rows(context->block->header, options->name,
+                                      (struct bytes){0}, &rows, err))
         return false;
+    else
+        store_index_cursor_values(&p->cursor, rows);
     if (p->cursor.left == 0)
         return true;
     p->way = choose_way(p);

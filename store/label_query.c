@@ -17,22 +17,6 @@ struct store_label_block {
     struct store_label_part part;
 };
 
-/* A set of matchers as the series of a block see it; false: none of them fulfils it. */
-static bool
-reduce_set(const struct store_matchers *set, struct tsdb_labels external,
-           const struct tsdb_matcher **rest, size_t *rest_count)
-{
-    *rest_count = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        struct bytes value = tsdb_labels_get(external, tsdb_matcher_name(set->at[i]));
-        if (value.len == 0)
-            rest[(*rest_count)++] = set->at[i];
-        else if (!tsdb_matcher_matches(set->at[i], value))
-            return false;
-    }
-    return true;
-}
-
 /* Whether the index header alone tells which values fulfil a set. */
 static bool
 is_of_label(const struct tsdb_matcher *const *at, size_t count, struct bytes name)
@@ -57,7 +41,8 @@ reduce_sets(struct store_label_query *q, struct store_label_block *b, struct err
         size_t count;
         if (rest == NULL)
             return arena_ok(&q->arena, err);
-        if (!reduce_set(&o->sets[i], b->block->meta.external, rest, &count))
+        if (!store_block_reduce(b->block, o->sets[i].at, o->sets[i].count, rest,
+                                &count))
             continue;
         b->sets[b->set_count++] = (struct store_matchers){rest, count};
         b->all |= count == 0;
@@ -138,24 +123,19 @@ begin_block(struct store_label_query *q, const struct store_block *block,
 }
 
 static bool
-overlaps(const struct store_block *b, const struct store_label_query_options *o)
-{
-    return b->meta.mint_ms <= o->maxt_ms && o->mint_ms < b->meta.maxt_ms;
-}
-
-static bool
 begin_blocks(struct store_label_query *q, struct err *err)
 {
-    const struct store_block_set *set = q->options.blocks;
+    const struct store_label_query_options *o = &q->options;
+    const struct store_block_set *set = o->blocks;
     size_t most = 0;
     for (size_t i = 0; i < set->count; i++)
-        most += overlaps(set->blocks[i], &q->options);
+        most += store_block_overlaps(set->blocks[i], o->mint_ms, o->maxt_ms);
     q->blocks = arena_calloc(&q->arena, most, sizeof *q->blocks);
     if (q->blocks == NULL)
         return arena_ok(&q->arena, err);
     for (size_t i = 0; i < set->count; i++) {
         const struct store_block *b = set->blocks[i];
-        if (overlaps(b, &q->options) && !begin_block(q, b, err))
+        if (store_block_overlaps(b, o->mint_ms, o->maxt_ms) && !begin_block(q, b, err))
             return false;
     }
     return true;
@@ -192,9 +172,9 @@ finish_selects(struct store_label_query *q, struct store_label_block *b,
         struct store_selection selection;
         if (!store_select_finish(&b->selects[i], &q->arena, &selection, err))
             return false;
-        for (size_t k = 0; k < selection.parts.count; k++)
-            if (!unite(&b->refs, selection.parts.at[k], &q->arena, err))
-                return false;
+        if (selection.parts.count > 0 &&
+            !unite(&b->refs, selection.parts.at[0], &q->arena, err))
+            return false;
         store_select_fini(&b->selects[i]);
         b->selects[i] = (struct store_select){0};
     }

@@ -18,37 +18,12 @@ struct parts {
     uint64_t series;
 };
 
-static bool
-overlaps(const struct store_block *b, const struct store_query_options *o)
-{
-    return b->meta.mint_ms <= o->maxt_ms && o->mint_ms < b->meta.maxt_ms;
-}
-
-/* Test the matchers on external labels; the others go to the postings. An external
- * label hides one of the series, so a matcher on it never looks at series. Returns
- * false when the block has nothing to say. */
-static bool
-external_labels_match(const struct store_block *b, const struct store_query_options *o,
-                      const struct tsdb_matcher **rest, size_t *rest_count)
-{
-    *rest_count = 0;
-    for (size_t i = 0; i < o->matcher_count; i++) {
-        struct bytes value =
-            tsdb_labels_get(b->meta.external, tsdb_matcher_name(o->matchers[i]));
-        if (value.len == 0)
-            rest[(*rest_count)++] = o->matchers[i];
-        else if (!tsdb_matcher_matches(o->matchers[i], value))
-            return false;
-    }
-    return true;
-}
-
 static size_t
 count_overlapping(const struct store_query_options *o)
 {
     size_t count = 0;
     for (size_t i = 0; i < o->blocks->count; i++)
-        count += overlaps(o->blocks->blocks[i], o);
+        count += store_block_overlaps(o->blocks->blocks[i], o->mint_ms, o->maxt_ms);
     return count;
 }
 
@@ -123,7 +98,8 @@ select_all(struct store_query *q, const struct store_query_options *o,
     for (size_t i = 0; i < o->blocks->count; i++) {
         const struct store_block *b = o->blocks->blocks[i];
         size_t count;
-        if (!overlaps(b, o) || !external_labels_match(b, o, rest, &count))
+        if (!store_block_overlaps(b, o->mint_ms, o->maxt_ms) ||
+            !store_block_reduce(b, o->matchers, o->matcher_count, rest, &count))
             continue;
         struct store_select *s = &q->selects[q->select_count++];
         if (!store_select_begin(s, b, rest, count, o->source, o->budget, err) &&

@@ -106,20 +106,35 @@ first_not_below(const struct store_refs *refs, size_t begin, tsdb_ref ref)
     return begin;
 }
 
+/* Step to the next reference that both have, from refs->at[*at] on. */
+static bool
+next_common(const struct store_refs *refs, struct tsdb_postings *list, size_t *at)
+{
+    tsdb_ref ref;
+    while (*at < refs->count && tsdb_postings_next(list, refs->at[*at], &ref)) {
+        *at = first_not_below(refs, *at, ref);
+        if (*at < refs->count && refs->at[*at] == ref)
+            return true;
+    }
+    return false;
+}
+
 void
 store_refs_mark(const struct store_refs *refs, struct tsdb_postings list, bool *hits,
                 struct store_refs *copy)
 {
-    tsdb_ref ref;
-    for (size_t i = 0;
-         i < refs->count && tsdb_postings_next(&list, refs->at[i], &ref);) {
-        i = first_not_below(refs, i, ref);
-        if (i == refs->count || refs->at[i] != ref)
-            continue;
-        hits[i++] = true;
+    for (size_t i = 0; next_common(refs, &list, &i); i++) {
+        hits[i] = true;
         if (copy != NULL)
-            copy->at[copy->count++] = ref;
+            copy->at[copy->count++] = refs->at[i];
     }
+}
+
+bool
+store_refs_meet(const struct store_refs *refs, struct tsdb_postings list)
+{
+    size_t at = 0;
+    return next_common(refs, &list, &at);
 }
 
 void

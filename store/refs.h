@@ -23,6 +23,11 @@ void store_refs_sort(struct store_refs *refs);
 void store_refs_mark(const struct store_refs *refs, struct tsdb_postings list,
                      bool *hits, struct store_refs *copy);
 
+/* Whether list has one of the references. Both are in order. As fast as marking, and
+ * ends at the first. */
+NODISCARD bool store_refs_meet(const struct store_refs *refs,
+                               struct tsdb_postings list);
+
 /* Keep the references whose hit is wanted. */
 void store_refs_keep(struct store_refs *refs, const bool *hits, bool wanted);
 

@@ -160,7 +160,9 @@ begin(struct store_select *s, const struct tsdb_matcher *const *matchers, size_t
     arena_init(&s->arena, budget);
     if (!store_select_plan(s, matchers, count, err))
         return false;
-    return s->nothing || (fetch_first(s, err) && (s->nothing || fetch_splits(s, err)));
+    if (s->nothing)
+        return true;
+    return fetch_first(s, err) && (s->nothing || s->is_exact || fetch_splits(s, err));
 }
 
 bool

@@ -45,7 +45,7 @@ struct store_select {
     const struct store_block *block;
     struct store_fetch_source *source;
     struct arena arena; /* plans and intermediate sets; gone after fini */
-    bool is_exact;      /* no filters */
+    bool is_exact;      /* no filters, one part */
     bool nothing;       /* some matcher can never hold in this block */
     struct store_select_group *groups; /* what the matchers stand for; the base first */
     size_t group_count;
@@ -65,7 +65,8 @@ NODISCARD bool store_select_begin(struct store_select *s,
                                   size_t count, struct store_fetch_source *source,
                                   struct budget *budget, struct err *err);
 
-/* The same without filters, for who does not look at the series. */
+/* The same for who needs no order of series with their external labels and does not
+ * test series: at most one part, no filters. */
 NODISCARD bool store_select_begin_exact(struct store_select *s,
                                         const struct store_block *block,
                                         const struct tsdb_matcher *const *matchers,

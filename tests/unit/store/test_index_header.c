@@ -217,7 +217,9 @@ check_scan(struct store_index_header *h, const struct naive *n, struct bytes nam
 {
     struct expected_values x = {n->pairs + 1, n->pairs + n->pair_count, name, prefix,
                                 0};
-    expect_ok(store_index_header_values(h, name, prefix, check_value, &x, &err), err);
+    struct store_value_rows rows;
+    expect_ok(store_index_header_rows(h, name, prefix, &rows, &err), err);
+    expect_ok(store_index_header_scan(h, rows, check_value, &x, &err), err);
     assert_int_equal(x.calls, count_values(n, name, prefix));
 }
 

@@ -81,6 +81,7 @@ marks_and_keeps_what_both_have(void **unused)
                 assert_int_equal(taken[kept++], at[i]);
         }
         assert_int_equal(copy.count, kept);
+        assert_int_equal(store_refs_meet(&refs, list), kept > 0);
         size_t before = refs.count;
         store_refs_keep(&refs, hits, round % 4 < 2);
         assert_int_equal(refs.count, round % 4 < 2 ? kept : before - kept);
