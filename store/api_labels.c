@@ -73,7 +73,7 @@ open_labels(struct request *r, struct bytes name, struct err *err)
         .source = &r->read.source,
         .limits = &r->read.limits,
         .budget = &r->read.budget,
-        .lookahead_bytes = r->read.api->options.lookahead_bytes,
+        .lookahead_bytes = store_read_lookahead(&r->read),
     };
     return store_label_query_open(&r->labels, &options, err);
 }
@@ -89,7 +89,7 @@ open_series(struct request *r, struct err *err)
         .source = &r->read.source,
         .limits = &r->read.limits,
         .budget = &r->read.budget,
-        .lookahead_bytes = r->read.api->options.lookahead_bytes,
+        .lookahead_bytes = store_read_lookahead(&r->read),
     };
     return store_query_union_open(&r->series, &options, a->sets, a->set_count, err);
 }
@@ -188,6 +188,39 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
 }
 
 static bool
+estimate_set(struct request *r, const struct store_matcher_set *set, struct err *err)
+{
+    const struct store_label_arguments *a = &r->arguments;
+    struct arena *arena = &r->read.arena;
+    size_t count = 0;
+    struct tsdb_label *at = arena_calloc(arena, set->count, sizeof *at);
+    if (at == NULL)
+        return arena_ok(arena, err);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct tsdb_matcher *m = set->at[i];
+        size_t values;
+        const struct bytes *value = tsdb_matcher_set(m, &values);
+        if (tsdb_matcher_type(m) == TSDB_MATCH_EQ && value->len > 0)
+            at[count++] = (struct tsdb_label){tsdb_matcher_name(m), *value};
+    }
+    store_estimate_add(&r->read.estimate, r->read.blocks,
+                       (struct tsdb_labels){at, count}, a->mint_ms, a->maxt_ms);
+    return true;
+}
+
+/* Without a selector everything is looked at. */
+static bool
+estimate(struct request *r, struct err *err)
+{
+    static const struct store_matcher_set everything;
+    const struct store_label_arguments *a = &r->arguments;
+    for (size_t i = 0; i < a->set_count; i++)
+        if (!estimate_set(r, &a->sets[i], err))
+            return false;
+    return a->set_count > 0 || estimate_set(r, &everything, err);
+}
+
+static bool
 begin(struct request *r, struct err *err)
 {
     struct bytes name;
@@ -197,7 +230,8 @@ begin(struct request *r, struct err *err)
         return false;
     if (r->kind == SERIES && r->arguments.set_count == 0)
         return err_set(err, ERR_INVALID, "no match[] parameter provided");
-    return store_read_admit(&r->read, err) &&
+    return store_read_take_blocks(&r->read, err) && estimate(r, err) &&
+           store_read_admit(&r->read, err) &&
            (r->kind == SERIES ? open_series(r, err) : open_labels(r, name, err)) &&
            fill(r, err);
 }

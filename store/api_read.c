@@ -89,9 +89,8 @@ store_read_request_fini(struct store_read_request *r)
     store_fetch_source_fini(&r->source);
     buf_fini(&r->out);
     arena_fini(&r->arena);
+    store_read_part(r);
     budget_fini(&r->budget);
-    if (r->admitted)
-        store_gate_leave(&api->gate);
     store_read_metrics_done(&api->metrics, &totals);
 }
 
@@ -135,24 +134,6 @@ decode_request(struct store_read_request *r, struct err *err)
     if (!wire_read_request_parse(&r->wire, body, &r->arena, err))
         return err_wrap(err, "read request");
     return check_size(&r->wire, err);
-}
-
-bool
-store_read_admit(struct store_read_request *r, struct err *err)
-{
-    int64_t before = clock_mono_ns();
-    if (!store_gate_enter(&r->api->gate, r->source.deadline_ns, is_gone, r, err)) {
-        store_read_metrics_dropped(&r->api->metrics, STORE_READ_DROPPED_GATE);
-        return false;
-    }
-    r->admitted = true;
-    store_read_metrics_waited(&r->api->metrics,
-                              (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
-    r->blocks = store_block_view_get(r->api->options.view);
-    return r->blocks != NULL ||
-           err_set(err, ERR_UNAVAILABLE,
-                   "the store is starting and does not know its blocks yet: try again "
-                   "later");
 }
 
 void
@@ -221,10 +202,44 @@ reply(struct store_read_request *r)
                           stream);
 }
 
+/* What series must have, as far as it is told without a regular expression. */
+static bool
+demanded_labels(struct store_read_request *r, const struct wire_query *q,
+                struct tsdb_labels *demanded, struct err *err)
+{
+    size_t count = 0;
+    struct tsdb_label *at = arena_calloc(&r->arena, q->matcher_count, sizeof *at);
+    if (at == NULL)
+        return arena_ok(&r->arena, err);
+    for (size_t i = 0; i < q->matcher_count; i++) {
+        const struct wire_matcher *m = &q->matchers[i];
+        if (m->type == TSDB_MATCH_EQ && m->value.len > 0)
+            at[count++] = (struct tsdb_label){m->name, m->value};
+    }
+    *demanded = (struct tsdb_labels){at, count};
+    return true;
+}
+
+static bool
+estimate(struct store_read_request *r, struct err *err)
+{
+    for (size_t i = 0; i < r->wire.query_count; i++) {
+        const struct wire_query *q = &r->wire.queries[i];
+        struct tsdb_labels demanded;
+        int64_t mint_ms, maxt_ms;
+        if (!demanded_labels(r, q, &demanded, err))
+            return false;
+        store_read_range(q, &mint_ms, &maxt_ms);
+        store_estimate_add(&r->estimate, r->blocks, demanded, mint_ms, maxt_ms);
+    }
+    return true;
+}
+
 static bool
 begin(struct store_read_request *r, struct err *err)
 {
-    if (!decode_request(r, err) || !store_read_admit(r, err))
+    if (!decode_request(r, err) || !store_read_take_blocks(r, err) ||
+        !estimate(r, err) || !store_read_admit(r, err))
         return false;
     return r->wire.response == WIRE_STREAMED_CHUNKS ? store_read_stream_fill(r, err)
                                                     : store_read_samples_fill(r, err);

@@ -4,6 +4,8 @@
 #ifndef STORE_API_READ_H
 #define STORE_API_READ_H
 
+#include "common/base/budget_arbiter.h"
+#include "common/base/memory.h"
 #include "common/base/pool.h"
 #include "common/metrics/registry.h"
 #include "common/net/http_server.h"
@@ -18,10 +20,13 @@ struct store_api_read_options {
     struct pool *fetch_pool;
     struct store_range_cache *cache; /* NULL: none */
     struct budget *budget;           /* of the process */
+    struct budget_arbiter *arbiter;  /* of that */
+    struct memory_keep *keep;        /* of that */
     struct metrics_registry *metrics;
     size_t query_memory_limit; /* bytes */
     size_t lookahead_bytes;
     int64_t query_timeout_ns;
+    int64_t queue_timeout_ns;
     uint64_t max_series;  /* per request; 0: none */
     uint64_t max_samples; /* per request, by chunks; 0: none */
     uint64_t max_bytes;   /* per request, of index and chunks; 0: none */

@@ -5,6 +5,7 @@
 
 #include "common/wire/remote_read.h"
 #include "store/api_read.h"
+#include "store/estimate.h"
 #include "store/gate.h"
 #include "store/matcher_set.h"
 #include "store/query.h"
@@ -24,8 +25,11 @@ struct store_read_request {
     struct budget budget;
     struct arena arena; /* the decoded request */
     struct wire_read_request wire;
-    bool admitted; /* holds a slot of the gate */
     struct store_block_set *blocks;
+    struct store_estimate estimate;
+    bool is_admitted; /* holds a slot of the gate */
+    enum store_lane lane;
+    struct budget_member member; /* waits for memory */
     struct store_fetch_source source;
     struct store_limits limits;
     /* The query that is being answered: wire.queries[at]. */
@@ -40,17 +44,23 @@ struct store_read_request {
     bool ended;
 };
 
-/* What any front door does with a request: give it budget, deadline and limits; wait
- * for a slot of the gate and take the served blocks; release all; log and count what
- * did not succeed, or only count it. r stays where it is. */
+/* What any front door does with a request: give it budget, deadline and limits; take
+ * the served blocks; estimate each of its queries; wait for a slot of the gate; part
+ * from it, when all memory was given back; release all; log and count what did not
+ * succeed, or only count it. r stays where it is. */
 void store_read_request_init(struct store_read_request *r, struct store_api_read *api,
                              struct net_http_exchange *x);
+NODISCARD bool store_read_take_blocks(struct store_read_request *r, struct err *err);
+void store_read_part(struct store_read_request *r);
 NODISCARD bool store_read_admit(struct store_read_request *r, struct err *err);
 void store_read_request_fini(struct store_read_request *r);
 void store_read_failed(const struct store_read_request *r, const struct err *err);
 void store_read_count_failure(const struct store_read_request *r,
                               const struct err *err);
 void store_read_add_skipped(struct store_read_request *r);
+
+/* Bytes that a query of r may read ahead now. */
+size_t store_read_lookahead(const struct store_read_request *r);
 
 /* Open the query at r->at. */
 NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);

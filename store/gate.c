@@ -7,73 +7,98 @@
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
 
+/* Slots for small queries alone: one for so many others, but a few. */
+enum { SLOTS_PER_SMALL = 4, MIN_SMALL = 2 };
+
 void
 store_gate_init(struct store_gate *g, unsigned slots, unsigned max_waiting)
 {
     *g = (struct store_gate){.slots = slots, .max_waiting = max_waiting};
     mutex_init(&g->lock, LOCK_GATE);
-    cond_init(&g->freed);
+    for (int i = 0; i < STORE_LANES; i++)
+        cond_init(&g->lanes[i].freed);
+    g->lanes[STORE_LANE_BIG].slots = slots;
+    g->lanes[STORE_LANE_SMALL].slots = store_gate_slots(g);
 }
 
 void
 store_gate_fini(struct store_gate *g)
 {
-    cond_fini(&g->freed);
+    for (int i = 0; i < STORE_LANES; i++)
+        cond_fini(&g->lanes[i].freed);
     mutex_fini(&g->lock);
+}
+
+unsigned
+store_gate_slots(const struct store_gate *g)
+{
+    return g->slots + NUM_MAX(g->slots / SLOTS_PER_SMALL, (unsigned)MIN_SMALL);
+}
+
+static unsigned
+count_running(const struct store_gate *g)
+{
+    mutex_check_held(&g->lock);
+    return g->lanes[STORE_LANE_BIG].running + g->lanes[STORE_LANE_SMALL].running;
+}
+
+/* A big query leaves the slots of small ones alone, and those that they use beyond. */
+static bool
+has_slot(const struct store_gate *g, enum store_lane lane)
+{
+    unsigned running = count_running(g);
+    if (g->slots == 0)
+        return true;
+    return lane == STORE_LANE_SMALL ? running < g->lanes[lane].slots
+                                    : g->lanes[lane].running < g->lanes[lane].slots &&
+                                          running < g->lanes[STORE_LANE_SMALL].slots;
 }
 
 enum outcome { ENTERED, FULL, WAITING };
 
-static bool
-has_slot(const struct store_gate *g)
-{
-    mutex_check_held(&g->lock);
-    return g->slots == 0 || g->running < g->slots;
-}
-
 /* Enter at once, or join the queue. */
 static enum outcome
-enter_or_queue(struct store_gate *g)
+enter_or_queue(struct store_gate *g, enum store_lane lane)
 {
     MUTEX_SCOPE(&g->lock);
-    if (has_slot(g) && g->waiting == 0) {
-        g->running++;
+    if (has_slot(g, lane) && g->lanes[lane].waiting == 0) {
+        g->lanes[lane].running++;
         return ENTERED;
     }
-    if (g->waiting == g->max_waiting)
+    if (g->lanes[lane].waiting == g->max_waiting)
         return FULL;
-    g->waiting++;
+    g->lanes[lane].waiting++;
     return WAITING;
 }
 
 /* One step of waiting in the queue. */
 static enum outcome
-wait_a_while(struct store_gate *g, int64_t deadline_ns)
+wait_a_while(struct store_gate *g, enum store_lane lane, int64_t deadline_ns)
 {
     MUTEX_SCOPE(&g->lock);
-    if (!has_slot(g)) {
+    if (!has_slot(g, lane)) {
         int64_t until = NUM_MIN(deadline_ns, clock_deadline(POLL_NS));
-        cond_wait_until(&g->freed, &g->lock, until);
+        cond_wait_until(&g->lanes[lane].freed, &g->lock, until);
     }
-    if (!has_slot(g))
+    if (!has_slot(g, lane))
         return WAITING;
-    g->waiting--;
-    g->running++;
+    g->lanes[lane].waiting--;
+    g->lanes[lane].running++;
     return ENTERED;
 }
 
 static void
-leave_queue(struct store_gate *g)
+leave_queue(struct store_gate *g, enum store_lane lane)
 {
     MUTEX_SCOPE(&g->lock);
-    g->waiting--;
+    g->lanes[lane].waiting--;
 }
 
 bool
-store_gate_enter(struct store_gate *g, int64_t deadline_ns, bool (*is_gone)(void *arg),
-                 void *arg, struct err *err)
+store_gate_enter(struct store_gate *g, enum store_lane lane, int64_t deadline_ns,
+                 bool (*is_gone)(void *arg), void *arg, struct err *err)
 {
-    enum outcome outcome = enter_or_queue(g);
+    enum outcome outcome = enter_or_queue(g, lane);
     if (outcome == FULL)
         return err_set(
             err, ERR_UNAVAILABLE,
@@ -81,34 +106,43 @@ store_gate_enter(struct store_gate *g, int64_t deadline_ns, bool (*is_gone)(void
             "%u more are waiting: try again later",
             g->slots, g->max_waiting);
     while (outcome == WAITING) {
-        outcome = wait_a_while(g, deadline_ns);
+        outcome = wait_a_while(g, lane, deadline_ns);
         if (outcome == ENTERED)
             break;
         bool gone = is_gone != NULL && is_gone(arg);
         if (!gone && clock_left_ns(deadline_ns) > 0)
             continue;
-        leave_queue(g);
+        leave_queue(g, lane);
         if (gone)
             return err_set(err, ERR_CANCELLED, "the reader left while it waited");
         return err_set(err, ERR_UNAVAILABLE,
-                       "no slot became free in time: %u queries are running "
-                       "(--store.grpc.series-max-concurrency), try again later",
+                       "no slot became free in time (--store.queue-timeout): %u "
+                       "queries are running (--store.grpc.series-max-concurrency), try "
+                       "again later",
                        g->slots);
     }
     return true;
 }
 
 void
-store_gate_leave(struct store_gate *g)
+store_gate_leave(struct store_gate *g, enum store_lane lane)
 {
     MUTEX_SCOPE(&g->lock);
-    g->running--;
-    cond_signal(&g->freed);
+    g->lanes[lane].running--;
+    for (int i = 0; i < STORE_LANES; i++)
+        cond_signal(&g->lanes[i].freed);
 }
 
 unsigned
 store_gate_running(struct store_gate *g)
 {
     MUTEX_SCOPE(&g->lock);
-    return g->running;
+    return count_running(g);
+}
+
+unsigned
+store_gate_waiting(struct store_gate *g)
+{
+    MUTEX_SCOPE(&g->lock);
+    return g->lanes[STORE_LANE_BIG].waiting + g->lanes[STORE_LANE_SMALL].waiting;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-store: what it consists of, in the order of its start. */
+#include <malloc.h>
+
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
@@ -20,12 +23,18 @@ enum {
     UNGATED_CONNECTIONS = 512,
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
+    KEEP_SHARE = 8, /* for freed memory that is used again */
+    HEAP_ARENAS = 4,
+    HEAP_LARGE = 128 * 1024,
+    HEAP_TRIM = 1024 * 1024,
     PAGE_CACHE_MAX = 256 * 1024 * 1024
 };
 
 struct store {
     struct store_options options;
     struct budget budget;
+    struct budget_arbiter arbiter;
+    struct memory_keep keep;
     struct metrics_registry *metrics;
     struct app_admin *admin;
     struct objstore_bucket *bucket;
@@ -64,15 +73,43 @@ open_bucket(struct store *s, struct err *err)
     return true;
 }
 
+static size_t
+reclaim_pages(void *pages, size_t want)
+{
+    return store_page_cache_reclaim(pages, want);
+}
+
+static size_t
+reclaim_ranges(void *ranges, size_t want)
+{
+    return store_range_cache_reclaim(ranges, want);
+}
+
+/* The heap holds what is small: so few arenas do, and what is freed at the end of one
+ * goes back to the system. A threshold that is set stays as it is; else it would grow
+ * with the first large piece that is freed. */
+static void
+set_malloc_up(void)
+{
+    mallopt(M_ARENA_MAX, HEAP_ARENAS);
+    mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
+    mallopt(M_TRIM_THRESHOLD, HEAP_TRIM);
+}
+
 static void
 make_memory(struct store *s)
 {
     size_t limit = s->options.memory_limit_bytes;
+    set_malloc_up();
     budget_init(&s->budget, "process (--store.memory-limit)", limit, NULL);
+    budget_arbiter_init(&s->arbiter, &s->budget);
+    memory_keep_init(&s->keep, &s->budget, limit / KEEP_SHARE);
+    budget_arbiter_add_cache(&s->arbiter, memory_keep_reclaim, &s->keep);
     s->metrics = metrics_registry_new();
     s->admin = app_admin_new("store", s->metrics);
     s->pages = store_page_cache_new(
         NUM_MIN(limit / PAGE_CACHE_SHARE, (size_t)PAGE_CACHE_MAX), &s->budget);
+    budget_arbiter_add_cache(&s->arbiter, reclaim_pages, s->pages);
     store_block_view_init(&s->view);
 }
 
@@ -91,6 +128,8 @@ start_read(struct store *s, struct err *err)
     /* Files of this machine are in the kernel's cache already. */
     if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL))
         s->ranges = store_range_cache_new(range_cache_bytes(&s->options), &s->budget);
+    if (s->ranges != NULL)
+        budget_arbiter_add_cache(&s->arbiter, reclaim_ranges, s->ranges);
     store_range_cache_metrics_init(&s->range_metrics, s->ranges, s->metrics);
     s->read = store_api_read_new(&(struct store_api_read_options){
         .view = &s->view,
@@ -98,10 +137,13 @@ start_read(struct store *s, struct err *err)
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
         .budget = &s->budget,
+        .arbiter = &s->arbiter,
+        .keep = &s->keep,
         .metrics = s->metrics,
         .query_memory_limit = s->options.query_memory_limit_bytes,
         .lookahead_bytes = s->options.lookahead_bytes,
         .query_timeout_ns = s->options.query_timeout_ns,
+        .queue_timeout_ns = s->options.queue_timeout_ns,
         .max_series = (uint64_t)s->options.limit_request_series,
         .max_samples = (uint64_t)s->options.limit_request_samples,
         .max_bytes = s->options.limit_downloaded_bytes,
@@ -188,6 +230,8 @@ stop(struct store *s)
     objstore_free(&s->bucket);
     app_admin_free(&s->admin);
     metrics_registry_free(&s->metrics);
+    memory_keep_fini(&s->keep);
+    budget_arbiter_fini(&s->arbiter);
     budget_fini(&s->budget);
 }
 

@@ -173,10 +173,9 @@ shrink(struct store_page_cache *c)
 static uint8_t *
 take_buffer(struct store_page_cache *c)
 {
-    struct err refused;
     if (!may_grow(c))
         return evict(c);
-    if (budget_take(c->budget, STORE_PAGE_SIZE, &refused)) {
+    if (budget_try(c->budget, STORE_PAGE_SIZE)) {
         uint8_t *data = malloc(STORE_PAGE_SIZE);
         if (data != NULL)
             return data;
@@ -192,6 +191,18 @@ drop_buffer(struct store_page_cache *c, uint8_t *data)
     free(data);
     shrink(c);
     budget_give(c->budget, STORE_PAGE_SIZE);
+}
+
+size_t
+store_page_cache_reclaim(struct store_page_cache *c, size_t want)
+{
+    size_t released = 0;
+    uint8_t *data;
+    while (released < want && (data = evict(c)) != NULL) {
+        drop_buffer(c, data);
+        released += STORE_PAGE_SIZE;
+    }
+    return released;
 }
 
 /* Keep a filled buffer, unless another thread was faster. */

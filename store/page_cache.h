@@ -38,6 +38,9 @@ NODISCARD bool store_page_cache_read(struct store_page_cache *c, uint64_t file_i
 NODISCARD bool store_page_read(const char *path, uint64_t offset, void *into,
                                size_t len, struct err *err);
 
+/* Evict at least want bytes of pages, or all there are. Returns how many. */
+size_t store_page_cache_reclaim(struct store_page_cache *c, size_t want);
+
 /* Drop the pages of a file that is being closed. O(pages). */
 void store_page_cache_forget(struct store_page_cache *c, uint64_t file_id);
 

@@ -210,8 +210,7 @@ static struct entry *
 entry_new(struct store_range_cache *c, const struct store_range *r, struct bytes data)
 {
     size_t cost = cost_of(r->key.len, data.len);
-    struct err refused;
-    if (!budget_take(c->budget, cost, &refused))
+    if (!budget_try(c->budget, cost))
         return NULL;
     struct entry *e = malloc(cost - MALLOC_BYTES);
     if (e == NULL) {

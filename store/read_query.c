@@ -42,7 +42,7 @@ store_read_open(struct store_read_request *r, struct err *err)
         .source = &r->source,
         .limits = &r->limits,
         .budget = &r->budget,
-        .lookahead_bytes = r->api->options.lookahead_bytes,
+        .lookahead_bytes = store_read_lookahead(r),
     };
     r->query = (struct store_query){0};
     r->is_open = true;

@@ -2,8 +2,8 @@
 #include "common/base/arena.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 
+#include "common/base/memory.h"
 #include "common/base/num.h"
 
 /* Small pieces share blocks. Blocks double from the first size, because a query over
@@ -48,14 +48,10 @@ add_block(struct arena *a, size_t cap)
     size_t total;
     if (!num_add(cap, sizeof(struct arena_block), &total))
         return err_set(&a->failure, ERR_INVALID, "allocation of %zu bytes", cap);
-    if (!budget_take(a->budget, total, &a->failure))
+    struct arena_block *b = memory_alloc(a->budget, &total, &a->failure);
+    if (b == NULL)
         return false;
-    struct arena_block *b = malloc(total);
-    if (b == NULL) {
-        budget_give(a->budget, total);
-        return err_set(&a->failure, ERR_NOMEM, "no memory for %zu bytes", total);
-    }
-    *b = (struct arena_block){.before = a->last, .cap = cap};
+    *b = (struct arena_block){.before = a->last, .cap = total - sizeof *b};
     a->last = b;
     return true;
 }
@@ -151,8 +147,7 @@ arena_rewind(struct arena *a, struct arena_mark mark)
     while (a->last != mark.block) {
         struct arena_block *gone = a->last;
         a->last = gone->before;
-        budget_give(a->budget, gone->cap + sizeof *gone);
-        free(gone);
+        memory_free(a->budget, gone, gone->cap + sizeof *gone);
     }
     if (a->last != NULL)
         a->last->used = mark.used;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/budget.h"
 
+#include "common/base/budget_arbiter.h"
 #include "common/base/check.h"
 
 void
@@ -9,6 +10,10 @@ budget_init(struct budget *b, const char *name, size_t limit, struct budget *par
     b->name = name;
     b->parent = parent;
     b->limit = limit;
+    b->arbiter = NULL;
+    b->keep = NULL;
+    b->member = NULL;
+    b->headroom = 0;
     atomic_init(&b->used, 0);
     atomic_init(&b->peak, 0);
 }
@@ -21,42 +26,97 @@ raise_peak(struct budget *b, size_t used)
         continue;
 }
 
+void
+budget_set_headroom(struct budget *b, size_t n)
+{
+    b->headroom = n;
+}
+
+/* What b may fill of itself or of an ancestor. */
+static size_t
+limit_for(const struct budget *b, const struct budget *of)
+{
+    if (of == b)
+        return b->limit;
+    return of->limit > b->headroom ? of->limit - b->headroom : 0;
+}
+
 static bool
-take_one(struct budget *b, size_t n)
+take_one(struct budget *b, size_t n, size_t limit)
 {
     size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
     do {
-        if (used > b->limit || n > b->limit - used)
+        if (used > limit || n > limit - used)
             return false;
     } while (!atomic_compare_exchange_weak(&b->used, &used, used + n));
     raise_peak(b, used + n);
     return true;
 }
 
-bool
-budget_take(struct budget *b, size_t n, struct err *err)
+/* NULL when all gave; else the budget that is spent, and nothing is taken. */
+static struct budget *
+take_all(struct budget *b, size_t n)
 {
     for (struct budget *at = b; at != NULL; at = at->parent) {
-        if (take_one(at, n))
+        if (take_one(at, n, limit_for(b, at)))
             continue;
         for (struct budget *undo = b; undo != at; undo = undo->parent)
             atomic_fetch_sub(&undo->used, n);
-        bool may_fit_later = at != b && n <= at->limit;
-        return err_set(err, may_fit_later ? ERR_UNAVAILABLE : ERR_BUDGET,
-                       "memory budget of the %s is spent: limit %zu bytes, used %zu, "
-                       "asked %zu more",
-                       at->name, at->limit, budget_used(at), n);
+        return at;
     }
-    return true;
+    return NULL;
+}
+
+bool
+budget_try(struct budget *b, size_t n)
+{
+    return take_all(b, n) == NULL;
+}
+
+static struct budget_arbiter *
+arbiter_of(struct budget *b)
+{
+    while (b->parent != NULL)
+        b = b->parent;
+    return b->arbiter;
+}
+
+/* Whether n more bytes will not fit into spent, whatever others give back. */
+static bool
+is_hopeless(const struct budget *b, const struct budget *spent, size_t n)
+{
+    if (spent == b)
+        return b->arbiter == NULL || n > b->limit;
+    size_t own = budget_used(b), limit = limit_for(b, spent);
+    return own > limit || n > limit - own;
+}
+
+bool
+budget_take(struct budget *b, size_t n, struct err *err)
+{
+    struct budget *spent = take_all(b, n);
+    if (spent == NULL)
+        return true;
+    struct budget_arbiter *arbiter = arbiter_of(b);
+    bool hopeless = is_hopeless(b, spent, n);
+    err_set(err, hopeless ? ERR_BUDGET : ERR_UNAVAILABLE,
+            "memory budget of the %s is spent: limit %zu bytes, used %zu, asked %zu "
+            "more",
+            spent->name, limit_for(b, spent), budget_used(hopeless ? b : spent), n);
+    return !hopeless && arbiter != NULL && budget_arbiter_take(arbiter, b, n, err);
 }
 
 void
 budget_give(struct budget *b, size_t n)
 {
-    for (; b != NULL; b = b->parent) {
-        size_t before = atomic_fetch_sub(&b->used, n);
+    struct budget *root = b;
+    for (struct budget *at = b; at != NULL; at = at->parent) {
+        size_t before = atomic_fetch_sub(&at->used, n);
         CHECK(before >= n);
+        root = at;
     }
+    if (root->arbiter != NULL)
+        budget_arbiter_wake(root->arbiter);
 }
 
 size_t

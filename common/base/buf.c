@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/memory.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 
@@ -19,13 +20,14 @@ buf_init(struct buf *b, struct budget *budget)
 void
 buf_fini(struct buf *b)
 {
-    free(b->at);
-    if (b->budget != NULL)
-        budget_give(b->budget, b->cap);
+    if (b->budget == NULL)
+        free(b->at);
+    else
+        memory_free(b->budget, b->at, b->cap);
     *b = (struct buf){.budget = b->budget};
 }
 
-/* The new block is charged while the old one still exists: realloc may need both. */
+/* The new block is charged while the old one still exists. */
 static bool
 grow(struct buf *b, size_t need)
 {
@@ -35,15 +37,12 @@ grow(struct buf *b, size_t need)
         b->cap = cap;
         return true;
     }
-    if (!budget_take(b->budget, cap, &b->failure))
+    uint8_t *moved = memory_alloc(b->budget, &cap, &b->failure);
+    if (moved == NULL)
         return false;
-    uint8_t *moved = realloc(b->at, cap);
-    if (moved == NULL) {
-        budget_give(b->budget, cap);
-        return err_set(&b->failure, ERR_NOMEM, "no memory for a buffer of %zu bytes",
-                       cap);
-    }
-    budget_give(b->budget, b->cap);
+    if (b->len > 0)
+        memcpy(moved, b->at, b->len);
+    memory_free(b->budget, b->at, b->cap);
     b->at = moved;
     b->cap = cap;
     return true;

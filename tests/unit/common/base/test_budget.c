@@ -53,11 +53,13 @@ takes_from_all_ancestors_or_none(void **state)
 {
     (void)state;
     struct err err;
-    struct budget process, tenant, query;
+    struct budget process, tenant, other, query;
     budget_init(&process, "process", 100, NULL);
     budget_init(&tenant, "tenant", 80, &process);
+    budget_init(&other, "query", SIZE_MAX, &tenant);
     budget_init(&query, "query", SIZE_MAX, &tenant);
-    expect_ok(budget_take(&query, 70, &err), err);
+    expect_ok(budget_take(&other, 50, &err), err);
+    expect_ok(budget_take(&query, 20, &err), err);
     assert_int_equal(budget_used(&process), 70);
     expect_fails(budget_take(&query, 20, &err), err, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "tenant"));
@@ -66,15 +68,21 @@ takes_from_all_ancestors_or_none(void **state)
     assert_non_null(strstr(err.text, "asked 20"));
     assert_int_equal(budget_used(&process), 70);
     assert_int_equal(budget_used(&tenant), 70);
-    assert_int_equal(budget_used(&query), 70);
+    assert_int_equal(budget_used(&query), 20);
+    assert_false(budget_try(&query, 20));
+    assert_int_equal(budget_used(&tenant), 70);
     expect_ok(budget_take(&process, 30, &err), err);
     expect_fails(budget_take(&query, 1, &err), err, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "process"));
-    expect_fails(budget_take(&query, 81, &err), err, ERR_BUDGET);
+    expect_fails(budget_take(&query, 61, &err), err, ERR_BUDGET);
+    assert_non_null(strstr(err.text, "limit 80 "));
+    assert_non_null(strstr(err.text, "used 20"));
     assert_int_equal(budget_used(&tenant), 70);
     budget_give(&process, 30);
-    budget_give(&query, 70);
+    budget_give(&query, 20);
+    budget_give(&other, 50);
     budget_fini(&query);
+    budget_fini(&other);
     budget_fini(&tenant);
     budget_fini(&process);
 }

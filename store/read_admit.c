@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a request of any front door gets its place among the others: a slot of its lane,
+ * its turn when memory is short, and its part of what is read ahead. */
+#include <malloc.h>
+
+#include "common/base/clock.h"
+#include "common/base/num.h"
+#include "store/api_read_priv.h"
+
+/* Big queries leave one part of the memory to small ones. All together read ahead as
+ * much as one part of it, so that each has its postings besides. */
+enum { SHARE_OF_SMALL = 8, SHARE_OF_LOOKAHEAD = 4 };
+
+/* Below this a query makes more requests than it saves memory. */
+enum { MIN_LOOKAHEAD = 256 * 1024 };
+
+bool
+store_read_take_blocks(struct store_read_request *r, struct err *err)
+{
+    r->blocks = store_block_view_get(r->api->options.view);
+    return r->blocks != NULL ||
+           err_set(err, ERR_UNAVAILABLE,
+                   "the store is starting and does not know its blocks yet: try again "
+                   "later");
+}
+
+static bool
+goes_on(void *arg, struct err *err)
+{
+    const struct store_read_request *r = arg;
+    return store_fetch_check(&r->source, err);
+}
+
+static bool
+enter_gate(struct store_read_request *r, struct err *err)
+{
+    struct store_api_read *api = r->api;
+    int64_t before = clock_mono_ns();
+    int64_t until =
+        NUM_MIN(r->source.deadline_ns, clock_deadline(api->options.queue_timeout_ns));
+    if (!store_gate_enter(&api->gate, r->lane, until, r->source.is_abandoned,
+                          r->source.abandoned_arg, err)) {
+        store_read_metrics_dropped(&api->metrics, STORE_READ_DROPPED_GATE);
+        return false;
+    }
+    r->is_admitted = true;
+    store_read_metrics_waited(&api->metrics,
+                              (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
+    return true;
+}
+
+bool
+store_read_admit(struct store_read_request *r, struct err *err)
+{
+    bool is_small = store_estimate_is_small(&r->estimate);
+    r->lane = is_small ? STORE_LANE_SMALL : STORE_LANE_BIG;
+    if (!enter_gate(r, err))
+        return false;
+    if (!is_small)
+        budget_set_headroom(&r->budget,
+                            budget_limit(r->api->options.budget) / SHARE_OF_SMALL);
+    r->member =
+        (struct budget_member){.budget = &r->budget, .go_on = goes_on, .arg = r};
+    budget_arbiter_join(r->api->options.arbiter, &r->member);
+    return true;
+}
+
+/* Above this a query may have left holes in the heap that are worth looking for. */
+enum { WORTH_TRIMMING = 4 * 1024 * 1024 };
+
+void
+store_read_part(struct store_read_request *r)
+{
+    struct store_api_read *api = r->api;
+    budget_arbiter_part(&r->member);
+    if (!r->is_admitted)
+        return;
+    store_gate_leave(&api->gate, r->lane);
+    if (store_gate_running(&api->gate) > 0)
+        return;
+    memory_keep_reclaim(api->options.keep, SIZE_MAX);
+    if (budget_peak(&r->budget) > WORTH_TRIMMING)
+        malloc_trim(0);
+}
+
+size_t
+store_read_lookahead(const struct store_read_request *r)
+{
+    size_t all = budget_limit(r->api->options.budget) / SHARE_OF_LOOKAHEAD;
+    size_t share = all / NUM_MAX(store_gate_running(&r->api->gate), 1U);
+    return NUM_MIN(r->api->options.lookahead_bytes,
+                   NUM_MAX(share, (size_t)MIN_LOOKAHEAD));
+}
