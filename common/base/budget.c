@@ -99,11 +99,15 @@ budget_take(struct budget *b, size_t n, struct err *err)
         return true;
     struct budget_arbiter *arbiter = arbiter_of(b);
     bool hopeless = is_hopeless(b, spent, n);
-    err_set(err, hopeless ? ERR_BUDGET : ERR_UNAVAILABLE,
+    struct err refusal = {0};
+    err_set(&refusal, hopeless ? ERR_BUDGET : ERR_UNAVAILABLE,
             "memory budget of the %s is spent: limit %zu bytes, used %zu, asked %zu "
             "more",
             spent->name, limit_for(b, spent), budget_used(hopeless ? b : spent), n);
-    return !hopeless && arbiter != NULL && budget_arbiter_take(arbiter, b, n, err);
+    if (!hopeless && arbiter != NULL && budget_arbiter_take(arbiter, b, n, &refusal))
+        return true;
+    *err = refusal; /* which may be one that latches: untouched until here */
+    return false;
 }
 
 void

@@ -171,6 +171,7 @@ a_member_waits_until_another_gives_back(void **state)
     budget_give(&holder.budget, 80);
     pthread_join(waiter.thread, NULL);
     expect_ok(waiter.ok, waiter.err);
+    assert_int_equal(waiter.err.code, ERR_NONE);
     query_fini(&waiter);
     query_fini(&holder);
     world_fini(&w);
