@@ -90,7 +90,6 @@ store_read_request_fini(struct store_read_request *r)
     buf_fini(&r->out);
     arena_fini(&r->arena);
     store_read_part(r);
-    budget_fini(&r->budget);
     store_read_metrics_done(&api->metrics, &totals);
 }
 

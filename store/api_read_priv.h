@@ -16,6 +16,7 @@ struct store_api_read {
     struct store_gate gate;
     struct store_damage_policy damage;
     struct store_read_metrics metrics;
+    atomic_bool is_worth_trimming; /* large queries have ended */
 };
 
 struct store_read_request {

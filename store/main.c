@@ -12,6 +12,7 @@
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
 #include "store/block_sync.h"
+#include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
 
@@ -36,6 +37,7 @@ struct store {
     struct budget_arbiter arbiter;
     struct memory_keep keep;
     struct metrics_registry *metrics;
+    struct store_memory_metrics memory_metrics;
     struct app_admin *admin;
     struct objstore_bucket *bucket;
     struct store_page_cache *pages;
@@ -106,6 +108,7 @@ make_memory(struct store *s)
     memory_keep_init(&s->keep, &s->budget, limit / KEEP_SHARE);
     budget_arbiter_add_cache(&s->arbiter, memory_keep_reclaim, &s->keep);
     s->metrics = metrics_registry_new();
+    store_memory_metrics_init(&s->memory_metrics, &s->budget, &s->arbiter, s->metrics);
     s->admin = app_admin_new("store", s->metrics);
     s->pages = store_page_cache_new(
         NUM_MIN(limit / PAGE_CACHE_SHARE, (size_t)PAGE_CACHE_MAX), &s->budget);

@@ -9,7 +9,7 @@
 
 /* Big queries leave one part of the memory to small ones. All together read ahead as
  * much as one part of it, so that each has its postings besides. */
-enum { SHARE_OF_SMALL = 8, SHARE_OF_LOOKAHEAD = 4 };
+enum { SHARE_OF_SMALL = 8, SHARE_OF_LOOKAHEAD = 8, MAX_LOOKAHEADS = 64 * 1024 * 1024 };
 
 /* Below this a query makes more requests than it saves memory. */
 enum { MIN_LOOKAHEAD = 256 * 1024 };
@@ -49,20 +49,34 @@ enter_gate(struct store_read_request *r, struct err *err)
     return true;
 }
 
+/* What a query takes beside its look-ahead, and how often that: what is fetched is held
+ * together with what was decoded of it. Measured over 10 000 series of four blocks. */
+enum { EXPECTED_BYTES = 2 * 1024 * 1024, EXPECTED_LOOKAHEADS = 2 };
+
+/* A big query waits, before it begins, until it may expect to get what it needs. */
+static bool
+reserve_memory(struct store_read_request *r, struct err *err)
+{
+    size_t all = budget_limit(r->api->options.budget);
+    r->member =
+        (struct budget_member){.budget = &r->budget, .go_on = goes_on, .arg = r};
+    budget_arbiter_join(r->api->options.arbiter, &r->member);
+    if (r->lane == STORE_LANE_SMALL)
+        return true;
+    budget_set_headroom(&r->budget, all / SHARE_OF_SMALL);
+    return budget_reserve(
+        &r->budget,
+        NUM_MIN(all / 2,
+                EXPECTED_LOOKAHEADS * store_read_lookahead(r) + EXPECTED_BYTES),
+        err);
+}
+
 bool
 store_read_admit(struct store_read_request *r, struct err *err)
 {
     bool is_small = store_estimate_is_small(&r->estimate);
     r->lane = is_small ? STORE_LANE_SMALL : STORE_LANE_BIG;
-    if (!enter_gate(r, err))
-        return false;
-    if (!is_small)
-        budget_set_headroom(&r->budget,
-                            budget_limit(r->api->options.budget) / SHARE_OF_SMALL);
-    r->member =
-        (struct budget_member){.budget = &r->budget, .go_on = goes_on, .arg = r};
-    budget_arbiter_join(r->api->options.arbiter, &r->member);
-    return true;
+    return enter_gate(r, err) && reserve_memory(r, err);
 }
 
 /* Above this a query may have left holes in the heap that are worth looking for. */
@@ -73,21 +87,26 @@ store_read_part(struct store_read_request *r)
 {
     struct store_api_read *api = r->api;
     budget_arbiter_part(&r->member);
+    if (budget_peak(&r->budget) > WORTH_TRIMMING)
+        atomic_store(&api->is_worth_trimming, true);
+    budget_fini(&r->budget);
     if (!r->is_admitted)
         return;
     store_gate_leave(&api->gate, r->lane);
     if (store_gate_running(&api->gate) > 0)
         return;
     memory_keep_reclaim(api->options.keep, SIZE_MAX);
-    if (budget_peak(&r->budget) > WORTH_TRIMMING)
+    if (atomic_exchange(&api->is_worth_trimming, false))
         malloc_trim(0);
 }
 
 size_t
 store_read_lookahead(const struct store_read_request *r)
 {
-    size_t all = budget_limit(r->api->options.budget) / SHARE_OF_LOOKAHEAD;
+    const struct store_api_read_options *o = &r->api->options;
+    size_t all =
+        NUM_MIN(budget_limit(o->budget) / SHARE_OF_LOOKAHEAD, (size_t)MAX_LOOKAHEADS);
     size_t share = all / NUM_MAX(store_gate_running(&r->api->gate), 1U);
-    return NUM_MIN(r->api->options.lookahead_bytes,
-                   NUM_MAX(share, (size_t)MIN_LOOKAHEAD));
+    size_t most = NUM_MIN(o->lookahead_bytes, o->query_memory_limit / 3);
+    return NUM_MIN(most, NUM_MAX(share, (size_t)MIN_LOOKAHEAD));
 }

@@ -14,6 +14,7 @@ budget_init(struct budget *b, const char *name, size_t limit, struct budget *par
     b->keep = NULL;
     b->member = NULL;
     b->headroom = 0;
+    b->reserve = 0;
     atomic_init(&b->used, 0);
     atomic_init(&b->peak, 0);
 }
@@ -32,12 +33,10 @@ budget_set_headroom(struct budget *b, size_t n)
     b->headroom = n;
 }
 
-/* What b may fill of itself or of an ancestor. */
+/* What b may fill of an ancestor. */
 static size_t
 limit_for(const struct budget *b, const struct budget *of)
 {
-    if (of == b)
-        return b->limit;
     return of->limit > b->headroom ? of->limit - b->headroom : 0;
 }
 
@@ -53,24 +52,39 @@ take_one(struct budget *b, size_t n, size_t limit)
     return true;
 }
 
-/* NULL when all gave; else the budget that is spent, and nothing is taken. */
-static struct budget *
-take_all(struct budget *b, size_t n)
+/* What ancestors lend when b uses so much: all, but at least its reserve. */
+static size_t
+lent(const struct budget *b, size_t used)
 {
-    for (struct budget *at = b; at != NULL; at = at->parent) {
+    return used > b->reserve ? used : b->reserve;
+}
+
+static void
+give_above(struct budget *b, size_t n, const struct budget *end)
+{
+    for (struct budget *at = b->parent; at != end; at = at->parent) {
+        size_t before = atomic_fetch_sub(&at->used, n);
+        CHECK(before >= n);
+    }
+}
+
+/* NULL when all ancestors lent n; else the one that is spent, and nothing is taken. */
+static struct budget *
+take_above(struct budget *b, size_t n)
+{
+    for (struct budget *at = b->parent; at != NULL; at = at->parent) {
         if (take_one(at, n, limit_for(b, at)))
             continue;
-        for (struct budget *undo = b; undo != at; undo = undo->parent)
-            atomic_fetch_sub(&undo->used, n);
+        give_above(b, n, at);
         return at;
     }
     return NULL;
 }
 
 bool
-budget_try(struct budget *b, size_t n)
+budget_try_above(struct budget *b, size_t n)
 {
-    return take_all(b, n) == NULL;
+    return take_above(b, n) == NULL;
 }
 
 static struct budget_arbiter *
@@ -81,46 +95,105 @@ arbiter_of(struct budget *b)
     return b->arbiter;
 }
 
-/* Whether n more bytes will not fit into spent, whatever others give back. */
 static bool
-is_hopeless(const struct budget *b, const struct budget *spent, size_t n)
+refuse(const struct budget *b, size_t used, size_t n, enum err_code code,
+       struct err *err)
 {
-    if (spent == b)
-        return b->arbiter == NULL || n > b->limit;
-    size_t own = budget_used(b), limit = limit_for(b, spent);
-    return own > limit || n > limit - own;
+    return err_set(err, code,
+                   "memory budget of the %s is spent: limit %zu bytes, used %zu, asked "
+                   "%zu more",
+                   b->name, b->limit, used, n);
+}
+
+/* Let the ancestors lend n more for b, which will then use or reserve total. */
+static bool
+borrow(struct budget *b, size_t n, size_t total, struct err *err)
+{
+    struct budget *spent = take_above(b, n);
+    if (spent == NULL)
+        return true;
+    if (total > limit_for(b, spent))
+        return refuse(spent, total - n, n, ERR_BUDGET, err);
+    struct budget_arbiter *arbiter = arbiter_of(b);
+    struct err refusal = {0}; /* err may be one that latches */
+    refuse(spent, budget_used(spent), n, ERR_UNAVAILABLE, &refusal);
+    if (arbiter != NULL && budget_arbiter_take(arbiter, b, n, &refusal))
+        return true;
+    *err = refusal;
+    return false;
+}
+
+/* The root of all: caches may give way, nobody lends. */
+static bool
+take_root(struct budget *b, size_t n, struct err *err)
+{
+    bool may_fit = b->arbiter != NULL && n <= b->limit;
+    if (may_fit && budget_arbiter_reclaim(b->arbiter, b, n))
+        return true;
+    return refuse(b, budget_used(b), n, may_fit ? ERR_UNAVAILABLE : ERR_BUDGET, err);
+}
+
+/* What has to be lent for the n bytes that b has just taken. */
+static size_t
+more_for(const struct budget *b, size_t n)
+{
+    size_t used = budget_used(b);
+    return b->reserve == 0 ? n : lent(b, used) - lent(b, used - n);
 }
 
 bool
 budget_take(struct budget *b, size_t n, struct err *err)
 {
-    struct budget *spent = take_all(b, n);
-    if (spent == NULL)
+    if (!take_one(b, n, b->limit))
+        return take_root(b, n, err);
+    size_t more = more_for(b, n);
+    if (more == 0 || borrow(b, more, lent(b, budget_used(b)), err))
         return true;
-    struct budget_arbiter *arbiter = arbiter_of(b);
-    bool hopeless = is_hopeless(b, spent, n);
-    struct err refusal = {0};
-    err_set(&refusal, hopeless ? ERR_BUDGET : ERR_UNAVAILABLE,
-            "memory budget of the %s is spent: limit %zu bytes, used %zu, asked %zu "
-            "more",
-            spent->name, limit_for(b, spent), budget_used(hopeless ? b : spent), n);
-    if (!hopeless && arbiter != NULL && budget_arbiter_take(arbiter, b, n, &refusal))
-        return true;
-    *err = refusal; /* which may be one that latches: untouched until here */
+    atomic_fetch_sub(&b->used, n);
     return false;
+}
+
+bool
+budget_try(struct budget *b, size_t n)
+{
+    if (!take_one(b, n, b->limit))
+        return false;
+    size_t more = more_for(b, n);
+    if (more == 0 || budget_try_above(b, more))
+        return true;
+    atomic_fetch_sub(&b->used, n);
+    return false;
+}
+
+static void
+give_back(struct budget *b, size_t n)
+{
+    struct budget_arbiter *arbiter = arbiter_of(b);
+    give_above(b, n, NULL);
+    if (arbiter != NULL)
+        budget_arbiter_wake(arbiter);
+}
+
+bool
+budget_reserve(struct budget *b, size_t n, struct err *err)
+{
+    size_t used = budget_used(b);
+    size_t reserve = n < b->limit ? n : b->limit;
+    size_t before = lent(b, used), after = reserve > used ? reserve : used;
+    if (after > before && !borrow(b, after - before, after, err))
+        return false;
+    b->reserve = reserve;
+    if (before > after)
+        give_back(b, before - after);
+    return true;
 }
 
 void
 budget_give(struct budget *b, size_t n)
 {
-    struct budget *root = b;
-    for (struct budget *at = b; at != NULL; at = at->parent) {
-        size_t before = atomic_fetch_sub(&at->used, n);
-        CHECK(before >= n);
-        root = at;
-    }
-    if (root->arbiter != NULL)
-        budget_arbiter_wake(root->arbiter);
+    size_t before = atomic_fetch_sub(&b->used, n);
+    CHECK(before >= n);
+    give_back(b, lent(b, before) - lent(b, before - n));
 }
 
 size_t
@@ -145,4 +218,7 @@ void
 budget_fini(struct budget *b)
 {
     CHECK(budget_used(b) == 0);
+    if (b->reserve > 0)
+        give_back(b, b->reserve);
+    b->reserve = 0;
 }

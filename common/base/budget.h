@@ -23,6 +23,7 @@ struct budget {
     struct memory_keep *keep;       /* of a root, NULL for none (memory.h) */
     struct budget_member *member;   /* who waits when an ancestor is spent; or NULL */
     size_t headroom;                /* bytes of each ancestor that are left to others */
+    size_t reserve;                 /* bytes that ancestors lend in any case */
     atomic_size_t used;
     atomic_size_t peak;
 };
@@ -35,6 +36,11 @@ void budget_init(struct budget *b, const char *name, size_t limit,
 /* From now on leave so many bytes of each ancestor to others. Before another thread
  * takes from b. */
 void budget_set_headroom(struct budget *b, size_t n);
+
+/* Have the ancestors lend n bytes in any case, less if the limit is less: b takes them
+ * before it takes more from above. As budget_take, but what fails leaves all as it was.
+ * b is taken from on one thread at a time; it keeps its reserve until budget_fini. */
+NODISCARD bool budget_reserve(struct budget *b, size_t n, struct err *err);
 
 /* Take n bytes here and from all ancestors, or from none. When an ancestor is spent,
  * caches give way and members wait, if the root has an arbiter; a waiting thread must
@@ -55,7 +61,10 @@ size_t budget_used(const struct budget *b);
 size_t budget_peak(const struct budget *b);
 size_t budget_limit(const struct budget *b);
 
-/* Check that everything was given back. */
+/* Check that everything was given back; the reserve is. */
 void budget_fini(struct budget *b);
+
+/* For budget_arbiter.c: have the ancestors of b lend n bytes more, or none. */
+NODISCARD bool budget_try_above(struct budget *b, size_t n);
 
 #endif

@@ -79,15 +79,22 @@ budget_arbiter_wake(struct budget_arbiter *a)
     cond_broadcast(&a->given);
 }
 
-/* Let caches give way until n bytes fit or there is nothing left in them. */
+/* Let caches give way until take does, or there is nothing left in them. */
 static bool
-take_from_caches(struct budget_arbiter *a, struct budget *b, size_t n)
+reclaim_until(struct budget_arbiter *a, bool (*take)(struct budget *b, size_t n),
+              struct budget *b, size_t n)
 {
     for (size_t i = 0; i < a->cache_count; i++)
         while (a->caches[i].reclaim(a->caches[i].arg, n) > 0)
-            if (budget_try(b, n))
+            if (take(b, n))
                 return true;
     return false;
+}
+
+bool
+budget_arbiter_reclaim(struct budget_arbiter *a, struct budget *root, size_t n)
+{
+    return reclaim_until(a, budget_try, root, n);
 }
 
 /* When all wait, nobody gives back any more: refuse the one that holds most. */
@@ -111,10 +118,10 @@ enum step { TAKEN, REFUSED, WAITING };
 static enum step
 wait_a_while(struct budget_arbiter *a, struct budget_member *m, size_t n)
 {
-    if (take_from_caches(a, m->budget, n))
+    if (reclaim_until(a, budget_try_above, m->budget, n))
         return TAKEN;
     MUTEX_SCOPE(&a->lock);
-    if (budget_try(m->budget, n))
+    if (budget_try_above(m->budget, n))
         return TAKEN;
     refuse_largest_if_stuck(a);
     if (m->is_refused)
@@ -146,8 +153,8 @@ refuse(struct budget_arbiter *a, const struct budget_member *m, size_t n,
 {
     return err_set(err, ERR_UNAVAILABLE,
                    "memory budget of the %s is spent: limit %zu bytes, used %zu, asked "
-                   "%zu more, and nobody gives back before this one does, which holds "
-                   "%zu: ask for less at a time, or raise the limit",
+                   "%zu more, and nobody gives back before this one does, which would "
+                   "hold %zu: ask for less at a time, or raise the limit",
                    a->root->name, budget_limit(a->root), budget_used(a->root), n,
                    budget_used(m->budget));
 }
@@ -172,5 +179,5 @@ budget_arbiter_take(struct budget_arbiter *a, struct budget *b, size_t n,
                     struct err *err)
 {
     return b->member != NULL ? wait_for_others(a, b->member, n, err)
-                             : take_from_caches(a, b, n);
+                             : reclaim_until(a, budget_try_above, b, n);
 }

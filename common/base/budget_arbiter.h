@@ -62,7 +62,12 @@ void budget_arbiter_part(struct budget_member *m);
 /* Members that wait now. */
 size_t budget_arbiter_waiting(struct budget_arbiter *a);
 
-/* For budget.c: take n bytes that budget_try refused; err holds that refusal. */
+/* For budget.c: let caches give way until n bytes of the root fit, which are taken. */
+NODISCARD bool budget_arbiter_reclaim(struct budget_arbiter *a, struct budget *root,
+                                      size_t n);
+
+/* For budget.c: have the ancestors of b lend n bytes, which they refused; err holds
+ * that refusal. */
 NODISCARD bool budget_arbiter_take(struct budget_arbiter *a, struct budget *b, size_t n,
                                    struct err *err);
 

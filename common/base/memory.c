@@ -12,6 +12,23 @@ struct memory_piece {
     struct memory_piece *next;
 };
 
+static void *
+map(size_t size)
+{
+    void *at =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* The kernel refuses to split one mapping too many; then the addresses are lost, but
+ * not the memory behind them. */
+static void
+unmap(void *at, size_t size)
+{
+    if (munmap(at, size) != 0)
+        madvise(at, size, MADV_DONTNEED);
+}
+
 void
 memory_keep_init(struct memory_keep *k, struct budget *root, size_t most)
 {
@@ -117,19 +134,11 @@ memory_keep_reclaim(void *arg, size_t want)
         struct memory_piece *p = pop(k, size);
         if (p == NULL)
             continue;
-        munmap(p, size);
+        unmap(p, size);
         budget_give(k->root, size);
         given += size;
     }
     return given;
-}
-
-static void *
-map(size_t size)
-{
-    void *at =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return at == MAP_FAILED ? NULL : at;
 }
 
 static struct memory_keep *
@@ -160,7 +169,7 @@ alloc_large(struct memory_keep *k, struct budget *b, size_t size, struct err *er
     if (budget_take(b, size, err))
         return charged(b, p != NULL ? p : map(size), size, err);
     if (p != NULL)
-        munmap(p, size);
+        unmap(p, size);
     return NULL;
 }
 
@@ -195,9 +204,9 @@ memory_free(struct budget *b, void *at, size_t size)
     if (k == NULL) {
         free(at);
     } else if (!is_wanted(k, size)) {
-        munmap(at, size);
+        unmap(at, size);
     } else if (!push(k, at, size)) {
-        munmap(at, size);
+        unmap(at, size);
         budget_give(k->root, size);
     }
 }

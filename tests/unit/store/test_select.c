@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a selection reads, and how many reads wait for each other; that it is right is
- * also seen by test_query. */
+/* What a selection reads, how many reads wait for each other, and what is expected of
+ * it before; that it is right is also seen by test_query. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/objstore/dir.h"
+#include "store/estimate.h"
 #include "store/query.h"
 #include "tests/support/block_writer.h"
 #include "tests/support/expect.h"
@@ -342,6 +343,48 @@ selects_the_same_with_any_plan(void **at)
     arena_fini(&kept);
 }
 
+/* Series that demand label=value, if any, over all of four blocks of two hours or over
+ * the first half hour. */
+static void
+estimates_by_the_labels_that_are_demanded(void **at)
+{
+    static const struct {
+        const char *label; /* NULL: none */
+        const char *value;
+        int64_t maxt_ms;
+        uint64_t chunks;
+        uint64_t blocks;
+        bool is_small;
+    } cases[] = {
+        {"__name__", "m3", INT64_MAX, 4 * PER_METRIC * 5, 4, true},
+        {"id", "0300", INT64_MAX, 4 * 5, 4, true},
+        {"id", "no", INT64_MAX, 0, 0, true},
+        {"no", "0300", INT64_MAX, 0, 0, true},
+        {"cluster", "x", BLOCK_MS / 4, SERIES * 2, 1, true},
+        {"cluster", "y", INT64_MAX, 0, 0, true},
+        {NULL, NULL, -1, 0, 0, true},
+        {NULL, NULL, 0, SERIES, 1, true},
+        {NULL, NULL, INT64_MAX, 3 * SERIES * 5, 3, false},
+    };
+    struct fixture *f = *at;
+    serve(f, BLOCKS, "cluster");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct store_estimate e = {0};
+        struct tsdb_labels none = {0};
+        struct tsdb_label label;
+        if (cases[i].label != NULL) {
+            label.name = bytes_of_str(cases[i].label);
+            label.value = bytes_of_str(cases[i].value);
+        }
+        store_estimate_add(
+            &e, f->set, cases[i].label != NULL ? (struct tsdb_labels){&label, 1} : none,
+            INT64_MIN, cases[i].maxt_ms);
+        assert_int_equal(store_estimate_is_small(&e), cases[i].is_small);
+        assert_in_range(e.chunks, cases[i].chunks, cases[i].chunks * 11 / 10);
+        assert_int_equal(e.blocks, cases[i].blocks);
+    }
+}
+
 int
 main(void)
 {
@@ -353,6 +396,8 @@ main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(
             leaves_to_the_series_what_their_postings_are_not_worth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(estimates_by_the_labels_that_are_demanded,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(selects_the_same_with_any_plan, set_up,
                                         tear_down),
     };

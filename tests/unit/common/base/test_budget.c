@@ -87,6 +87,62 @@ takes_from_all_ancestors_or_none(void **state)
     budget_fini(&process);
 }
 
+static void
+a_reserve_is_lent_first(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget process, other, query;
+    budget_init(&process, "process", 100, NULL);
+    budget_init(&other, "query", SIZE_MAX, &process);
+    budget_init(&query, "query", 70, &process);
+    expect_ok(budget_take(&query, 10, &err), err);
+    expect_ok(budget_reserve(&query, 40, &err), err);
+    assert_int_equal(budget_used(&query), 10);
+    assert_int_equal(budget_used(&process), 40);
+    expect_ok(budget_take(&other, 50, &err), err);
+    expect_ok(budget_take(&query, 30, &err), err);
+    assert_int_equal(budget_used(&process), 90);
+    expect_ok(budget_take(&query, 10, &err), err);
+    assert_true(budget_try(&query, 0));
+    expect_fails(budget_take(&query, 1, &err), err, ERR_UNAVAILABLE);
+    assert_false(budget_try(&query, 1));
+    assert_int_equal(budget_used(&query), 50);
+    assert_int_equal(budget_used(&process), 100);
+    budget_give(&query, 50);
+    assert_int_equal(budget_used(&process), 90);
+    expect_fails(budget_reserve(&query, 60, &err), err, ERR_UNAVAILABLE);
+    expect_ok(budget_reserve(&query, 20, &err), err);
+    assert_int_equal(budget_used(&process), 70);
+    budget_give(&other, 50);
+    expect_ok(budget_reserve(&query, SIZE_MAX, &err), err);
+    assert_int_equal(budget_used(&process), 70);
+    budget_fini(&query);
+    assert_int_equal(budget_used(&process), 0);
+    budget_fini(&other);
+    budget_fini(&process);
+}
+
+static void
+headroom_is_left_to_others(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget process, small, big;
+    budget_init(&process, "process", 100, NULL);
+    budget_init(&small, "query", SIZE_MAX, &process);
+    budget_init(&big, "query", SIZE_MAX, &process);
+    budget_set_headroom(&big, 20);
+    expect_fails(budget_take(&big, 81, &err), err, ERR_BUDGET);
+    expect_ok(budget_take(&big, 80, &err), err);
+    expect_ok(budget_take(&small, 20, &err), err);
+    budget_give(&big, 80);
+    budget_give(&small, 20);
+    budget_fini(&big);
+    budget_fini(&small);
+    budget_fini(&process);
+}
+
 enum { THREADS = 4, ROUNDS = 20000, LIMIT = 50 };
 
 static void *
@@ -126,6 +182,8 @@ main(void)
         cmocka_unit_test(takes_up_to_its_limit),
         cmocka_unit_test(refuses_amounts_that_wrap),
         cmocka_unit_test(takes_from_all_ancestors_or_none),
+        cmocka_unit_test(a_reserve_is_lent_first),
+        cmocka_unit_test(headroom_is_left_to_others),
         cmocka_unit_test(stays_below_its_limit_with_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

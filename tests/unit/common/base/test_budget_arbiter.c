@@ -197,7 +197,7 @@ the_largest_is_refused_when_all_would_wait(void **state)
     assert_int_equal(queries[1].err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(queries[1].err.text, "process"));
     assert_non_null(strstr(queries[1].err.text, "limit 100 "));
-    assert_non_null(strstr(queries[1].err.text, "holds 45"));
+    assert_non_null(strstr(queries[1].err.text, "hold 65"));
     for (size_t i = 0; i < 3; i++)
         query_fini(&queries[i]);
     world_fini(&w);
