@@ -75,7 +75,9 @@ open_labels(struct request *r, struct bytes name, struct err *err)
         .budget = &r->read.budget,
         .lookahead_bytes = store_read_lookahead(&r->read),
     };
-    return store_label_query_open(&r->labels, &options, err);
+    bool ok = store_label_query_open(&r->labels, &options, err);
+    r->read.totals.blocks = r->labels.blocks_queried;
+    return ok;
 }
 
 static bool
@@ -91,7 +93,10 @@ open_series(struct request *r, struct err *err)
         .budget = &r->read.budget,
         .lookahead_bytes = store_read_lookahead(&r->read),
     };
-    return store_query_union_open(&r->series, &options, a->sets, a->set_count, err);
+    bool ok = store_query_union_open(&r->series, &options, a->sets, a->set_count, err);
+    for (size_t i = 0; i < r->series.count; i++)
+        r->read.totals.blocks += r->series.queries[i].blocks_queried;
+    return ok;
 }
 
 static void
@@ -121,6 +126,7 @@ put_next(struct request *r, bool *end, bool *truncated, struct err *err)
     if (*end || *truncated)
         return true;
     buf_put_str(out, r->count++ > 0 ? "," : "");
+    r->read.totals.series += r->kind == SERIES;
     if (r->kind == SERIES)
         put_series(out, labels);
     else
@@ -178,12 +184,14 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
 {
     struct request *r = arg;
     bool is_sent = r->read.sent == r->read.out.len;
+    store_read_begin_piece(&r->read);
     if (is_sent && !fill(r, err)) {
         store_read_count_failure(&r->read, err);
         return false;
     }
     *piece = buf_bytes(&r->read.out);
     r->read.sent = r->read.out.len;
+    store_read_end_piece(&r->read, piece->len == 0);
     return true;
 }
 
@@ -230,6 +238,8 @@ begin(struct request *r, struct err *err)
         return false;
     if (r->kind == SERIES && r->arguments.set_count == 0)
         return err_set(err, ERR_INVALID, "no match[] parameter provided");
+    for (size_t i = 0; i < r->arguments.set_count; i++)
+        store_read_note_selector(&r->read, &r->arguments.sets[i]);
     return store_read_take_blocks(&r->read, err) && estimate(r, err) &&
            store_read_admit(&r->read, err) &&
            (r->kind == SERIES ? open_series(r, err) : open_labels(r, name, err)) &&
@@ -287,12 +297,16 @@ reply_failure(struct net_http_exchange *x, const struct err *err)
 static void
 handle(struct store_api_read *api, struct net_http_exchange *x, enum kind kind)
 {
+    static const char *const ops[] = {
+        [NAMES] = "label_names", [VALUES] = "label_values", [SERIES] = "series"};
     struct err err = {0};
     struct request *r = xcalloc(1, sizeof *r);
     store_read_request_init(&r->read, api, x);
     r->kind = kind;
+    r->read.op = ops[kind];
     if (begin(r, &err)) {
         store_read_add_skipped(&r->read);
+        store_read_begin_answer(&r->read);
         const struct net_http_stream stream = {next_piece, request_free, r};
         net_http_reply_stream(x, 200, "application/json", NET_HTTP_LENGTH_UNKNOWN,
                               stream);

@@ -54,12 +54,16 @@ void
 store_read_request_init(struct store_read_request *r, struct store_api_read *api,
                         struct net_http_exchange *x)
 {
-    *r = (struct store_read_request){
-        .api = api, .exchange = x, .started_ns = clock_mono_ns()};
+    memset(r, 0, sizeof *r); /* larger than a frame may be */
+    r->api = api;
+    r->exchange = x;
+    r->started_ns = clock_mono_ns();
     budget_init(&r->budget, "query (--store.query-memory-limit)",
                 api->options.query_memory_limit, api->options.budget);
     arena_init(&r->arena, &r->budget);
     buf_init(&r->out, &r->budget);
+    r->op = "read";
+    store_read_figures_begin(r);
     r->limits.max_series = api->options.max_series;
     r->limits.max_samples = api->options.max_samples;
     r->limits.max_bytes = api->options.max_bytes;
@@ -78,13 +82,7 @@ store_read_request_fini(struct store_read_request *r)
 {
     struct store_api_read *api = r->api;
     store_read_close(r);
-    const struct store_read_totals totals = {
-        .seconds = (double)(clock_mono_ns() - r->started_ns) / CLOCK_NS_PER_S,
-        .blocks = r->blocks_queried,
-        .series = r->series,
-        .fetches = r->source.reads,
-        .fetched_bytes = r->source.bytes,
-    };
+    const struct store_read_totals totals = store_read_end_figures(r);
     store_block_set_unref(&r->blocks);
     store_fetch_source_fini(&r->source);
     buf_fini(&r->out);
@@ -136,9 +134,13 @@ decode_request(struct store_read_request *r, struct err *err)
 }
 
 void
-store_read_count_failure(const struct store_read_request *r, const struct err *err)
+store_read_count_failure(struct store_read_request *r, struct err *err)
 {
     struct store_read_metrics *metrics = &r->api->metrics;
+    r->failure = err->code;
+    if (r->selectors.len > 0 &&
+        (err->code == ERR_BUDGET || err_is_transient(err->code)))
+        err_wrap(err, "query %.200s", buf_text(&r->selectors));
     if (r->limits.refused != NULL)
         store_read_metrics_dropped(metrics, r->limits.refused);
     else if (err->code == ERR_BUDGET)
@@ -146,12 +148,13 @@ store_read_count_failure(const struct store_read_request *r, const struct err *e
 }
 
 void
-store_read_failed(const struct store_read_request *r, const struct err *err)
+store_read_failed(struct store_read_request *r, struct err *err)
 {
+    store_read_count_failure(r, err);
     bool is_theirs = err->code == ERR_INVALID || err->code == ERR_CANCELLED;
     LOG_AT(is_theirs ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "read request failed",
            LOG_STR("code", err_code_name(err->code)), LOG_ERR(err));
-    store_read_count_failure(r, err);
+    store_read_add_figures(r);
 }
 
 /* Next piece of the body: what is filled and not sent, then more frames. */
@@ -159,8 +162,8 @@ static bool
 next_piece(void *arg, struct bytes *piece, struct err *err)
 {
     struct store_read_request *r = arg;
-    bool streamed = r->wire.response == WIRE_STREAMED_CHUNKS;
-    if (r->sent == r->out.len && streamed && !r->ended) {
+    store_read_begin_piece(r);
+    if (r->sent == r->out.len && !r->ended) {
         r->sent = 0;
         if (!store_read_stream_fill(r, err)) {
             store_read_count_failure(r, err);
@@ -170,6 +173,7 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     *piece = buf_bytes(&r->out);
     bytes_skip(piece, r->sent);
     r->sent = r->out.len;
+    store_read_end_piece(r, piece->len == 0);
     return true;
 }
 
@@ -188,6 +192,7 @@ static void
 reply(struct store_read_request *r)
 {
     store_read_add_skipped(r);
+    store_read_begin_answer(r);
     const struct net_http_stream stream = {next_piece, request_free, r};
     if (r->wire.response == WIRE_STREAMED_CHUNKS) {
         net_http_reply_stream(

@@ -38,30 +38,59 @@ struct store_read_request {
     bool is_open;
     struct store_matcher_set matchers;
     struct store_query query;
-    uint64_t series;         /* yielded so far */
-    uint64_t blocks_queried; /* by the queries that are closed */
-    struct buf out;          /* frames, or the compressed answer */
-    size_t sent;             /* bytes of out that went to the reader */
-    bool ended;
+    struct buf out; /* frames, or the compressed answer */
+    size_t sent;    /* bytes of out that went to the reader */
+    bool ended;     /* all of the answer is, or was, in out */
+    /* What is told of the request (read_figures.c). */
+    const char *op; /* how the log calls it */
+    bool wants_figures;
+    bool owes_trailer;
+    bool is_sending; /* the last piece, since handed_ns */
+    int64_t handed_ns;
+    enum err_code failure;           /* ERR_NONE: none */
+    struct buf selectors;            /* for the log */
+    struct store_read_totals totals; /* blocks: of the queries that are closed; data and
+                                      * total_ns: at the end */
 };
 
 /* What any front door does with a request: give it budget, deadline and limits; take
  * the served blocks; estimate each of its queries; wait for a slot of the gate; part
  * from it, when all memory was given back; release all; log and count what did not
- * succeed, or only count it. r stays where it is. */
+ * succeed, or only count it, naming in err the query that asked for too much. r stays
+ * where it is. */
 void store_read_request_init(struct store_read_request *r, struct store_api_read *api,
                              struct net_http_exchange *x);
 NODISCARD bool store_read_take_blocks(struct store_read_request *r, struct err *err);
 void store_read_part(struct store_read_request *r);
 NODISCARD bool store_read_admit(struct store_read_request *r, struct err *err);
 void store_read_request_fini(struct store_read_request *r);
-void store_read_failed(const struct store_read_request *r, const struct err *err);
-void store_read_count_failure(const struct store_read_request *r,
-                              const struct err *err);
+void store_read_failed(struct store_read_request *r, struct err *err);
+void store_read_count_failure(struct store_read_request *r, struct err *err);
 void store_read_add_skipped(struct store_read_request *r);
 
 /* Bytes that a query of r may read ahead now. */
 size_t store_read_lookahead(const struct store_read_request *r);
+
+/* The figures of a request: begin, after its budget, and end, before its source goes,
+ * which logs them and yields the totals; between them what they are made of. */
+void store_read_figures_begin(struct store_read_request *r);
+struct store_read_totals store_read_end_figures(struct store_read_request *r);
+void store_read_note_selector(struct store_read_request *r,
+                              const struct store_matcher_set *set);
+void store_read_count_series(struct store_read_request *r,
+                             const struct store_series *series);
+
+/* The first piece is there, the reply follows: as a header go the figures of an answer
+ * that has ended, others get a trailer. */
+void store_read_begin_answer(struct store_read_request *r);
+
+/* Around the making of each piece of a stream, but a failed one. The last piece is the
+ * empty one. */
+void store_read_begin_piece(struct store_read_request *r);
+void store_read_end_piece(struct store_read_request *r, bool is_last);
+
+/* Add the figures as a header, when they were asked for. */
+void store_read_add_figures(struct store_read_request *r);
 
 /* Open the query at r->at. */
 NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);

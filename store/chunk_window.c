@@ -149,6 +149,7 @@ start_records(struct store_chunk_window *w, struct store_stream_context *c,
     w->records = (struct store_records){.keys = keys,
                                         .pieces = pieces,
                                         .count = count,
+                                        .data = STORE_DATA_CHUNKS,
                                         .size = tsdb_chunk_size,
                                         .guess = guess_of(c)};
     return store_records_start(&w->records, c->source, &w->arena, err);

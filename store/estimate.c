@@ -2,7 +2,6 @@
 #include "store/estimate.h"
 
 #include "common/base/num.h"
-#include "common/tsdb/postings.h"
 
 /* A chunk has 120 samples: at a scrape interval of 15 s half an hour. */
 enum { CHUNK_MS = 30 * 60 * 1000 };
@@ -10,7 +9,7 @@ enum { CHUNK_MS = 30 * 60 * 1000 };
 static uint64_t
 series_of(struct store_posting_range range)
 {
-    return range.len / sizeof(tsdb_ref);
+    return store_posting_refs(range.len, 1);
 }
 
 /* Chunks of one series of a block that lie in the range. */

@@ -149,17 +149,34 @@ static void
 look_up(struct store_fetch_source *source, struct store_read *r)
 {
     const struct store_range range = range_of(r);
+    struct store_data_totals *totals = &source->data[r->group->data];
     r->is_cached = source->cache != NULL &&
                    store_range_cache_get(source->cache, &range, r->into, &r->got);
     if (r->is_cached) {
-        source->cached_reads++;
-        source->cached_bytes += r->got;
+        totals->cached_reads++;
+        totals->cached_bytes += r->got;
         return;
     }
-    source->reads++;
-    source->bytes += r->len;
+    totals->requests++;
+    totals->fetched_bytes += r->len;
     r->is_kept = source->cache != NULL &&
-                 source->bytes <= store_range_cache_limit(source->cache) / CACHE_SHARE;
+                 store_data_totals_sum(source->data).fetched_bytes <=
+                     store_range_cache_limit(source->cache) / CACHE_SHARE;
+}
+
+static void
+count_pieces(const struct store_fetch *g, const struct store_piece *pieces,
+             size_t count)
+{
+    struct store_data_totals *totals = &g->source->data[g->data];
+    for (size_t i = 0; i < count; i++) {
+        totals->touched_bytes += pieces[i].len;
+        totals->fetched += !g->is_again && !g->reads[pieces[i].read].is_cached;
+    }
+    if (g->is_again)
+        totals->refetched += count;
+    else
+        totals->touched += count;
 }
 
 static bool
@@ -191,7 +208,8 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
                   const char *const *keys, struct store_piece *pieces, size_t count,
                   struct arena *arena, struct err *err)
 {
-    *g = (struct store_fetch){.source = source};
+    *g = (struct store_fetch){
+        .data = g->data, .is_again = g->is_again, .source = source};
     if (count == 0)
         return true;
     g->reads = arena_calloc(arena, count, sizeof *g->reads);
@@ -211,6 +229,7 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
         look_up(source, &g->reads[i]);
         g->pending += !g->reads[i].is_cached;
     }
+    count_pieces(g, pieces, count);
     for (size_t i = 0; i < g->count; i++)
         if (!g->reads[i].is_cached)
             pool_lane_submit(&source->lane, &g->reads[i].job);
@@ -236,15 +255,25 @@ wait_a_while(struct store_fetch *g)
     return g->pending > 0;
 }
 
-bool
-store_fetch_wait(struct store_fetch *g, struct err *err)
+static void
+wait_for_reads(struct store_fetch *g)
 {
     struct store_fetch_source *source = g->source;
-    if (!g->started)
-        return true;
+    if (store_fetch_is_done(g))
+        return;
+    int64_t began_ns = clock_mono_ns();
     while (wait_a_while(g))
         if (is_abandoned(source))
             cancel_raise(&source->cancel);
+    source->data[g->data].wait_ns += clock_mono_ns() - began_ns;
+}
+
+bool
+store_fetch_wait(struct store_fetch *g, struct err *err)
+{
+    if (!g->started)
+        return true;
+    wait_for_reads(g);
     MUTEX_SCOPE(&g->lock);
     if (g->failure.code == ERR_NONE)
         return true;

@@ -14,6 +14,7 @@
 #include "store/damage.h"
 #include "store/limits.h"
 #include "store/range_cache.h"
+#include "store/read_totals.h"
 
 /* What a query wants of an object. Pieces are planned in order of (object, offset). */
 struct store_piece {
@@ -64,11 +65,7 @@ struct store_fetch_source {
     /* Polled while a query waits: whether its reader has left. NULL: never. */
     bool (*is_abandoned)(void *arg);
     void *abandoned_arg;
-    /* Totals of the query. */
-    uint64_t reads; /* of the bucket */
-    uint64_t bytes;
-    uint64_t cached_reads;
-    uint64_t cached_bytes;
+    struct store_data_totals data[STORE_DATA_KINDS]; /* of the query */
     /* private */
     struct pool_lane lane;
 };
@@ -84,6 +81,9 @@ NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
 
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {
+    /* Set before the start, for the totals of the query. */
+    enum store_data data; /* what the pieces are */
+    bool is_again;        /* they were too long for an earlier group */
     struct store_fetch_source *source;
     size_t count;
     struct store_read *reads;

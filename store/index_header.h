@@ -13,6 +13,7 @@
 #include "common/base/buf.h"
 #include "common/objstore/bucket.h"
 #include "common/tsdb/index.h"
+#include "common/tsdb/postings.h"
 #include "store/page_cache.h"
 
 struct store_index_header;
@@ -31,6 +32,15 @@ struct store_posting_range {
     uint64_t offset;
     uint64_t len;
 };
+
+/* How many references so many bytes of so many lists hold: the rest are lengths, counts
+ * and checksums. */
+static inline uint64_t
+store_posting_refs(uint64_t bytes, uint64_t lists)
+{
+    uint64_t extra = lists * 12;
+    return bytes > extra ? (bytes - extra) / sizeof(tsdb_ref) : 0;
+}
 
 /* Read the two tables of the index as streams, check their CRCs and write the header
  * file at path (temporary file, fsync, rename). At most five ranged reads. Memory does

@@ -18,9 +18,9 @@
 
 enum {
     FETCH_THREADS = 32,
-    /* Threads for probes beside as many queries as run and wait. */
+    /* Threads for probes beside as many queries as run and wait in both lanes. */
     SPARE_CONNECTIONS = 64,
-    CONNECTIONS_PER_SLOT = 5,
+    CONNECTIONS_PER_SLOT = 10,
     UNGATED_CONNECTIONS = 512,
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,

@@ -38,15 +38,16 @@ enter_gate(struct store_read_request *r, struct err *err)
     int64_t before = clock_mono_ns();
     int64_t until =
         NUM_MIN(r->source.deadline_ns, clock_deadline(api->options.queue_timeout_ns));
-    if (!store_gate_enter(&api->gate, r->lane, until, r->source.is_abandoned,
-                          r->source.abandoned_arg, err)) {
+    r->is_admitted =
+        store_gate_enter(&api->gate, r->lane, until, r->source.is_abandoned,
+                         r->source.abandoned_arg, err);
+    r->totals.gate_ns = clock_mono_ns() - before;
+    if (r->is_admitted)
+        store_read_metrics_waited(&api->metrics,
+                                  (double)r->totals.gate_ns / CLOCK_NS_PER_S);
+    else
         store_read_metrics_dropped(&api->metrics, STORE_READ_DROPPED_GATE);
-        return false;
-    }
-    r->is_admitted = true;
-    store_read_metrics_waited(&api->metrics,
-                              (double)(clock_mono_ns() - before) / CLOCK_NS_PER_S);
-    return true;
+    return r->is_admitted;
 }
 
 /* What a query takes beside its look-ahead, and how often that: what is fetched is held

@@ -4,8 +4,24 @@
 #define STORE_READ_METRICS_H
 
 #include "common/metrics/registry.h"
+#include "store/read_totals.h"
 
 struct store_gate;
+
+/* What is observed of each kind of data that a query reads. */
+enum store_read_amount {
+    STORE_READ_TOUCHED,
+    STORE_READ_FETCHED,
+    STORE_READ_TOUCHED_BYTES,
+    STORE_READ_FETCHED_BYTES,
+    STORE_READ_AMOUNTS
+};
+
+struct store_read_data_metrics {
+    struct metrics_histogram *amounts[STORE_READ_AMOUNTS];
+    struct metrics_histogram *wait;
+    struct metrics_value *refetched; /* NULL: lengths of postings are known */
+};
 
 struct store_read_metrics {
     /* private */
@@ -16,8 +32,13 @@ struct store_read_metrics {
     struct metrics_histogram *gate_wait_mixin; /* the name that the mixin asks for */
     struct metrics_family *dropped;
     struct metrics_histogram *duration;
+    struct metrics_histogram *merge;
+    struct metrics_histogram *send;
+    struct metrics_histogram *work;
     struct metrics_histogram *blocks;
     struct metrics_histogram *series;
+    struct metrics_histogram *requests;
+    struct store_read_data_metrics data[STORE_DATA_KINDS];
     struct metrics_value *fetched_bytes;
     struct metrics_value *fetches;
 };
@@ -32,14 +53,6 @@ void store_read_metrics_waited(struct store_read_metrics *m, double seconds);
 void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason);
 #define STORE_READ_DROPPED_LIMIT "limit"
 #define STORE_READ_DROPPED_GATE "gate"
-
-struct store_read_totals {
-    double seconds;
-    uint64_t blocks;
-    uint64_t series;
-    uint64_t fetches;
-    uint64_t fetched_bytes;
-};
 
 /* A request has ended, well or not. */
 void store_read_metrics_done(struct store_read_metrics *m,

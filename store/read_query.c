@@ -14,6 +14,7 @@ make_matchers(struct store_read_request *r, const struct wire_query *q, struct e
         if (!store_matcher_set_add(&r->matchers, m->type, m->name, m->value, err))
             return false;
     }
+    store_read_note_selector(r, &r->matchers);
     return true;
 }
 
@@ -60,7 +61,7 @@ store_read_close(struct store_read_request *r)
     if (!r->is_open)
         return;
     store_query_fini(&r->query);
-    r->blocks_queried += r->query.blocks_queried;
+    r->totals.blocks += r->query.blocks_queried;
     store_matcher_set_fini(&r->matchers);
     r->is_open = false;
     r->at++;

@@ -74,7 +74,7 @@ append_series(struct sampled *s, const struct store_series *series, struct err *
         return false;
     if (count == 0 && !s->labels_only)
         return true;
-    s->request->series++;
+    store_read_count_series(s->request, series);
     wire_samples_add(&s->wire, series->labels,
                      (const struct tsdb_sample *)(const void *)s->samples.at, count);
     return true;
@@ -131,6 +131,7 @@ store_read_samples_fill(struct store_read_request *r, struct err *err)
     while (r->at < r->wire.query_count)
         if (!append_query(&s, err))
             return false;
+    r->ended = true;
     return buf_ok(&s.plain, err) &&
            compress_snappy_encode(buf_bytes(&s.plain), &r->out, err);
 }

@@ -24,7 +24,7 @@ put_frame(struct store_read_request *r, const struct store_series *series,
                        buf_text(&text), size, WIRE_FRAME_MAX);
     }
     wire_frame_put(r->at, series->labels, series->chunks, series->chunk_count, &r->out);
-    r->series++;
+    store_read_count_series(r, series);
     return buf_ok(&r->out, err);
 }
 

@@ -21,6 +21,7 @@ store_records_start(struct store_records *r, struct store_fetch_source *source,
         p->len = store_records_reach(p->offset, follows ? p[1].offset : 0, p->room,
                                      r->guess);
     }
+    r->first.data = r->data;
     return store_fetch_start(&r->first, source, r->keys, r->pieces, r->count, arena,
                              err);
 }
@@ -79,6 +80,8 @@ store_records_wait(struct store_records *r, struct err *err)
     if (cut == NULL)
         return arena_ok(r->arena, err);
     collect_cut(r, cut);
+    r->again.data = r->data;
+    r->again.is_again = true;
     if (!store_fetch_start(&r->again, r->first.source, r->keys, cut, count, r->arena,
                            err) ||
         !store_fetch_wait(&r->again, err))

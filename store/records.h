@@ -18,6 +18,7 @@ struct store_records {
     const char *const *keys;
     struct store_piece *pieces;
     size_t count;
+    enum store_data data;
     store_records_size_fn *size;
     uint64_t
         guess; /* bytes; after the wait also the longest that had to be read again */

@@ -10,9 +10,6 @@
 #include "common/base/num.h"
 #include "store/select_priv.h"
 
-/* What a postings list has besides its references: length, count and checksum. */
-enum { LIST_EXTRA_BYTES = 12 };
-
 /* Costs in bytes that could be read from a bucket instead: of a series entry, as Thanos
  * takes it, and of testing a value, which is a guess: a regular expression takes 100 to
  * 200 ns. */
@@ -20,13 +17,6 @@ enum { SERIES_COST = 512, SCAN_COST = 32 };
 
 /* A label that this share of all series has is worth no union of its postings. */
 static const double NEARLY_ALL = 0.95;
-
-static uint64_t
-refs_in(uint64_t bytes, uint64_t lists)
-{
-    uint64_t extra = lists * LIST_EXTRA_BYTES;
-    return bytes > extra ? (bytes - extra) / sizeof(tsdb_ref) : 0;
-}
 
 static bool
 push_range(struct store_select *s, struct store_select_group *g,
@@ -62,7 +52,7 @@ look_up_set(struct store_select *s, const struct tsdb_matcher *m,
         if (found && !push_range(s, g, range, err))
             return false;
     }
-    g->series = refs_in(g->bytes, g->range_count);
+    g->series = store_posting_refs(g->bytes, g->range_count);
     return true;
 }
 
@@ -99,7 +89,7 @@ look_up(struct store_select *s, const struct tsdb_matcher *m,
                                  &g->rows, err) ||
         !store_index_header_span(s->block->header, g->rows, &g->bytes, err))
         return false;
-    g->series = refs_in(g->bytes, g->rows.end - g->rows.begin);
+    g->series = store_posting_refs(g->bytes, g->rows.end - g->rows.begin);
     if (g->matcher != NULL) { /* of the values that are tested, half may match */
         g->bytes /= 2;
         g->series /= 2;
@@ -215,7 +205,7 @@ store_select_plan(struct store_select *s, const struct tsdb_matcher *const *matc
                   size_t count, struct err *err)
 {
     struct store_posting_range all = store_index_header_all(s->block->header);
-    struct plan p = {.s = s, .all = refs_in(all.len, 1)};
+    struct plan p = {.s = s, .all = store_posting_refs(all.len, 1)};
     s->groups = arena_calloc(&s->arena, count + 1, sizeof *s->groups);
     s->filters = arena_calloc(&s->arena, count + 1, sizeof *s->filters);
     p.of = arena_calloc(&s->arena, count + 1, sizeof *p.of);

@@ -78,6 +78,7 @@ store_series_batch_start(struct store_series_batch *b, struct store_stream_conte
         .keys = (const char *const *)&c->block->index_key,
         .pieces = b->pieces,
         .count = b->count,
+        .data = STORE_DATA_SERIES,
         .size = tsdb_series_size,
         .guess = guess_of(c),
     };

@@ -26,7 +26,7 @@ struct log_field {
 
 /* Fields of an event. The vocabulary: block, object, op, bytes, dur_ms, attempt,
  * series, samples, req, code, err, path, url, addr, labels, count, version, status,
- * request, answer, provider, rate. */
+ * request, answer, provider, rate, matchers, and the figures of a read. */
 #define LOG_INT(key_, value_) \
     ((struct log_field){      \
         .key = (key_), .kind = LOG_KIND_INT, .number = (int64_t)(value_)})
@@ -50,13 +50,18 @@ struct log_site {
 /* Use the macros below. */
 void log_event(struct log_site site, const char *msg, const struct log_field *fields);
 
-#define LOG_AT(level_, msg_, ...)                                                   \
-    do {                                                                            \
-        if (log_is_on(level_))                                                      \
-            log_event(                                                              \
-                (struct log_site){                                                  \
-                    .level = (level_), .line = __LINE__, .file = __FILE__},         \
-                (msg_), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}}); \
+#define LOG_AT(level_, msg_, ...) \
+    LOG_FIELDS_AT(level_, msg_,   \
+                  ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}}))
+
+/* With an array of fields, which an empty one ends. */
+#define LOG_FIELDS_AT(level_, msg_, fields_)               \
+    do {                                                   \
+        if (log_is_on(level_))                             \
+            log_event((struct log_site){.level = (level_), \
+                                        .line = __LINE__,  \
+                                        .file = __FILE__}, \
+                      (msg_), (fields_));                  \
     } while (0)
 
 #define LOG_ERROR(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)

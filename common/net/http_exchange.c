@@ -21,7 +21,8 @@ enum { STREAM_BLOCK_BYTES = 64 * 1024 };
 struct stream {
     struct net_http_stream source;
     struct net_http_exchange *exchange;
-    struct bytes rest; /* of the current piece */
+    struct MHD_Response *response; /* which owns the stream */
+    struct bytes rest;             /* of the current piece */
     uint64_t length;
 };
 
@@ -35,6 +36,7 @@ net_http_exchange_unref(struct net_http_exchange **out)
     buf_fini(&x->decoded);
     buf_fini(&x->body);
     buf_fini(&x->headers);
+    buf_fini(&x->trailers);
     free(x);
 }
 
@@ -81,23 +83,40 @@ net_http_exchange_gone(const struct net_http_exchange *x)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+static void
+put_field(struct buf *fields, const char *name, const char *value)
+{
+    buf_put(fields, bytes_of(name, strlen(name) + 1));
+    buf_put(fields, bytes_of(value, strlen(value) + 1));
+}
+
 void
 net_http_exchange_add_header(struct net_http_exchange *x, const char *name,
                              const char *value)
 {
     CHECK(!x->replied);
-    buf_put(&x->headers, bytes_of(name, strlen(name) + 1));
-    buf_put(&x->headers, bytes_of(value, strlen(value) + 1));
+    put_field(&x->headers, name, value);
 }
 
-static void
-copy_headers(const struct net_http_exchange *x, struct MHD_Response *response)
+void
+net_http_exchange_add_trailer(struct net_http_exchange *x, const char *name,
+                              const char *value)
 {
-    const char *at = (const char *)x->headers.at;
-    const char *end = at + x->headers.len;
+    CHECK(x->takes_trailers);
+    put_field(&x->trailers, name, value);
+}
+
+typedef enum MHD_Result add_field_fn(struct MHD_Response *response, const char *name,
+                                     const char *value);
+
+static void
+copy_fields(const struct buf *fields, add_field_fn *add, struct MHD_Response *response)
+{
+    const char *at = (const char *)fields->at;
+    const char *end = at + fields->len;
     while (at < end) {
         const char *value = at + strlen(at) + 1;
-        MHD_add_response_header(response, at, value);
+        add(response, at, value);
         at = value + strlen(value) + 1;
     }
 }
@@ -117,7 +136,7 @@ send_reply(struct net_http_exchange *x, int status, const char *content_type,
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     if (atomic_load(&x->server->stopping))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    copy_headers(x, response);
+    copy_fields(&x->headers, MHD_add_response_header, response);
     bool is_for_now =
         status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
     if (is_for_now &&
@@ -181,8 +200,10 @@ on_stream_read(void *arg, uint64_t position, char *into, size_t room)
         s->exchange->sample.response_bytes += len;
         return (ssize_t)len;
     }
-    if (s->length == NET_HTTP_LENGTH_UNKNOWN)
+    if (s->length == NET_HTTP_LENGTH_UNKNOWN) {
+        copy_fields(&s->exchange->trailers, MHD_add_response_footer, s->response);
         return MHD_CONTENT_READER_END_OF_STREAM;
+    }
     err_set(&err, ERR_INTERNAL, "stream ended after %llu of %llu bytes",
             (unsigned long long)position, (unsigned long long)s->length);
     return abort_stream(s, &err);
@@ -209,10 +230,12 @@ new_stream_response(struct net_http_exchange *x, uint64_t length,
     struct MHD_Response *response = MHD_create_response_from_callback(
         length == NET_HTTP_LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : length,
         STREAM_BLOCK_BYTES, on_stream_read, s, on_stream_end);
-    if (response == NULL)
+    if (response == NULL) {
         free(s);
-    else
-        x->users++;
+        return NULL;
+    }
+    s->response = response;
+    x->users++;
     return response;
 }
 
@@ -227,6 +250,7 @@ net_http_reply_stream(struct net_http_exchange *x, int status, const char *conte
         return;
     }
     struct err err;
+    x->takes_trailers = length == NET_HTTP_LENGTH_UNKNOWN;
     if (!net_http_encode_stream(x, &length, &stream, &err)) {
         stream.done(stream.arg);
         net_http_reply_err(x, &err);

@@ -88,6 +88,12 @@ NODISCARD bool net_http_exchange_gone(const struct net_http_exchange *x);
 void net_http_exchange_add_header(struct net_http_exchange *x, const char *name,
                                   const char *value);
 
+/* Add a trailer, a field behind the body; both texts are copied. Only from within next
+ * of a stream of unknown length, which the header Trailer should announce. An answer
+ * that is aborted has none. */
+void net_http_exchange_add_trailer(struct net_http_exchange *x, const char *name,
+                                   const char *value);
+
 /* Answer with a whole body (copied). Exactly one reply of the three per exchange. */
 void net_http_reply(struct net_http_exchange *x, int status, const char *content_type,
                     struct bytes body);

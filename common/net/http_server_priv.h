@@ -51,8 +51,10 @@ struct net_http_exchange {
     unsigned users;
     int64_t begin_ns;
     struct buf body;
-    uint64_t received;  /* bytes of the body, kept or not */
-    struct buf headers; /* of the reply: name and value in turn, each with its NUL */
+    uint64_t received;   /* bytes of the body, kept or not */
+    struct buf headers;  /* of the reply: name and value in turn, each with its NUL */
+    struct buf trailers; /* the same, of what follows its body */
+    bool takes_trailers; /* the body is a stream of unknown length */
     /* Decided before the body is read: answer this without the handler. 0: none. */
     int preset_status;
     const char *preset_text;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,10 @@ free_addresses(struct addrinfo **list)
         freeaddrinfo(*list);
 }
 
+/* What the kernel takes of an answer ahead of a slow reader, beside what is under way;
+ * without this bound some MiB, which count as ours. Connections inherit it. */
+enum { UNSENT_BYTES = 256 * 1024 };
+
 /* Listen on one address; returns the descriptor or -1 with errno. An IPv6 wildcard
  * takes IPv4 as well. */
 static int
@@ -55,6 +60,7 @@ listen_on(const struct addrinfo *a)
 {
     int on = 1;
     int off = 0;
+    int unsent = UNSENT_BYTES;
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
                     a->ai_protocol);
     if (fd < 0)
@@ -62,6 +68,7 @@ listen_on(const struct addrinfo *a)
     if ((a->ai_family != AF_INET6 ||
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) == 0 &&
         bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     int cause = errno;

@@ -122,6 +122,18 @@ print_quoted(struct bytes text, struct buf *out)
 }
 
 void
+tsdb_labels_print_pair(const struct tsdb_label *pair, const char *operator,
+                       struct buf * out)
+{
+    if (is_plain_name(pair->name))
+        buf_put(out, pair->name);
+    else
+        print_quoted(pair->name, out);
+    buf_put_str(out, operator);
+    print_quoted(pair->value, out);
+}
+
+void
 tsdb_labels_print(struct tsdb_labels l, struct buf *out)
 {
     size_t end = out->len + PRINT_SET_BYTES;
@@ -133,12 +145,7 @@ tsdb_labels_print(struct tsdb_labels l, struct buf *out)
             buf_put_str(out, "...");
             break;
         }
-        if (is_plain_name(l.at[i].name))
-            buf_put(out, l.at[i].name);
-        else
-            print_quoted(l.at[i].name, out);
-        buf_put_u8(out, '=');
-        print_quoted(l.at[i].value, out);
+        tsdb_labels_print_pair(&l.at[i], "=", out);
     }
     buf_put_u8(out, '}');
 }

@@ -41,6 +41,10 @@ NODISCARD bool tsdb_labels_sort(struct tsdb_label *at, size_t len);
  * lives in arena or is name itself. */
 struct bytes tsdb_labels_unescape_name(struct bytes name, struct arena *arena);
 
+/* Append name, operator and value of a pair, as of tsdb_labels_print. */
+void tsdb_labels_print_pair(const struct tsdb_label *pair, const char *operator,
+                            struct buf * out);
+
 /* Append {a="1", b="2"} in PromQL notation; names that need it are quoted, values are
  * escaped, long values cut, so that it fits an error or a log line. */
 void tsdb_labels_print(struct tsdb_labels l, struct buf *out);

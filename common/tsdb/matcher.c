@@ -6,6 +6,7 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/regex.h"
 #include "common/tsdb/expression_priv.h"
+#include "common/tsdb/labels.h"
 
 /* Memory for the values of an expression. Enough for 256 short values, and for one
  * value in every two characters, "a|b|c". What would take more is left to the engine.
@@ -55,16 +56,18 @@ understand(struct tsdb_matcher *m, struct err *err)
     return regex_new(&m->regex, m->value, err);
 }
 
+/* Longer ones first, because others are what they begin with. */
+static const struct {
+    const char *text;
+    enum tsdb_matcher_type type;
+} operators[] = {{"=~", TSDB_MATCH_RE},
+                 {"!~", TSDB_MATCH_NRE},
+                 {"!=", TSDB_MATCH_NEQ},
+                 {"=", TSDB_MATCH_EQ}};
+
 bool
 tsdb_matcher_take_operator(struct bytes *text, enum tsdb_matcher_type *type)
 {
-    static const struct {
-        const char *text;
-        enum tsdb_matcher_type type;
-    } operators[] = {{"=~", TSDB_MATCH_RE},
-                     {"!~", TSDB_MATCH_NRE},
-                     {"!=", TSDB_MATCH_NEQ},
-                     {"=", TSDB_MATCH_EQ}};
     for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
         struct bytes operator= bytes_of_str(operators[i].text);
         if (!bytes_starts_with(*text, operator))
@@ -74,6 +77,15 @@ tsdb_matcher_take_operator(struct bytes *text, enum tsdb_matcher_type *type)
         return true;
     }
     return false;
+}
+
+void
+tsdb_matcher_print(const struct tsdb_matcher *m, struct buf *out)
+{
+    const struct tsdb_label pair = {m->name, m->value};
+    for (size_t i = 0; i < ARRAY_LEN(operators); i++)
+        if (operators[i].type == m->type)
+            tsdb_labels_print_pair(&pair, operators[i].text, out);
 }
 
 bool

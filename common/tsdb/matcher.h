@@ -5,6 +5,7 @@
 #ifndef COMMON_TSDB_MATCHER_H
 #define COMMON_TSDB_MATCHER_H
 
+#include "common/base/buf.h"
 #include "common/base/bytes.h"
 #include "common/base/err.h"
 
@@ -39,6 +40,9 @@ void tsdb_matcher_free(struct tsdb_matcher **m);
 
 struct bytes tsdb_matcher_name(const struct tsdb_matcher *m);
 enum tsdb_matcher_type tsdb_matcher_type(const struct tsdb_matcher *m);
+
+/* Append name, operator and value in PromQL notation, long ones cut, for people. */
+void tsdb_matcher_print(const struct tsdb_matcher *m, struct buf *out);
 
 /* Whether the label value satisfies the matcher; negation included. */
 NODISCARD bool tsdb_matcher_matches(const struct tsdb_matcher *m, struct bytes value);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """While every slot of the store is taken by a reader that does not read, every place in
 its queue is taken, too, and silent connections take the rest, probes and metrics are
-answered, and further queries are refused at once.
+answered, further queries are refused at once, and small ones are answered in their lane.
 
 usage: full_house.py <blockhouse-store>
 """
@@ -64,10 +64,18 @@ def queries_are_refused(store):
     begin = time.monotonic()
     answer = rr.post(store, REQUEST)
     assert answer.status == 503 and answer.headers["Retry-After"], answer.text
-    answer = store.request("GET", "/api/v1/labels")
+    everything = "&".join(["match[]={__name__=~'.%2B'}"] * 100)
+    answer = store.request("GET", "/api/v1/labels?" + everything)
     assert answer.status == 503 and answer.headers["Retry-After"], answer.text
     assert json.loads(answer.body)["errorType"] == "unavailable", answer.text
     assert time.monotonic() - begin < 1
+
+
+def small_queries_are_answered(store):
+    answer = store.request("GET", "/api/v1/labels")
+    assert answer.status == 200, answer.text
+    answer = rr.post(store, rr.encode([rr.query([("__name__", "!=", "")], 0, 1 << 60)], []))
+    assert answer.status == 200, answer.text
 
 
 def main():
@@ -86,6 +94,7 @@ def main():
                 assert store.metric("thanos_bucket_store_series_gate_queries_in_flight") == SLOTS
                 probes_answer(store, "beside all queries")
                 queries_are_refused(store)
+                small_queries_are_answered(store)
                 for _ in range(SILENT):
                     readers.enter_context(store.connect())
                 wait_until("room", lambda: is_alive(store))

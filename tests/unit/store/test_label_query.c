@@ -168,7 +168,7 @@ ask(const char *name, const char *matched, const char *expression, size_t stop)
         snprintf(o.last, sizeof o.last, "%.*s", BYTES_FMT(text));
     }
     store_label_query_fini(&q);
-    o.bytes = source.bytes;
+    o.bytes = store_data_totals_sum(source.data).fetched_bytes;
     o.peak = budget_peak(&budget);
     budget_fini(&budget);
     return o;

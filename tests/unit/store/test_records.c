@@ -110,6 +110,7 @@ read_records(struct fixture *f, size_t count)
     f->records = (struct store_records){.keys = keys,
                                         .pieces = f->pieces,
                                         .count = count,
+                                        .data = STORE_DATA_CHUNKS,
                                         .size = size_of_record,
                                         .guess = GUESS};
     MUST(store_records_start(&f->records, &f->source, &f->arena, &err));
@@ -136,7 +137,7 @@ reads_neighbours_once_whatever_their_length(void **at)
     for (size_t i = 0; i < RECORDS; i++)
         expect_record(f, i, LONG);
     /* Nothing follows the last one: only that is a guess. */
-    assert_int_equal(f->source.reads, 2);
+    assert_int_equal(store_data_totals_sum(f->source.data).requests, 2);
 }
 
 static void
@@ -150,8 +151,31 @@ reads_again_what_is_longer_than_the_guess(void **at)
     read_records(f, RECORDS);
     for (size_t i = 0; i < RECORDS; i++)
         expect_record(f, i, i % 2 ? LONG + (uint32_t)i : GUESS);
-    assert_int_equal(f->source.reads, RECORDS + RECORDS / 2);
+    assert_int_equal(store_data_totals_sum(f->source.data).requests,
+                     RECORDS + RECORDS / 2);
     assert_int_equal(f->records.guess, LONG + RECORDS - 1);
+}
+
+/* A record that is read twice is one record, of two requests. */
+static void
+counts_each_record_once_and_rereads_apart(void **at)
+{
+    struct fixture *f = *at;
+    const struct store_data_totals *chunks = &f->source.data[STORE_DATA_CHUNKS];
+    for (size_t i = 0; i < RECORDS; i++) {
+        append_record(f, i, i % 2 ? LONG : GUESS);
+        append(f, 0, FAR);
+    }
+    read_records(f, RECORDS);
+    assert_int_equal(chunks->touched, RECORDS);
+    assert_int_equal(chunks->fetched, RECORDS);
+    assert_int_equal(chunks->refetched, RECORDS / 2);
+    assert_int_equal(chunks->requests, RECORDS + RECORDS / 2);
+    assert_int_equal(chunks->fetched_bytes, RECORDS * GUESS + RECORDS / 2 * LONG);
+    assert_int_equal(chunks->touched_bytes, chunks->fetched_bytes);
+    assert_int_equal(chunks->cached_reads, 0);
+    assert_int_equal(f->source.data[STORE_DATA_POSTINGS].requests, 0);
+    assert_int_equal(f->source.data[STORE_DATA_SERIES].requests, 0);
 }
 
 static void
@@ -161,7 +185,7 @@ does_not_read_beyond_the_room_of_a_record(void **at)
     append_record(f, 0, LONG);
     f->pieces[0].room = LONG - 1;
     read_records(f, 1);
-    assert_int_equal(f->source.reads, 1);
+    assert_int_equal(store_data_totals_sum(f->source.data).requests, 1);
     assert_int_equal(store_records_get(&f->records, &f->pieces[0]).len, GUESS);
 }
 
@@ -181,6 +205,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_neighbours_once_whatever_their_length,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(counts_each_record_once_and_rereads_apart,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_again_what_is_longer_than_the_guess,
                                         set_up, tear_down),

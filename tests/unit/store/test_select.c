@@ -264,7 +264,7 @@ leaves_to_the_series_what_their_postings_are_not_worth(void **at)
     serve(f, 1, "cluster");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP(matchers_fini) struct matchers m = {0};
-        uint64_t before = f->source.reads;
+        uint64_t before = f->source.data[STORE_DATA_POSTINGS].requests;
         if (cases[i].id != NULL)
             add_matcher(&m, cases[i].id_type, "id", cases[i].id);
         add_matcher(&m, cases[i].type, cases[i].name, cases[i].value);
@@ -273,7 +273,8 @@ leaves_to_the_series_what_their_postings_are_not_worth(void **at)
         if (cases[i].refs > 0)
             assert_int_equal(s.parts.at[0].count, cases[i].refs);
         assert_int_equal(s.filter_count, cases[i].filters);
-        assert_int_equal(f->source.reads > before, cases[i].reads);
+        assert_int_equal(f->source.data[STORE_DATA_POSTINGS].requests > before,
+                         cases[i].reads);
     }
     arena_fini(&arena);
 }

@@ -30,7 +30,8 @@ static struct {
     /* the stream */
     size_t pieces;
     size_t piece_len;
-    bool fail; /* an error after the pieces, not an end */
+    bool fail;                         /* an error after the pieces, not an end */
+    struct net_http_exchange *trailed; /* what gets a trailer; NULL: none does */
     atomic_size_t nexts;
     atomic_int dones;
     /* the handler that blocks */
@@ -97,6 +98,8 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     (void)arg;
     size_t n = t.nexts++;
     *piece = (struct bytes){0};
+    if (n == t.pieces && t.trailed != NULL)
+        net_http_exchange_add_trailer(t.trailed, "X-Figures", "pieces=3");
     if (n == t.pieces)
         return !t.fail || err_set(err, ERR_CORRUPT, "a block is broken");
     memset(data, 'a' + (int)(n % 26), t.piece_len);
@@ -119,6 +122,14 @@ on_stream(void *arg, struct net_http_exchange *x)
     (void)arg;
     net_http_reply_stream(x, 200, "application/x-test", NET_HTTP_LENGTH_UNKNOWN,
                           stream);
+}
+
+static void
+on_trailed_stream(void *arg, struct net_http_exchange *x)
+{
+    t.trailed = x;
+    net_http_exchange_add_header(x, "Trailer", "X-Figures");
+    on_stream(arg, x);
 }
 
 /* Promises one byte more than the pieces have when asked to. */
@@ -177,6 +188,11 @@ static const struct net_http_route routes[] = {
      .path = "/body",
      .name = "body",
      .handler = on_body,
+     .compress = true},
+    {.method = "GET",
+     .path = "/trailed",
+     .name = "trailed",
+     .handler = on_trailed_stream,
      .compress = true},
     {.method = "GET", .path = "/sized", .name = "sized", .handler = on_sized_stream},
     {.method = "GET", .path = "/block", .name = "block", .handler = on_block},
@@ -529,6 +545,55 @@ streams_in_chunks(void **state)
     assert_contains(&answer, "Transfer-Encoding: chunked\r\n");
     assert_contains(&answer,
                     "\r\n\r\n4\r\naaaa\r\n4\r\nbbbb\r\n4\r\ncccc\r\n0\r\n\r\n");
+    WAIT_UNTIL(t.dones == 1);
+}
+
+/* They are whole at the end of the connection, and before the next answer of it. */
+static void
+sends_trailers_behind_a_stream(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 3;
+    t.piece_len = 4;
+    raw_exchange(t.port, "GET /trailed HTTP/1.1\r\nHost: h\r\n\r\n" GET_CLOSE("/hello"),
+                 &answer);
+    assert_contains(&answer, "Trailer: X-Figures\r\n");
+    assert_contains(&answer,
+                    "4\r\ncccc\r\n0\r\nX-Figures: pieces=3\r\n\r\nHTTP/1.1 200");
+    WAIT_UNTIL(t.dones == 1);
+}
+
+static void
+sends_trailers_behind_a_compressed_stream(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 2;
+    t.piece_len = 3000;
+    raw_exchange(t.port,
+                 "GET /trailed HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n"
+                 "Connection: close\r\n\r\n",
+                 &answer);
+    assert_contains(&answer, "Content-Encoding: gzip\r\n");
+    /* The body is binary. */
+    struct bytes end = BYTES("\r\n0\r\nX-Figures: pieces=3\r\n\r\n");
+    assert_true(answer.len > end.len);
+    assert_memory_equal(answer.at + answer.len - end.len, end.at, end.len);
+    WAIT_UNTIL(t.dones == 1);
+}
+
+static void
+sends_no_trailer_behind_an_aborted_stream(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    (void)state;
+    t.pieces = 2;
+    t.piece_len = 4;
+    t.fail = true;
+    raw_exchange(t.port, GET_CLOSE("/trailed"), &answer);
+    assert_contains(&answer, "4\r\nbbbb\r\n");
+    assert_null(strstr(buf_text(&answer), "X-Figures: "));
     WAIT_UNTIL(t.dones == 1);
 }
 
@@ -968,6 +1033,9 @@ main(void)
         SERVER_TEST(refuses_a_body_beyond_the_budget),
         SERVER_TEST(maps_error_codes),
         SERVER_TEST(streams_in_chunks),
+        SERVER_TEST(sends_trailers_behind_a_stream),
+        SERVER_TEST(sends_trailers_behind_a_compressed_stream),
+        SERVER_TEST(sends_no_trailer_behind_an_aborted_stream),
         SERVER_TEST(streams_a_known_length_to_a_slow_reader),
         SERVER_TEST(compresses_as_the_client_likes),
         SERVER_TEST(sends_tiny_bodies_as_they_are),

@@ -317,6 +317,30 @@ refuses_broken_matchers(void **state)
     }
 }
 
+static void
+prints_as_in_a_selector(void **unused)
+{
+    static const struct {
+        enum tsdb_matcher_type type;
+        const char *name, *value, *text;
+    } cases[] = {
+        {TSDB_MATCH_EQ, "job", "a", "job=\"a\""},
+        {TSDB_MATCH_NEQ, "job", "", "job!=\"\""},
+        {TSDB_MATCH_RE, "a.b", "x|\"y\"", "\"a.b\"=~\"x|\\\"y\\\"\""},
+        {TSDB_MATCH_NRE, "job", "\n", "job!~\"\\n\""},
+    };
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(tsdb_matcher_free) struct tsdb_matcher *m = NULL;
+        CLEANUP(buf_fini) struct buf text = {0};
+        struct err err;
+        assert_true(tsdb_matcher_new(&m, cases[i].type, bytes_of_str(cases[i].name),
+                                     bytes_of_str(cases[i].value), &err));
+        tsdb_matcher_print(m, &text);
+        assert_string_equal(buf_text(&text), cases[i].text);
+    }
+}
+
 int
 main(void)
 {
@@ -330,6 +354,7 @@ main(void)
         cmocka_unit_test(expansion_is_bounded),
         cmocka_unit_test(long_words_are_not_multiplied_without_end),
         cmocka_unit_test(refuses_broken_matchers),
+        cmocka_unit_test(prints_as_in_a_selector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
