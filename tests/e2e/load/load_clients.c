@@ -7,6 +7,7 @@
  * to one kind of request and asks again and again. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,6 +43,8 @@ struct load {
     struct options options;
     struct reference references[REFERENCES];
     struct buf read_url;
+    sigset_t end_signals; /* blocked in all threads */
+    bool ended;           /* by one of them */
 };
 
 struct client {
@@ -183,7 +186,9 @@ run_phase(struct load *l, uint64_t hostile, uint64_t seconds, struct tally *smal
         c->asker.manner = is_small ? ASKER_READS : hostile_manner(kind);
         start(c, is_small ? run_small : run_hostile, is_small ? "small" : "hostile");
     }
-    cancel_wait(NULL, (int64_t)seconds * CLOCK_NS_PER_S);
+    const struct timespec whole = {.tv_sec = (time_t)seconds};
+    if (sigtimedwait(&l->end_signals, NULL, &whole) >= 0)
+        l->ended = true;
     cancel_raise(&stop);
     for (uint64_t i = 0; i < count; i++) {
         pthread_join(clients[i].thread, NULL);
@@ -218,7 +223,8 @@ run(struct load *l)
     bool ok = fill_references(l);
     if (ok) {
         run_phase(l, 0, l->options.alone_seconds, &alone, kinds);
-        run_phase(l, l->options.hostile, l->options.seconds, &small, kinds);
+        if (!l->ended)
+            run_phase(l, l->options.hostile, l->options.seconds, &small, kinds);
         CLEANUP(json_free) struct json *all = json_new_object();
         struct json *hostile = json_new_object();
         print_references(l, all);
@@ -295,6 +301,9 @@ main(int argc, char **argv)
                 " http://HOST:PORT\n");
         return 2;
     }
+    sigemptyset(&l.end_signals);
+    sigaddset(&l.end_signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &l.end_signals, NULL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     return run(&l) ? 0 : 1;
 }
