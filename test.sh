@@ -6,7 +6,8 @@
 # usage: ./test.sh [--long]
 #   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar and a
 #           fault in each of its steps, 500 blocks shipped and 10 000 operations done on
-#           buckets behind a proxy that breaks three in ten, and Thanos, built once, as a
+#           buckets behind a proxy that breaks three in ten, 200 hostile clients of a
+#           store in 512 MiB for 5 minutes (10 GB of disk), and Thanos, built once, as a
 #           peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
@@ -23,7 +24,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -131,6 +132,8 @@ if [ -n "$long" ]; then
     part "Flush with a fault in each step" /usr/bin/python3 -B tests/e2e/sidecar_flush_matrix.py \
         build/release/{blockhouse-sidecar,tests/support/libtests_crash_at.so} tests/golden
     part "500 blocks shipped through faults, MinIO" sidecar_faults
+    part "Store under 200 hostile clients for 5 minutes" /usr/bin/python3 -B \
+        tests/e2e/store_hostile.py build/release --long
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000
