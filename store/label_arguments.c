@@ -87,7 +87,8 @@ find(const struct net_form *form, const char *name, struct bytes *value)
 static bool
 wrap(const char *name, struct err *err)
 {
-    return err_wrap(err, "invalid parameter \"%s\"", name);
+    return err_wrap(err, err->code == ERR_INVALID ? "invalid parameter \"%s\"" : "%s",
+                    name);
 }
 
 static bool

@@ -25,7 +25,6 @@ enum {
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
     KEEP_SHARE = 8, /* for freed memory that is used again */
-    HEAP_ARENAS = 4,
     HEAP_LARGE = 128 * 1024,
     HEAP_TRIM = 1024 * 1024,
     PAGE_CACHE_MAX = 256 * 1024 * 1024
@@ -87,13 +86,12 @@ reclaim_ranges(void *ranges, size_t want)
     return store_range_cache_reclaim(ranges, want);
 }
 
-/* The heap holds what is small: so few arenas do, and what is freed at the end of one
- * goes back to the system. A threshold that is set stays as it is; else it would grow
- * with the first large piece that is freed. */
+/* The heap holds what is small, and what is freed at its end goes back to the system. A
+ * threshold that is set stays as it is; else it would grow with the first large piece
+ * that is freed. */
 static void
 set_malloc_up(void)
 {
-    mallopt(M_ARENA_MAX, HEAP_ARENAS);
     mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
     mallopt(M_TRIM_THRESHOLD, HEAP_TRIM);
 }

@@ -90,7 +90,8 @@ preset_allow(struct net_http_exchange *x, const struct net_http_route *of_path)
         preset(x, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
 }
 
-/* Cut the target into path and query, and check the encoding of the path. */
+/* Cut the target into path and query, and check the encoding of the path. False also
+ * when there was no memory for it. */
 static bool
 split_target(struct net_http_exchange *x)
 {
@@ -114,7 +115,12 @@ find_route(struct net_http_exchange *x)
         preset(x, MHD_HTTP_URI_TOO_LONG, "path and query too long");
         return;
     }
-    if (!buf_ok(&x->target, &err) || !split_target(x)) {
+    bool is_split = buf_ok(&x->target, &err) && split_target(x);
+    if (!buf_ok(&x->target, &err) || !buf_ok(&x->decoded, &err)) {
+        preset(x, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the request now");
+        return;
+    }
+    if (!is_split) {
         preset(x, MHD_HTTP_BAD_REQUEST, "broken path");
         return;
     }

@@ -74,7 +74,8 @@ def queries_are_refused(store):
 def small_queries_are_answered(store):
     answer = store.request("GET", "/api/v1/labels")
     assert answer.status == 200, answer.text
-    answer = rr.post(store, rr.encode([rr.query([("__name__", "!=", "")], 0, 1 << 60)], []))
+    answer = rr.post(store, rr.encode([rr.query([("__name__", "!=", "")], 0, 1 << 60)],
+                                     [rr.pb.ReadRequest.STREAMED_XOR_CHUNKS]))
     assert answer.status == 200, answer.text
 
 

@@ -506,6 +506,20 @@ refuses_a_body_beyond_the_budget(void **state)
 }
 
 static void
+tells_that_there_is_no_memory_even_for_the_path(void **state)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    struct err err;
+    (void)state;
+    assert_true(budget_take(&t.budget, BUDGET_BYTES, &err));
+    raw_exchange(t.port, "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+                 &answer);
+    assert_status(&answer, 503);
+    assert_contains(&answer, "Retry-After");
+    budget_give(&t.budget, BUDGET_BYTES);
+}
+
+static void
 maps_error_codes(void **state)
 {
     static const struct {
@@ -1031,6 +1045,7 @@ main(void)
         SERVER_TEST(collects_a_body_in_chunks),
         SERVER_TEST(closes_when_chunks_exceed_the_limit),
         SERVER_TEST(refuses_a_body_beyond_the_budget),
+        SERVER_TEST(tells_that_there_is_no_memory_even_for_the_path),
         SERVER_TEST(maps_error_codes),
         SERVER_TEST(streams_in_chunks),
         SERVER_TEST(sends_trailers_behind_a_stream),
