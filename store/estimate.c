@@ -59,14 +59,13 @@ void
 store_estimate_add(struct store_estimate *e, const struct store_block_set *blocks,
                    struct tsdb_labels demanded, int64_t mint_ms, int64_t maxt_ms)
 {
-    for (size_t i = 0; i < blocks->count && store_estimate_is_small(e); i++) {
+    for (size_t i = 0; i < blocks->count; i++) {
         const struct store_block *b = blocks->blocks[i];
-        uint64_t series;
+        uint64_t series = 1;
         if (!store_block_overlaps(b, mint_ms, maxt_ms))
             continue;
-        e->is_unknown = !count_series(e, b, demanded, &series);
-        if (e->is_unknown)
-            return;
+        if (store_estimate_is_small(e))
+            e->is_unknown = !count_series(e, b, demanded, &series);
         e->blocks += series > 0;
         e->chunks += series * chunks_each(b, mint_ms, maxt_ms);
     }

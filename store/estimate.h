@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guess of what a request will read, before it is admitted: from the labels that it
  * demands and the lengths of their postings. No regular expression is made, nothing is
- * fetched, and looking ends as soon as the request is not small. */
+ * fetched, and looking at series ends as soon as the request is not small. */
 #ifndef STORE_ESTIMATE_H
 #define STORE_ESTIMATE_H
 
@@ -16,8 +16,8 @@ enum {
 
 /* The zero value is a request of no query. */
 struct store_estimate {
-    uint64_t chunks;
-    uint64_t blocks;
+    uint64_t chunks;  /* of a small request */
+    uint64_t blocks;  /* that may have some of the series */
     uint64_t lookups; /* of label pairs in headers */
     bool is_unknown;  /* a header could not be read: the query will say why */
 };

@@ -7,6 +7,9 @@
 /* How often a waiting member asks whether it should go on. */
 #define POLL_NS (100 * CLOCK_NS_PER_MS)
 
+/* How long the largest of those who wait may keep what it has from the others. */
+#define PATIENCE_NS (2 * CLOCK_NS_PER_S)
+
 void
 budget_arbiter_init(struct budget_arbiter *a, struct budget *root)
 {
@@ -97,18 +100,29 @@ budget_arbiter_reclaim(struct budget_arbiter *a, struct budget *root, size_t n)
     return reclaim_until(a, budget_try, root, n);
 }
 
-/* When all wait, nobody gives back any more: refuse the one that holds most. */
+/* Refuse the one that holds most of those who wait: when all wait, because then nobody
+ * gives back any more; and when it has waited for long, because those who do not wait
+ * may be as slow as their readers. Who holds less than it asks for has hardly begun,
+ * and is in nobody's way. */
 static void
 refuse_largest_if_stuck(struct budget_arbiter *a)
 {
     mutex_check_held(&a->lock);
     struct budget_member *largest = NULL;
+    bool all_wait = true;
     for (struct budget_member *m = a->members; m != NULL; m = m->next) {
-        if (!m->waits || m->is_refused)
+        if (m->is_refused)
             return;
-        if (largest == NULL || budget_used(m->budget) > budget_used(largest->budget))
+        if (!m->waits)
+            all_wait = false;
+        else if (largest == NULL ||
+                 budget_used(m->budget) > budget_used(largest->budget))
             largest = m;
     }
+    bool is_in_the_way = budget_used(largest->budget) / 2 > largest->asked &&
+                         clock_left_ns(largest->patient_until_ns) == 0;
+    if (!all_wait && !is_in_the_way)
+        return;
     largest->is_refused = true;
     cond_broadcast(&a->given);
 }
@@ -131,10 +145,12 @@ wait_a_while(struct budget_arbiter *a, struct budget_member *m, size_t n)
 }
 
 static void
-begin_waiting(struct budget_arbiter *a, struct budget_member *m)
+begin_waiting(struct budget_arbiter *a, struct budget_member *m, size_t n)
 {
     MUTEX_SCOPE(&a->lock);
     m->waits = true;
+    m->asked = n;
+    m->patient_until_ns = clock_deadline(PATIENCE_NS);
     atomic_fetch_add(&a->waiting, 1);
 }
 
@@ -165,7 +181,7 @@ wait_for_others(struct budget_arbiter *a, struct budget_member *m, size_t n,
 {
     enum step step;
     bool goes_on;
-    begin_waiting(a, m);
+    begin_waiting(a, m, n);
     do {
         step = wait_a_while(a, m, n);
         goes_on = step != WAITING || m->go_on(m->arg, err);

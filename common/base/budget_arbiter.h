@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens when a shared budget is spent: caches give way; then those who joined
  * wait until another gives back, each within its own time; and when all of them would
- * wait for each other, the one that holds most is refused, so that the others go on.
+ * wait for each other, or some have waited for long, the one of them that holds most is
+ * refused, so that the others go on.
  * Who has not joined is refused at once. */
 #ifndef COMMON_BASE_BUDGET_ARBITER_H
 #define COMMON_BASE_BUDGET_ARBITER_H
@@ -43,6 +44,8 @@ struct budget_member {
     struct budget_member *next;
     struct budget_member **link;
     bool waits;
+    size_t asked;
+    int64_t patient_until_ns;
     bool is_refused;
 };
 
