@@ -28,7 +28,9 @@ struct store_read_request {
     struct wire_read_request wire;
     struct store_block_set *blocks;
     struct store_estimate estimate;
+    int64_t queue_until_ns;
     bool is_admitted; /* holds a slot of the gate */
+    bool is_begun;    /* has what it needs to begin */
     enum store_lane lane;
     struct budget_member member; /* waits for memory */
     struct store_fetch_source source;

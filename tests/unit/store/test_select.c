@@ -365,7 +365,7 @@ estimates_by_the_labels_that_are_demanded(void **at)
         {"cluster", "y", INT64_MAX, 0, 0, true},
         {NULL, NULL, -1, 0, 0, true},
         {NULL, NULL, 0, SERIES, 1, true},
-        {NULL, NULL, INT64_MAX, 3 * SERIES * 5, 3, false},
+        {NULL, NULL, INT64_MAX, 3 * SERIES * 5 + 5, 4, false},
     };
     struct fixture *f = *at;
     serve(f, BLOCKS, "cluster");

@@ -203,6 +203,31 @@ the_largest_is_refused_when_all_would_wait(void **state)
     world_fini(&w);
 }
 
+/* A reader who takes nothing keeps its query from waiting, and from giving back. */
+static void
+the_largest_of_those_who_wait_for_long_is_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    struct query slow, large, fresh;
+    world_init(&w);
+    query_init(&slow, &w, 50, 0);
+    query_init(&large, &w, 45, 10);
+    query_init(&fresh, &w, 1, 40);
+    query_start(&large);
+    query_start(&fresh);
+    pthread_join(large.thread, NULL);
+    assert_false(large.ok);
+    assert_int_equal(large.err.code, ERR_UNAVAILABLE);
+    pthread_join(fresh.thread, NULL);
+    expect_ok(fresh.ok, fresh.err);
+    budget_give(&slow.budget, 50);
+    query_fini(&slow);
+    query_fini(&large);
+    query_fini(&fresh);
+    world_fini(&w);
+}
+
 static void
 one_alone_does_not_wait_for_itself(void **state)
 {
@@ -346,6 +371,7 @@ main(void)
         cmocka_unit_test(caches_give_way_first_and_in_order),
         cmocka_unit_test(a_member_waits_until_another_gives_back),
         cmocka_unit_test(the_largest_is_refused_when_all_would_wait),
+        cmocka_unit_test(the_largest_of_those_who_wait_for_long_is_refused),
         cmocka_unit_test(one_alone_does_not_wait_for_itself),
         cmocka_unit_test(what_can_never_fit_is_told_at_once),
         cmocka_unit_test(a_waiter_who_is_not_wanted_any_more_stops),
