@@ -15,7 +15,7 @@
 enum {
     LABEL_COUNT = 7,
     TARGETS_PER_JOB = 8,
-    FIRST_DAY_S = 1785542400, /* 2026-08-01 */
+    DEFAULT_BEGIN_S = 1785542400, /* 2026-08-01 */
     LATE_MS = 16,
     MS_PER_S = 1000,
     MS_PER_HOUR = 3600 * 1000
@@ -30,6 +30,7 @@ struct options {
     uint64_t seed;
     uint64_t index_version;
     uint64_t segment_limit;
+    uint64_t begin_s; /* Unix time */
 };
 
 enum kind { CONSTANT, COUNTER, GAUGE, RATIO };
@@ -200,7 +201,8 @@ static bool
 write_block(struct data *d, uint64_t number, struct err *err)
 {
     int64_t block_ms = (int64_t)d->options.block_hours * MS_PER_HOUR;
-    int64_t begin_ms = (int64_t)FIRST_DAY_S * MS_PER_S + (int64_t)number * block_ms;
+    int64_t begin_ms =
+        (int64_t)d->options.begin_s * MS_PER_S + (int64_t)number * block_ms;
     struct tsdb_ulid id = block_id(begin_ms + block_ms, d->options.seed + number);
     const struct tsdb_label external[] = {{BYTES("cluster"), BYTES("bench")},
                                           {BYTES("replica"), BYTES("a")}};
@@ -258,11 +260,12 @@ parse_options(struct options *o, int argc, char **argv)
         {"seed", required_argument, NULL, 'r'},
         {"index-version", required_argument, NULL, 'v'},
         {"segment-limit", required_argument, NULL, 'l'},
+        {"begin", required_argument, NULL, 'e'},
         {0}};
     uint64_t *const fields[] = {
-        ['s'] = &o->series,       ['h'] = &o->hours, ['t'] = &o->step_s,
-        ['b'] = &o->block_hours,  ['r'] = &o->seed,  ['v'] = &o->index_version,
-        ['l'] = &o->segment_limit};
+        ['s'] = &o->series,        ['h'] = &o->hours,  ['t'] = &o->step_s,
+        ['b'] = &o->block_hours,   ['r'] = &o->seed,   ['v'] = &o->index_version,
+        ['l'] = &o->segment_limit, ['e'] = &o->begin_s};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == '?')
             return false;
@@ -279,13 +282,16 @@ int
 main(int argc, char **argv)
 {
     CLEANUP(data_fini)
-    struct data d = {
-        .options = {
-            .series = 10000, .hours = 8, .step_s = 15, .block_hours = 2, .seed = 1}};
+    struct data d = {.options = {.series = 10000,
+                                 .hours = 8,
+                                 .step_s = 15,
+                                 .block_hours = 2,
+                                 .seed = 1,
+                                 .begin_s = DEFAULT_BEGIN_S}};
     if (!parse_options(&d.options, argc, argv)) {
         fprintf(stderr, "usage: bench_make_data [--series N] [--hours N] [--step S]"
                         " [--block-hours N] [--seed N] [--index-version 1|2]"
-                        " [--segment-limit BYTES] OUT\n");
+                        " [--segment-limit BYTES] [--begin UNIX_SECONDS] OUT\n");
         return 2;
     }
     data_init(&d);

@@ -8,6 +8,7 @@ bucket, or the run fails; whether the targets are met is for the reader.
 """
 import argparse
 import contextlib
+import functools
 import os
 import pathlib
 import subprocess
@@ -24,6 +25,7 @@ from read_table import print_row, print_targets  # noqa: E402
 STEP_S = 15
 METRICS = 100  # of make_data
 TWO_METRICS = "__name__=~api_requests_total|db_requests_total"
+YEAR_BEGIN_S = "1754006400"  # 2025-08-01: a block of the future is not served
 DELAY_MS = 30
 
 
@@ -33,17 +35,18 @@ class Bench:
     def __init__(self, arguments, folder, stack):
         self.arguments, self.folder, self.stack = arguments, folder, stack
         self.runs = arguments.runs
-        self.bucket = folder / "bucket"
-        self.servers = Servers(arguments, folder, self.bucket)
-        self.running_minio = None
-        self.make_data(arguments.series, arguments.hours, self.bucket)
-        chunks = sum(file.stat().st_size for file in self.bucket.glob("*/chunks/*"))
-        print(f"{arguments.series} series, {arguments.hours} hours at {STEP_S} s, "
-              f"{chunks / 1e6:.1f} MB of chunks", flush=True)
+        self.servers = Servers(arguments, folder)
 
-    def make_data(self, series, hours, bucket):
+    @functools.cached_property
+    def bucket(self):
+        """A directory with the data of all rows but one."""
+        bucket = self.folder / "bucket"
+        self.make_data(self.arguments.series, self.arguments.hours, bucket)
+        return bucket
+
+    def make_data(self, series, hours, bucket, *more):
         subprocess.run([self.arguments.tools / "bench_make_data", "--series", str(series),
-                        "--hours", str(hours), "--step", str(STEP_S), bucket], check=True)
+                        "--hours", str(hours), "--step", str(STEP_S), *more, bucket], check=True)
 
     def question(self, matcher, series, hours, **more):
         return Question([matcher], series, series * hours * 3600 // STEP_S, **more)
@@ -58,26 +61,25 @@ class Bench:
     def year(self):
         """A bucket of its own. The series is a counter: two bytes a sample."""
         bucket = self.folder / "year"
-        self.make_data(2, self.arguments.year_hours, bucket)
+        self.make_data(2, self.arguments.year_hours, bucket, "--begin", YEAR_BEGIN_S)
         return bucket, self.question("__name__=api_errors_total", 1, self.arguments.year_hours)
 
     def object_keys(self):
         return [str(path.relative_to(self.bucket)) for path in sorted(self.bucket.rglob("*"))
                 if path.is_file()]
 
+    @functools.cached_property
     def minio(self):
-        """With the data; the same one for every row."""
-        if self.running_minio is None:
-            minio = Minio(self.arguments.minio, self.folder / "minio")
-            self.running_minio = self.stack.enter_context(minio)
-            command = ["curl", "-fsS", "-o", os.devnull]
-            for key in self.object_keys():
-                command += ["-T", self.bucket / key, minio.presigned("PUT", key)]
-            subprocess.run(command, check=True)
-        return self.running_minio
+        """With the same data."""
+        minio = self.stack.enter_context(Minio(self.arguments.minio, self.folder / "minio"))
+        command = ["curl", "-fsS", "-o", os.devnull]
+        for key in self.object_keys():
+            command += ["-T", self.bucket / key, minio.presigned("PUT", key)]
+        subprocess.run(command, check=True)
+        return minio
 
     def relay(self):
-        return Relay(self.arguments.tools / "bench_delay_relay", self.minio(), DELAY_MS,
+        return Relay(self.arguments.tools / "bench_delay_relay", self.minio, DELAY_MS,
                      self.folder / "relay-count")
 
     def run(self, chosen):

@@ -30,15 +30,16 @@ def streamed(bench):
     config = dir_bucket(bench.bucket)
     with make.store(config) as server:
         server.verify(question, save=body)
-    found = compare(question, present(make.store(config), make.prometheus(), make.thanos(config),
-                                      make.plain_file(body)), bench.runs)
+    servers = present(make.store(config), make.prometheus(bench.bucket), make.thanos(config),
+                      make.plain_file(body))
+    found = compare(question, servers, bench.runs)
     body.unlink()
     return found
 
 
 def from_minio(bench):
-    make, minio = bench.servers, bench.minio()
-    gets = PlainGets(minio, bench.object_keys())
+    make, minio = bench.servers, bench.minio
+    gets = PlainGets(minio, [key for key in bench.object_keys() if "meta.json" not in key])
     return compare(bench.everything(), present(
         make.store(minio.config()), make.thanos(minio.config()), gets), bench.runs)
 
@@ -46,7 +47,7 @@ def from_minio(bench):
 def sampled(bench):
     make = bench.servers
     return compare(bench.everything(sampled=True), present(
-        make.store(dir_bucket(bench.bucket)), make.prometheus()), bench.runs)
+        make.store(dir_bucket(bench.bucket)), make.prometheus(bench.bucket)), bench.runs)
 
 
 def from_directory(bench, question):
@@ -67,11 +68,11 @@ def far_makers(bench, relay):
     makers = []
     for make in bench.servers.store, bench.servers.thanos:
         data = bench.servers.fresh_data()
-        builder = make(bench.minio().config(), data)
+        builder = make(bench.minio.config(), data)
         if builder is None:
             continue
         with builder:
-            makers.append(partial(make, bench.minio().config(endpoint=relay.address), data))
+            makers.append(partial(make, bench.minio.config(endpoint=relay.address), data))
     return makers
 
 

@@ -115,7 +115,7 @@ class PlainGets:
     name = "plain GETs"
 
     def __init__(self, minio, keys):
-        self.command = ["curl", "-fsS", "--parallel", "--parallel-immediate",
+        self.command = ["curl", "-fsS", "--no-progress-meter", "--parallel", "--parallel-immediate",
                         "--parallel-max", str(len(keys)), "-w",
                         "%{time_total} %{time_starttransfer} %{size_download}\n"]
         for key in keys:
@@ -135,9 +135,8 @@ class PlainGets:
         total, first, size = zip(*[map(float, line.split()) for line in text.splitlines()])
         return Run(max(total), min(first), int(sum(size)))
 
-    def verify(self, question, save=None):
+    def verify(self, question):
         """There is nothing to count, and curl fails by itself."""
-        assert save is None
         return self.ask_once().size, question.series, question.samples
 
     def cpu_s(self):
@@ -179,8 +178,8 @@ class Relay(Listener):
 class Servers:
     """Makes them, each call another one; None where the program is not there."""
 
-    def __init__(self, arguments, folder, bucket):
-        self.arguments, self.folder, self.bucket = arguments, folder, bucket
+    def __init__(self, arguments, folder):
+        self.arguments, self.folder = arguments, folder
         self.client = arguments.tools / "bench_read_client"
         self.data = 0
 
@@ -192,7 +191,7 @@ class Servers:
         arguments = self.arguments
         return Server("blockhouse-store", self.client, [
             arguments.store, "--data-dir", data or self.fresh_data(), "--objstore.config", config,
-            "--http-address=127.0.0.1:{port}",
+            "--http-address=127.0.0.1:{port}", "--http-unready-delay=0s",
             # Only root may reset the peak of a process that hides its memory.
             *([] if os.geteuid() == 0 else ["--debug.dumpable"]), *arguments.store_flag])
 
@@ -202,13 +201,13 @@ class Servers:
         return Thanos(self.client, self.arguments.thanos, [
             f"--data-dir={data or self.fresh_data()}", f"--objstore.config={config}"])
 
-    def prometheus(self):
-        """On its own disk; a copy of the blocks by links."""
+    def prometheus(self, bucket):
+        """On its own disk, with links to the files of a directory bucket."""
         program = self.arguments.prometheus
         if program is None:
             return None
         data = self.fresh_data()
-        shutil.copytree(self.bucket, data, copy_function=os.link)
+        shutil.copytree(bucket, data, copy_function=os.link)
         config = self.folder / "prometheus.yml"
         config.write_text(PROMETHEUS_CONFIG)
         return Server(f"Prometheus {prometheus_version(program)}", self.client, [
