@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from minio import Minio  # noqa: E402
 from read_rows import rows  # noqa: E402
 from read_servers import Question, Relay, Servers  # noqa: E402
-from read_table import print_row, print_targets  # noqa: E402
+from read_table import print_absent, print_head, print_results, print_targets  # noqa: E402
 
 STEP_S = 15
 METRICS = 100  # of make_data
@@ -84,12 +84,13 @@ class Bench:
 
     def run(self, chosen):
         verdicts = []
+        print_head()
         for name, row in chosen.items():
             if row.needs_minio and self.arguments.minio is None:
-                print(f"\n{name}: {row.title}\n\nnot measured: MinIO is not built")
+                print_absent(name, "MinIO")
                 continue
             found = row.measure(self)
-            print_row(name, row, found)
+            print_results(name, found, row.peers)
             verdicts += [(name, *target.judge(found)) for target in row.targets]
         print_targets(verdicts)
 
@@ -98,7 +99,8 @@ def parse_arguments(names):
     build = ROOT / "build" / "release"
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", default=list(names), help=f"of {' '.join(names)}")
+    parser.add_argument("rows", nargs="*", default=list(names), help="; ".join(
+        f"{name}: {row.title}" for name, row in names.items()) + "; default: all of them")
     parser.add_argument("--series", type=int, default=10000, help="a multiple of 100")
     parser.add_argument("--hours", type=int, default=8)
     parser.add_argument("--year-hours", type=int, default=365 * 24)

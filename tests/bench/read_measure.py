@@ -41,7 +41,7 @@ class Took:
         self.name, self.question = name, question
         self.runs, self.cpu_total = [], 0
         self.idle = self.peak = self.private = 0
-        self.requests = None  # to the bucket
+        self.requests = []  # to MinIO, for the first and for a later one, if counted
         self.first = None
         self.size, self.sizes = None, set()
 
@@ -92,7 +92,16 @@ class Took:
 
     @property
     def first_byte(self):
-        return statistics.median(run.first_byte_s for run in self.runs)
+        return min(run.first_byte_s for run in self.runs)
+
+
+@contextlib.contextmanager
+def counted(relay, took, runs=1):
+    """Keep the number of requests to MinIO that each of the runs inside needs."""
+    before = relay and relay.requests()
+    yield
+    if relay:
+        took.requests.append((relay.requests() - before) // runs)
 
 
 def by_name(found):
@@ -109,13 +118,15 @@ def compare(question, servers, runs, relay=None):
             took = Took(server.name, question)
             pairs.append((took, stack.enter_context(server)))
             took.begin(server)
-            before = relay and relay.settle()
-            (took.first,) = took.ask_unclocked(server)
-            took.requests = relay and relay.requests() - before
+            if relay:
+                relay.settle()
+            with counted(relay, took):
+                (took.first,) = took.ask_unclocked(server)
             took.verify(server)
-        for _ in range(runs):
+        for turn in range(runs):
             for took, server in pairs:
-                took.ask(server, took.batch())
+                with counted(relay if turn == 0 else None, took, took.batch()):
+                    took.ask(server, took.batch())
     return by_name([took for took, _ in pairs])
 
 
@@ -125,12 +136,12 @@ def compare_afresh(question, makers, runs, relay):
     for _ in range(runs):
         for maker in makers:
             with maker() as server:
-                before = relay.settle()
+                relay.settle()
                 took = found.setdefault(server.name, Took(server.name, question))
                 took.begin(server)
-                took.ask(server)
-                took.requests = max(took.requests or 0, relay.requests() - before)
+                with counted(relay, took):
+                    took.ask(server)
                 took.verify(server)
     for took in found.values():
-        took.first = took.runs[0]
+        took.first, took.requests = took.runs[0], [max(took.requests)]
     return by_name(list(found.values()))

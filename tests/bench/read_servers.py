@@ -164,7 +164,7 @@ class Relay(Listener):
 
     def settle(self, looks=20):
         """Wait for the end of what a server does by itself when it has started: until no
-        request has come for a while. Returns their number."""
+        request has come for a while."""
         counts = []
 
         def is_quiet():
@@ -172,7 +172,6 @@ class Relay(Listener):
             return counts[-looks:] == counts[-1:] * looks
 
         wait_until("an end of the requests at the start", is_quiet, 60)
-        return counts[-1]
 
 
 class Servers:

@@ -2,9 +2,9 @@
 """The tables of the read benchmark, in Markdown."""
 import math
 
-from read_targets import OURS
+from read_targets import OURS, of
 
-COLUMNS = ["who", "first s", "min s", "median s", "1st byte ms", "MB", "CPU s",
+COLUMNS = ["row", "who", "first s", "min s", "median s", "1st byte ms", "MB", "CPU s",
            "idle, peak, private MiB", "requests", "x ours"]
 
 
@@ -22,22 +22,29 @@ def memory(took):
     return f"{took.idle:.0f}, {took.peak:.0f}, {took.private:.0f}"
 
 
-def result(took, base):
+def result(name, took, base):
     return line([
-        took.name, f"{took.first.seconds:.4f}", f"{took.min:.4f}", f"{took.median:.4f}",
+        name, took.name, f"{took.first.seconds:.4f}", f"{took.min:.4f}", f"{took.median:.4f}",
         f"{took.first_byte * 1e3:.1f}", f"{took.runs[0].size / 1e6:.1f}",
         "" if math.isnan(took.cpu) else f"{took.cpu:.3f}", memory(took),
-        "" if took.requests is None else str(took.requests), f"{took.min / base.min:.2f}"])
+        ", ".join(map(str, took.requests)), f"{took.min / base.min:.2f}"])
 
 
-def print_row(name, row, found):
-    print(f"\n{name}: {row.title}\n\n{head(COLUMNS)}")
+def print_head():
+    print(head(COLUMNS), flush=True)
+
+
+def print_absent(name, who):
+    print(line([name, who, "not built"] + [""] * (len(COLUMNS) - 3)), flush=True)
+
+
+def print_results(name, found, peers):
+    """Of one row. peers: who is said to be absent if nobody has that name."""
     for took in found.values():
-        print(result(took, found[OURS]))
-    for peer in row.peers:
-        if not any(who.startswith(peer) for who in found):
-            print(line([peer, "not built"] + [""] * (len(COLUMNS) - 2)))
-    print(end="", flush=True)
+        print(result(name, took, found[OURS]), flush=True)
+    for peer in peers:
+        if of(found, peer) is None:
+            print_absent(name, peer)
 
 
 def print_targets(verdicts):
