@@ -106,9 +106,11 @@ def parse_arguments(names):
     parser.add_argument("--year-hours", type=int, default=365 * 24)
     parser.add_argument("--runs", type=int, default=5, help="timed turns of each server")
     parser.add_argument("--tools", type=pathlib.Path, default=build / "tests" / "bench")
-    parser.add_argument("--store", default=os.environ.get("BLOCKHOUSE_BIN", build / "blockhouse-store"),
-                        help="blockhouse-store; default $BLOCKHOUSE_BIN, then the release build")
-    parser.add_argument("--store-flag", action="append", default=[], help="one more flag of the store")
+    parser.add_argument("--store",
+                        help="blockhouse-store; default $BLOCKHOUSE_BIN, then the release build",
+                        default=os.environ.get("BLOCKHOUSE_BIN", build / "blockhouse-store"))
+    parser.add_argument("--store-flag", action="append", default=[],
+                        help="one more flag of the store")
     for peer in "prometheus", "thanos", "minio":
         parser.add_argument(f"--{peer}", help="the program")
     arguments = parser.parse_args()
