@@ -24,7 +24,8 @@ from read_table import print_absent, print_head, print_results, print_targets  #
 
 STEP_S = 15
 METRICS = 100  # of make_data
-TWO_METRICS = "__name__=~api_requests_total|db_requests_total"
+# Neighbours: in each block one range of the index and one of the chunks has them.
+TWO_METRICS = "__name__=~api_requests_total|api_response_seconds"
 YEAR_BEGIN_S = "1754006400"  # 2025-08-01: a block of the future is not served
 DELAY_MS = 30
 
