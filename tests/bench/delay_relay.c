@@ -5,7 +5,6 @@
  *
  * Counts the requests of HTTP/1.1 in COUNT_FILE, which holds one number of eight bytes
  * in the order of the machine. A thread serves one connection. */
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
