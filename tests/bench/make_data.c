@@ -15,7 +15,7 @@
 enum {
     LABEL_COUNT = 7,
     TARGETS_PER_JOB = 8,
-    FIRST_DAY_S = 1785542400, /* 2026-08-01 */
+    DEFAULT_BEGIN_S = 1785542400, /* 2026-08-01 */
     LATE_MS = 16,
     MS_PER_S = 1000,
     MS_PER_HOUR = 3600 * 1000
@@ -30,7 +30,7 @@ struct options {
     uint64_t seed;
     uint64_t index_version;
     uint64_t segment_limit;
-    uint64_t begin_s; /* of the first block, since 1970 */
+    uint64_t begin_s; /* Unix time */
 };
 
 enum kind { CONSTANT, COUNTER, GAUGE, RATIO };
@@ -260,12 +260,12 @@ parse_options(struct options *o, int argc, char **argv)
         {"seed", required_argument, NULL, 'r'},
         {"index-version", required_argument, NULL, 'v'},
         {"segment-limit", required_argument, NULL, 'l'},
-        {"begin", required_argument, NULL, 'f'},
+        {"begin", required_argument, NULL, 'e'},
         {0}};
     uint64_t *const fields[] = {
         ['s'] = &o->series,        ['h'] = &o->hours,  ['t'] = &o->step_s,
         ['b'] = &o->block_hours,   ['r'] = &o->seed,   ['v'] = &o->index_version,
-        ['l'] = &o->segment_limit, ['f'] = &o->begin_s};
+        ['l'] = &o->segment_limit, ['e'] = &o->begin_s};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == '?')
             return false;
@@ -287,11 +287,11 @@ main(int argc, char **argv)
                                  .step_s = 15,
                                  .block_hours = 2,
                                  .seed = 1,
-                                 .begin_s = FIRST_DAY_S}};
+                                 .begin_s = DEFAULT_BEGIN_S}};
     if (!parse_options(&d.options, argc, argv)) {
         fprintf(stderr, "usage: bench_make_data [--series N] [--hours N] [--step S]"
                         " [--block-hours N] [--seed N] [--index-version 1|2]"
-                        " [--segment-limit BYTES] [--begin SECONDS] OUT\n");
+                        " [--segment-limit BYTES] [--begin UNIX_SECONDS] OUT\n");
         return 2;
     }
     data_init(&d);

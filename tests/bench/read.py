@@ -2,260 +2,132 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote read from a bucket, beside what else could answer the same question.
 
-Serves one directory bucket by blockhouse-store, the same blocks by Prometheus from its
-own disk, and the very bytes of the answer by a plain file server; asks each the same
-and prints a table. Servers run one after the other and alone.
+Each row has its servers and one question. They run at the same time and are asked in
+turns, so that never two have work. All must return the series and samples that are in the
+bucket, or the run fails; whether the targets are met is for the reader.
 """
 import argparse
+import contextlib
+import functools
 import os
 import pathlib
-import re
-import shutil
-import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-START_LIMIT_S = 60
-MOST_RUNS = 200
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from minio import Minio  # noqa: E402
+from read_rows import rows  # noqa: E402
+from read_servers import Question, Relay, Servers  # noqa: E402
+from read_table import print_absent, print_head, print_results, print_targets  # noqa: E402
 
-# Name, arguments of the client.
-WORKS = [
-    ("everything, streamed", ["__name__=~.+"]),
-    ("two metrics, streamed", ["__name__=~api_requests_total|db_requests_total"]),
-    ("everything, sampled", ["--sampled", "__name__=~.+"]),
-]
-
-PROMETHEUS_CONFIG = """
-global:
-  external_labels: {cluster: bench, replica: a}
-"""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """A process that answers on a port, and what it uses."""
-
-    def __init__(self, name, command, port, log, path="/api/v1/read", ready="/-/ready"):
-        self.name = name
-        self.url = f"http://127.0.0.1:{port}{path}"
-        self.ready = ready and f"http://127.0.0.1:{port}{ready}"
-        self.port = port
-        self.log = log
-        with open(log, "wb") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out)
-
-    def __enter__(self):
-        deadline = time.monotonic() + START_LIMIT_S
-        while not self.is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def is_ready(self):
-        try:
-            if self.ready is None:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return True
-            return NO_PROXY.open(self.ready, timeout=1).status == 200
-        except OSError:
-            return False
-
-    def cpu_s(self):
-        """User and system time so far."""
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-    def memory_mib(self, field):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) / 1024
-        return float("nan")
-
-    def forget_peak(self):
-        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+STEP_S = 15
+METRICS = 100  # of make_data
+# Neighbours: in each block one range of the index and one of the chunks has them.
+TWO_METRICS = "__name__=~api_requests_total|api_response_seconds"
+YEAR_BEGIN_S = "1754006400"  # 2025-08-01: a block of the future is not served
+DELAY_MS = 30
 
 
 class Bench:
-    def __init__(self, args, folder):
-        self.args = args
-        self.folder = folder
-        self.bucket = folder / "bucket"
-        self.rows = []
-        self.counts = {}  # what each work must return
-        self.idle = []
+    """The data, and what several rows share."""
 
-    def tool(self, name, *args):
-        command = [self.args.tools / name, *args]
-        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+    def __init__(self, arguments, folder, stack):
+        self.arguments, self.folder, self.stack = arguments, folder, stack
+        self.runs = arguments.runs
+        self.servers = Servers(arguments, folder)
 
-    def make_data(self):
-        self.tool("bench_make_data", "--series", str(self.args.series), "--hours",
-                  str(self.args.hours), self.bucket)
-        chunks = sum(f.stat().st_size for f in self.bucket.glob("*/chunks/*"))
-        print(f"{self.args.series} series, {self.args.hours} hours, {chunks / 1e6:.1f} MB of chunks\n")
+    @functools.cached_property
+    def bucket(self):
+        """A directory with the data of all rows but one."""
+        bucket = self.folder / "bucket"
+        self.make_data(self.arguments.series, self.arguments.hours, bucket)
+        return bucket
 
-    def measure(self, server, work, client_args, saved=None):
-        """One checked request, which is the first and may find caches cold, then the timed ones."""
-        server.forget_peak()
-        if saved is None:
-            line = self.tool("bench_read_client", "--verify", "--save", self.saved(work),
-                             *self.split(server.url, client_args))
-            first_s, _, size, series, samples = line.split()
-            self.expect_same(server, work, (int(series), int(samples)))
-        else:
-            first_s = self.tool("bench_read_client", server.url).split()[0]
-            size = saved.stat().st_size
-        runs = self.enough_runs(float(first_s))
-        cpu_before = server.cpu_s()
-        lines = self.tool("bench_read_client", "--runs", str(runs),
-                          *self.split(server.url, client_args)).splitlines()
-        times = [[float(word) for word in line.split()] for line in lines]
-        self.rows.append({
-            "work": work, "who": server.name, "first": float(first_s),
-            "min": min(t[0] for t in times),
-            "median": statistics.median(t[0] for t in times),
-            "byte": statistics.median(t[1] for t in times), "mb": int(size) / 1e6,
-            "cpu": (server.cpu_s() - cpu_before) / runs,
-            "peak": server.memory_mib("VmHWM"),
-        })
+    def make_data(self, series, hours, bucket, *more):
+        subprocess.run([self.arguments.tools / "bench_make_data", "--series", str(series),
+                        "--hours", str(hours), "--step", str(STEP_S), *more, bucket], check=True)
 
-    def enough_runs(self, first_s):
-        """More of the short ones: CPU time is counted in ticks of 10 ms."""
-        return max(self.args.runs, min(int(self.args.runs / 5 / first_s), MOST_RUNS))
+    def question(self, matcher, series, hours, **more):
+        return Question([matcher], series, series * hours * 3600 // STEP_S, **more)
 
-    def saved(self, work):
-        return self.folder / (work.replace(" ", "-") + ".body")
+    def everything(self, **more):
+        return self.question("__name__=~.+", self.arguments.series, self.arguments.hours, **more)
 
-    @staticmethod
-    def split(url, client_args):
-        """Options go before the URL, matchers behind it."""
-        options = [a for a in client_args if a.startswith("--")]
-        return [*options, url, *[a for a in client_args if not a.startswith("--")]]
+    def some(self):
+        targets = -(-self.arguments.series // METRICS)
+        return self.question(TWO_METRICS, 2 * targets, self.arguments.hours)
 
-    def expect_same(self, server, work, counts):
-        expected = self.counts.setdefault(work, counts)
-        if counts != expected:
-            sys.exit(f"{server.name}: {work}: {counts} series and samples, others gave {expected}")
+    def year(self):
+        """A bucket of its own. The series is a counter: two bytes a sample."""
+        bucket = self.folder / "year"
+        self.make_data(2, self.arguments.year_hours, bucket, "--begin", YEAR_BEGIN_S)
+        return bucket, self.question("__name__=api_errors_total", 1, self.arguments.year_hours)
 
-    def measure_all(self, server):
-        with server:
-            self.idle.append((server.name, server.memory_mib("VmRSS")))
-            for work, client_args in WORKS:
-                self.measure(server, work, client_args)
+    def object_keys(self):
+        return [str(path.relative_to(self.bucket)) for path in sorted(self.bucket.rglob("*"))
+                if path.is_file()]
 
-    def store(self):
-        port = free_port()
-        config = f"type: FILESYSTEM\nconfig:\n  directory: {self.bucket}\n"
-        command = [self.args.store, "--data-dir", self.folder / "store", "--objstore.config", config,
-                   "--http-address", f"127.0.0.1:{port}",
-                   # Only root may reset the peak of a process that hides its memory.
-                   *([] if os.geteuid() == 0 else ["--debug.dumpable"]),
-                   *self.args.store_flag]
-        return Server("blockhouse-store", command, port, self.folder / "store.log")
+    @functools.cached_property
+    def minio(self):
+        """With the same data."""
+        minio = self.stack.enter_context(Minio(self.arguments.minio, self.folder / "minio"))
+        command = ["curl", "-fsS", "-o", os.devnull]
+        for key in self.object_keys():
+            command += ["-T", self.bucket / key, minio.presigned("PUT", key)]
+        subprocess.run(command, check=True)
+        return minio
 
-    def prometheus(self, binary):
-        version = prometheus_version(binary)
-        data = self.folder / f"prometheus-{version}"
-        shutil.copytree(self.bucket, data, copy_function=os.link)
-        config = self.folder / "prometheus.yml"
-        config.write_text(PROMETHEUS_CONFIG)
-        port = free_port()
-        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={data}",
-                   "--storage.tsdb.retention.time=100y", f"--web.listen-address=127.0.0.1:{port}",
-                   "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"]
-        return Server(f"Prometheus {version}", command, port, self.folder / f"{data.name}.log")
+    def relay(self):
+        return Relay(self.arguments.tools / "bench_delay_relay", self.minio, DELAY_MS,
+                     self.folder / "relay-count")
 
-    def files(self):
-        for work, _ in WORKS:
-            port = free_port()
-            body = self.saved(work)
-            command = [self.args.tools / "bench_static_server", str(port), body]
-            with Server("plain file", command, port, self.folder / "static.log", ready=None) as server:
-                self.measure(server, work, [], body)
-
-    def print_table(self):
-        print(f"{'work':21} {'who':16} {'first':>8} {'min':>8} {'median':>8} {'1st byte':>8} {'MB':>7} "
-              f"{'CPU s':>6} {'peak MiB':>8} {'x file':>7} {'x Prom':>7}")
-        for work, _ in WORKS:
-            rows = [r for r in self.rows if r["work"] == work]
-            file = next(r["min"] for r in rows if r["who"] == "plain file")
-            rivals = [r["min"] for r in rows if r["who"].startswith("Prometheus")]
-            for r in rows:
-                rival = f"{r['min'] / min(rivals):7.2f}" if rivals else " " * 7
-                print(f"{work:21} {r['who']:16} {r['first']:8.4f} {r['min']:8.4f} {r['median']:8.4f} "
-                      f"{r['byte']:8.4f} {r['mb']:7.2f} {r['cpu']:6.3f} {r['peak']:8.1f} "
-                      f"{r['min'] / file:7.1f} {rival}")
-            series, samples = self.counts[work]
-            print(f"{'':21} {series} series, {samples} samples\n")
-        print("idle, resident: " + ", ".join(f"{who} {mib:.1f} MiB" for who, mib in self.idle))
+    def run(self, chosen):
+        verdicts = []
+        print_head()
+        for name, row in chosen.items():
+            if row.needs_minio and self.arguments.minio is None:
+                print_absent(name, "MinIO")
+                continue
+            found = row.measure(self)
+            print_results(name, found, row.peers)
+            verdicts += [(name, *target.judge(found)) for target in row.targets]
+        print_targets(verdicts)
 
 
-def prometheus_version(binary):
-    """What it says itself; a build from its Go module, where 3.16 is v0.316, says nothing."""
-    text = subprocess.run([binary, "--version"], text=True, capture_output=True, check=True).stdout
-    said = re.search(r"version (\d+\.\d+)", text)
-    if said:
-        return said[1]
-    minor = int(pathlib.Path(binary).parent.name.split(".")[1])
-    return f"{minor // 100}.{minor % 100}"
-
-
-def prometheus_binaries():
-    found = [shutil.which("prometheus"), *sorted(CACHE.glob("blockhouse/prometheus-*/prometheus"))]
-    return [binary for binary in found if binary]
+def parse_arguments(names):
+    build = ROOT / "build" / "release"
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", default=list(names), help="; ".join(
+        f"{name}: {row.title}" for name, row in names.items()) + "; default: all of them")
+    parser.add_argument("--series", type=int, default=10000, help="a multiple of 100")
+    parser.add_argument("--hours", type=int, default=8)
+    parser.add_argument("--year-hours", type=int, default=365 * 24)
+    parser.add_argument("--runs", type=int, default=5, help="timed turns of each server")
+    parser.add_argument("--tools", type=pathlib.Path, default=build / "tests" / "bench")
+    parser.add_argument("--store",
+                        help="blockhouse-store; default $BLOCKHOUSE_BIN, then the release build",
+                        default=os.environ.get("BLOCKHOUSE_BIN", build / "blockhouse-store"))
+    parser.add_argument("--store-flag", action="append", default=[],
+                        help="one more flag of the store")
+    for peer in "prometheus", "thanos", "minio":
+        parser.add_argument(f"--{peer}", help="the program")
+    arguments = parser.parse_args()
+    unknown = set(arguments.rows) - set(names)
+    if unknown:
+        parser.error(f"no such rows: {' '.join(sorted(unknown))}")
+    return arguments
 
 
 def main():
-    build = ROOT / "build" / "release"
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--series", type=int, default=10000)
-    parser.add_argument("--hours", type=int, default=8)
-    parser.add_argument("--runs", type=int, default=5, help="timed requests of each kind")
-    parser.add_argument("--tools", type=pathlib.Path, default=build / "tests" / "bench")
-    parser.add_argument("--store", default=os.environ.get("BLOCKHOUSE_BIN", build / "blockhouse-store"),
-                        help="blockhouse-store; default $BLOCKHOUSE_BIN, then the release build")
-    parser.add_argument("--store-flag", action="append", default=[], help="one more flag of the store")
-    parser.add_argument("--peers", choices=["all", "none"], default="all", help="run Prometheus too")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="blockhouse-bench-") as folder:
-        bench = Bench(args, pathlib.Path(folder))
-        bench.make_data()
-        if pathlib.Path(args.store).exists():
-            bench.measure_all(bench.store())
-        else:
-            print(f"{args.store} is not there: peers only\n")
-        for binary in prometheus_binaries() if args.peers == "all" else []:
-            bench.measure_all(bench.prometheus(binary))
-        bench.files()
-        bench.print_table()
+    table = rows(DELAY_MS)
+    arguments = parse_arguments(table)
+    chosen = {name: row for name, row in table.items() if name in arguments.rows}
+    with tempfile.TemporaryDirectory(prefix="blockhouse-bench-") as folder, \
+            contextlib.ExitStack() as stack:
+        Bench(arguments, pathlib.Path(folder), stack).run(chosen)
 
 
 if __name__ == "__main__":

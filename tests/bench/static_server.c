@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers every HTTP request with one file: what the same bytes cost without any work.
  * One connection at a time, plain read and write. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +11,9 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "tests/bench/loopback.h"
 
-enum { PIECE = 256 * 1024, HEAD_MAX = 16 * 1024, BACKLOG = 16 };
+enum { PIECE = 256 * 1024, HEAD_MAX = 16 * 1024 };
 
 static bool
 read_all(int fd, size_t len)
@@ -74,23 +73,6 @@ send_file(int socket_fd, const char *path, struct err *err)
     return true;
 }
 
-static int
-listen_on(uint16_t port)
-{
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(port),
-                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int on = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(fd, BACKLOG) != 0) {
-        perror("bench_static_server");
-        exit(1);
-    }
-    return fd;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -99,7 +81,7 @@ main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    int listener = listen_on((uint16_t)strtoul(argv[1], NULL, 10));
+    int listener = loopback_listen((uint16_t)strtoul(argv[1], NULL, 10));
     for (;;) {
         CLEANUP(file_close) int fd = accept(listener, NULL, NULL);
         struct err err = {0};

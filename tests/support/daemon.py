@@ -59,6 +59,8 @@ class Answer:
 class Daemon:
     """Context manager. arguments may hold {port}; ready is the path to wait for."""
 
+    ready_s = READY_S
+
     def __init__(self, program, *arguments, ready="/-/ready", environment=None):
         self.port = free_port()
         self.ready = ready
@@ -72,7 +74,7 @@ class Daemon:
                                         stdout=self.log, stderr=self.log,
                                         env=self.environment)
         try:
-            wait_until(f"{self.command[0]} to be ready", self.is_ready)
+            wait_until(f"{self.command[0]} to be ready", self.is_ready, self.ready_s)
         except AssertionError:
             self.stop()
             raise

@@ -2,7 +2,7 @@
 #include "tests/e2e/load/hostile.h"
 
 #include "common/base/check.h"
-#include "tests/support/read_message.h"
+#include "tests/support/read_request.h"
 
 enum { COPIES = 100, WORDS = 2000, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 
@@ -57,9 +57,10 @@ hostile_manner(enum hostile_kind kind)
 }
 
 static void
-put_read(const struct read_query *q, size_t copies, bool is_sampled, struct buf *post)
+put_read(const struct read_question *q, struct buf *post)
 {
-    CHECK(read_message_request(q, copies, is_sampled, post));
+    struct err err;
+    CHECK(read_request_make(q, post, &err));
 }
 
 /* Every tenth of them is an instance that is there. */
@@ -71,7 +72,9 @@ put_alternation(const struct hostile_data *d, struct buf *post)
     for (unsigned i = 0; i < WORDS; i++)
         buf_printf(&matcher, "%s10.0.0.%u:.*", i == 0 ? "" : "|", i * 10 % WORDS);
     const char *const matchers[] = {buf_text(&matcher)};
-    put_read(&(struct read_query){d->from_ms, d->to_ms, matchers, 1}, 1, false, post);
+    put_read(
+        &(struct read_question){READ_STREAMED, d->from_ms, d->to_ms, matchers, 1, 1},
+        post);
 }
 
 static void
@@ -83,7 +86,9 @@ put_regex(const struct hostile_data *d, unsigned turn, struct buf *post)
         return;
     }
     const char *const matchers[] = {regexes[i], EVERYTHING};
-    put_read(&(struct read_query){d->from_ms, d->to_ms, matchers, 2}, 1, false, post);
+    put_read(
+        &(struct read_question){READ_STREAMED, d->from_ms, d->to_ms, matchers, 2, 1},
+        post);
 }
 
 /* All of it, an hour, some minutes, in turns. */
@@ -93,7 +98,8 @@ put_sampled(const struct hostile_data *d, unsigned turn, struct buf *post)
     static const int64_t ranges_ms[] = {INT32_MAX, HOUR_MS, 5 * MINUTE_MS};
     int64_t range_ms = ranges_ms[turn % ARRAY_LEN(ranges_ms)];
     const char *const matchers[] = {EVERYTHING};
-    put_read(&(struct read_query){d->to_ms - range_ms, d->to_ms, matchers, 1}, 1, true,
+    put_read(&(struct read_question){READ_SAMPLED, d->to_ms - range_ms, d->to_ms,
+                                     matchers, 1, 1},
              post);
 }
 
@@ -103,8 +109,11 @@ hostile_request(const struct hostile_data *d, enum hostile_kind kind, unsigned t
 {
     const char *const everything[] = {EVERYTHING};
     const char *const one_metric[] = {"__name__=api_build_info"};
-    const struct read_query broad = {d->from_ms, d->to_ms, everything, 1};
-    const struct read_query wide = {0, d->to_ms, turn % 2 ? everything : one_metric, 1};
+    size_t copies = kind == HOSTILE_MANY_QUERIES ? COPIES : 1;
+    const struct read_question broad = {READ_STREAMED, d->from_ms, d->to_ms,
+                                        everything,    1,          copies};
+    const struct read_question wide = {
+        READ_STREAMED, 0, d->to_ms, turn % 2 ? everything : one_metric, 1, 1};
     buf_clear(url);
     buf_clear(post);
     if (kind == HOSTILE_DISCOVERY) {
@@ -117,7 +126,7 @@ hostile_request(const struct hostile_data *d, enum hostile_kind kind, unsigned t
     else if (kind == HOSTILE_SAMPLED)
         put_sampled(d, turn, post);
     else if (kind == HOSTILE_ALL_BLOCKS)
-        put_read(&wide, 1, false, post);
+        put_read(&wide, post);
     else
-        put_read(&broad, kind == HOSTILE_MANY_QUERIES ? COPIES : 1, false, post);
+        put_read(&broad, post);
 }

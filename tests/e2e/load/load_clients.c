@@ -17,7 +17,7 @@
 #include "common/base/pool.h"
 #include "common/base/xmalloc.h"
 #include "tests/e2e/load/hostile.h"
-#include "tests/support/read_message.h"
+#include "tests/support/read_count.h"
 
 enum { REFERENCES = 16, MAX_CLIENTS = 1000 };
 #define HOUR_MS INT64_C(3600000)
@@ -66,9 +66,10 @@ make_reference(struct load *l, unsigned i)
     snprintf(instance, sizeof instance, "instance=10.0.0.%u:8080", i);
     const char *const matchers[] = {name, instance};
     int64_t from_ms = l->options.data.from_ms + HOUR_MS / 2;
-    CHECK(read_message_request(
-        &(struct read_query){from_ms, from_ms + HOUR_MS, matchers, 2}, 1, false,
-        &r->request));
+    struct err err;
+    CHECK(read_request_make(&(struct read_question){READ_STREAMED, from_ms,
+                                                    from_ms + HOUR_MS, matchers, 2, 1},
+                            &r->request, &err));
 }
 
 static struct asker_request
@@ -94,7 +95,7 @@ fill_references(struct load *l)
         struct asker_request request = small_request(l, r);
         ok = asker_ask(&asker, &request, &answer) && answer.outcome == TALLY_WHOLE;
         buf_put(&r->answer, buf_bytes(&asker.body));
-        ok = ok && read_message_count_frames(buf_bytes(&r->answer), &r->totals) &&
+        ok = ok && read_count(READ_STREAMED, buf_bytes(&r->answer), &r->totals) &&
              r->totals.series == 1;
     }
     if (!ok)
