@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every sample of every golden chunk. */
+/* Every sample of every golden chunk; then the chunks are broken in every way. */
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "common/tsdb/chunk_aggr.h"
 #include "common/tsdb/chunk_iter.h"
+#include "tests/support/chunk_digest.h"
 #include "tests/support/golden_chunks.h"
 #include "tests/unit/common/tsdb/fixture.h"
 
@@ -61,6 +61,72 @@ reads_what_upstream_reads(void **state)
         assert_true(counts[i] > 10);
 }
 
+/* Longer chunks are more of the same, and each bit of them is turned: only some. */
+enum { SHORT_BYTES = 60, BREAK_EACH = 250 };
+
+struct broken {
+    enum tsdb_chunk_encoding encoding;
+    size_t seen;
+    size_t count;
+};
+
+/* There is no checksum in here: what counts is that it is read as it is slowly. */
+static void
+check_broken(void *arg, struct bytes data)
+{
+    struct broken *broken = arg;
+    struct tsdb_chunk chunk = {broken->encoding, data};
+    chunk_digest_check(&chunk);
+    broken->count++;
+}
+
+static void
+expect_cut(void *arg, struct bytes data)
+{
+    struct broken *broken = arg;
+    struct tsdb_chunk chunk = {broken->encoding, data};
+    struct chunk_digest digest;
+    struct err err;
+    assert_failed(chunk_digest_of(&digest, &chunk, false, &err), &err, ERR_CORRUPT);
+}
+
+static void
+break_chunk(void *arg, const struct tsdb_chunk *chunk, const struct json *expected)
+{
+    struct broken *broken = arg;
+    (void)expected;
+    bool is_short = chunk->data.len <= SHORT_BYTES;
+    if (chunk->encoding == TSDB_CHUNK_XOR || (!is_short && broken->seen++ % BREAK_EACH))
+        return;
+    broken->encoding = chunk->encoding;
+    for_each_truncation(chunk->data, expect_cut, broken);
+    for_each_bit_flip(chunk->data, check_broken, broken);
+}
+
+static void
+reads_broken_chunks_as_the_reference_does(void **state)
+{
+    (void)state;
+    struct broken broken = {0};
+    golden_each_sample_chunk(break_chunk, &broken);
+    assert_true(broken.count > 10000);
+}
+
+static void
+check_digest(void *arg, const struct tsdb_chunk *chunk, const struct json *expected)
+{
+    (void)arg, (void)expected;
+    if (chunk->encoding != TSDB_CHUNK_XOR)
+        chunk_digest_check(chunk);
+}
+
+static void
+the_reference_reads_golden_chunks(void **state)
+{
+    (void)state;
+    golden_each_sample_chunk(check_digest, NULL);
+}
+
 static void
 refuses_what_is_no_sequence_of_samples(void **state)
 {
@@ -83,6 +149,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_upstream_reads),
+        cmocka_unit_test(the_reference_reads_golden_chunks),
+        cmocka_unit_test(reads_broken_chunks_as_the_reference_does),
         cmocka_unit_test(refuses_what_is_no_sequence_of_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
