@@ -171,7 +171,7 @@ stale_markers_have_only_their_sum(void **state)
         bits_write(&w, 2, 16);
         bits_write(&w, 0, 8);
         bits_write(&w, 0, 8 + 1 + 1 + 1); /* an empty layout */
-        bits_write(&w, 0, 1); /* time, count, zero count */
+        bits_write(&w, 0, 1);             /* time, count, zero count */
         bits_write(&w, 0, is_float ? 64 : 1);
         bits_write(&w, 0, is_float ? 64 : 1);
         bits_write(&w, TSDB_STALE_BITS, 64);
