@@ -36,16 +36,20 @@ varbit_fits(int64_t v, unsigned width)
 static inline uint64_t
 varbit_read_u64(struct bits_reader *r)
 {
-    unsigned ones = bits_read_ones(r, VARBIT_MAX_ONES);
-    return ones == 0 ? 0 : bits_read(r, varbit_widths[ones]);
+    if (bits_read(r, 1) == 0)
+        return 0;
+    unsigned ones = 1 + bits_read_ones(r, VARBIT_MAX_ONES - 1);
+    return bits_read(r, varbit_widths[ones]);
 }
 
 static inline int64_t
 varbit_read_i64(struct bits_reader *r)
 {
-    unsigned ones = bits_read_ones(r, VARBIT_MAX_ONES);
+    if (bits_read(r, 1) == 0)
+        return 0;
+    unsigned ones = 1 + bits_read_ones(r, VARBIT_MAX_ONES - 1);
     unsigned width = varbit_widths[ones];
-    return ones == 0 ? 0 : (int64_t)varbit_unbias(bits_read(r, width), width);
+    return (int64_t)varbit_unbias(bits_read(r, width), width);
 }
 
 /* Append v in the first form that holds it. */

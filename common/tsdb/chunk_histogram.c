@@ -139,7 +139,7 @@ read_floats(struct tsdb_histogram_reader *r)
         struct tsdb_xor_value v = {r->values[i], w->lead, w->trail};
         tsdb_xor_value_read(&v, &r->bits);
         r->values[i] = v.bits;
-        *w = (struct tsdb_bucket_window){v.lead, v.trail};
+        *w = (struct tsdb_bucket_window){(uint8_t)v.lead, (uint8_t)v.trail};
     }
 }
 

@@ -150,7 +150,7 @@ write_buckets(struct tsdb_histogram_writer *w, const struct tsdb_buckets *b, siz
         if (w->last.is_float && w->count > 0) {
             struct tsdb_xor_value v = {*last, window->lead, window->trail};
             tsdb_xor_value_write(&v, &w->bits, b->values[i]);
-            *window = (struct tsdb_bucket_window){v.lead, v.trail};
+            *window = (struct tsdb_bucket_window){(uint8_t)v.lead, (uint8_t)v.trail};
             *last = v.bits;
         } else if (w->last.is_float) {
             bits_write(&w->bits, b->values[i], FLOAT_BITS);

@@ -38,9 +38,13 @@ tsdb_xor_reader_init(struct tsdb_xor_reader *r, struct bytes data, struct err *e
 static uint64_t
 read_dod(struct bits_reader *bits)
 {
-    unsigned ones = bits_read_ones(bits, DOD_MAX_ONES);
+    unsigned ones = 0;
+    while (ones < DOD_MAX_ONES && bits_read(bits, 1) != 0)
+        ones++;
+    if (ones == 0)
+        return 0;
     unsigned width = dod_widths[ones];
-    return ones == 0 ? 0 : varbit_unbias(bits_read(bits, width), width);
+    return varbit_unbias(bits_read(bits, width), width);
 }
 
 bool

@@ -17,12 +17,12 @@ tsdb_xor_value_write(struct tsdb_xor_value *v, struct bits_writer *w, uint64_t b
     bool fits = v->lead != TSDB_XOR_NO_WINDOW && lead >= v->lead && trail >= v->trail;
     bits_write(w, !fits, 1);
     if (!fits) {
-        v->lead = (uint8_t)lead;
-        v->trail = (uint8_t)trail;
+        v->lead = lead;
+        v->trail = trail;
         bits_write(w, lead, TSDB_XOR_LEAD_BITS);
         /* 64 becomes 0 */
         bits_write(w, 64 - lead - trail, TSDB_XOR_SIGNIFICANT_BITS);
     }
-    bits_write(w, changed >> v->trail, 64U - v->lead - v->trail);
+    bits_write(w, changed >> v->trail, 64 - v->lead - v->trail);
     v->bits = bits;
 }

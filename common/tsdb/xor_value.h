@@ -22,15 +22,15 @@ enum {
  * never written. */
 struct tsdb_xor_value {
     uint64_t bits;
-    uint8_t lead; /* zeros in front of the window */
-    uint8_t trail;
+    unsigned lead; /* zeros in front of the window */
+    unsigned trail;
 };
 
 /* Change the value by bits of the window. */
 static inline void
 tsdb_xor_value_read_change(struct tsdb_xor_value *v, struct bits_reader *r)
 {
-    v->bits ^= bits_read(r, 64U - v->lead - v->trail) << v->trail;
+    v->bits ^= bits_read(r, 64 - v->lead - v->trail) << v->trail;
 }
 
 /* Read a new window; marks r bad when it is wider than 64 bits. */
@@ -47,18 +47,18 @@ tsdb_xor_value_read_window(struct tsdb_xor_value *v, struct bits_reader *r)
         r->bad = true;
         return;
     }
-    v->lead = (uint8_t)lead;
-    v->trail = (uint8_t)(64 - lead - significant);
+    v->lead = lead;
+    v->trail = 64 - lead - significant;
 }
 
-/* Step to the next value. Errors are those of r. */
+/* Step to the next value. Errors are those of r. The prefix is read bit by bit: which
+ * it is can be predicted mostly, so that is faster than to count its ones. */
 static inline void
 tsdb_xor_value_read(struct tsdb_xor_value *v, struct bits_reader *r)
 {
-    unsigned ones = bits_read_ones(r, 2);
-    if (ones == 0)
+    if (bits_read(r, 1) == 0)
         return;
-    if (ones == 2)
+    if (bits_read(r, 1) != 0)
         tsdb_xor_value_read_window(v, r);
     tsdb_xor_value_read_change(v, r);
 }
