@@ -339,6 +339,52 @@ write_broken_histogram(struct block_writer *w)
 }
 
 static void
+put_aggregate(struct buf *out, enum tsdb_chunk_encoding encoding, struct bytes data)
+{
+    buf_put_u8(out, (uint8_t)data.len);
+    buf_put_u8(out, (uint8_t)encoding);
+    buf_put(out, data);
+}
+
+/* Of native histograms there are neither lowest nor highest values. */
+static void
+add_histogram_aggregates(struct block_writer *w, size_t cut)
+{
+    const int64_t first_ms = 1600000000000, step_ms = 15000;
+    CLEANUP(buf_fini) struct buf counts = {0};
+    CLEANUP(buf_fini) struct buf histograms = {0};
+    CLEANUP(buf_fini) struct buf data = {0};
+    struct tsdb_xor_writer x;
+    tsdb_xor_writer_init(&x, &counts);
+    for (int64_t i = 0; i < 3; i++)
+        tsdb_xor_append(&x, (struct tsdb_sample){first_ms + i * step_ms, 7});
+    tsdb_xor_finish(&x);
+    put_hex(&histograms, histogram_hex);
+    put_aggregate(&data, TSDB_CHUNK_XOR, buf_bytes(&counts));
+    put_aggregate(&data, TSDB_CHUNK_HISTOGRAM, buf_bytes(&histograms));
+    buf_put(&data, BYTES("\0\0"));
+    histograms.len -= cut;
+    put_aggregate(&data, TSDB_CHUNK_HISTOGRAM, buf_bytes(&histograms));
+    add_chunks(
+        w,
+        (struct block_chunk[]){
+            {first_ms, first_ms + 2 * step_ms, 0, {TSDB_CHUNK_AGGR, buf_bytes(&data)}}},
+        1);
+}
+
+static void
+write_histogram_aggregates(struct block_writer *w)
+{
+    add_histogram_aggregates(w, 0);
+}
+
+static void
+write_broken_histogram_aggregate(struct block_writer *w)
+{
+    add_histogram_aggregates(w, 2);
+}
+
+static void
 write_unknown_aggregate(struct block_writer *w)
 {
     add_hex(w, 1, 4, TSDB_CHUNK_AGGR, "010900");
@@ -381,6 +427,8 @@ finds_what_a_writer_did_wrong(void **state)
         {write_histogram_unordered, TSDB_VERIFY_FULL, "samples do not ascend"},
         {write_broken_histogram, TSDB_VERIFY_FULL, "chunk broken in sample 3 of 3"},
         {write_cut_aggregate, TSDB_VERIFY_FULL, "aggregate count is cut"},
+        {write_broken_histogram_aggregate, TSDB_VERIFY_FULL,
+         "chunk broken in sample 3 of 3"},
         {write_unknown_aggregate, TSDB_VERIFY_FULL, "aggregate count of encoding 9"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -391,6 +439,15 @@ finds_what_a_writer_did_wrong(void **state)
         b.meta.maxt_ms = INT64_MAX;
         assert_found(&b, cases[i].level, cases[i].what);
     }
+}
+
+static void
+accepts_aggregates_of_histograms(void **state)
+{
+    (void)state;
+    CLEANUP(verified_fini) struct verified b = {0};
+    write_block(&b, &(struct block_writer_options){0}, write_histogram_aggregates);
+    assert_passes(&b);
 }
 
 /* Damage behind right checksums. Offsets are found by walking, as readers do. */
@@ -863,6 +920,7 @@ main(void)
         cmocka_unit_test(accepts_written_blocks),
         cmocka_unit_test(accepts_a_series_without_chunks),
         cmocka_unit_test(accepts_what_is_legal),
+        cmocka_unit_test(accepts_aggregates_of_histograms),
         cmocka_unit_test(finds_what_a_writer_did_wrong),
         cmocka_unit_test(finds_damage_and_names_it),
         cmocka_unit_test(tells_surplus_from_damage),
