@@ -58,6 +58,16 @@ bits_read_long(struct bits_reader *r, unsigned n)
     return missing == 64 ? low : high << missing | low;
 }
 
+unsigned
+bits_read_ones_long(struct bits_reader *r, unsigned max)
+{
+    unsigned ones = 0;
+    CHECK(max < 64);
+    while (ones < max && bits_read(r, 1) != 0)
+        ones++;
+    return ones;
+}
+
 uint64_t
 bits_read_uvarint(struct bits_reader *r)
 {
@@ -99,6 +109,35 @@ bits_write(struct bits_writer *w, uint64_t v, unsigned n)
         if (w->used == 8)
             bits_flush(w);
     }
+}
+
+void
+bits_write_ones(struct bits_writer *w, unsigned ones, unsigned max)
+{
+    CHECK(ones <= max && max < 64);
+    bits_write(w, UINT64_MAX, ones);
+    bits_write(w, 0, ones < max);
+}
+
+static void
+write_bytes(struct bits_writer *w, const uint8_t *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        bits_write(w, at[i], 8);
+}
+
+void
+bits_write_uvarint(struct bits_writer *w, uint64_t v)
+{
+    uint8_t at[VARINT_MAX_BYTES];
+    write_bytes(w, at, varint_store_u64(at, v));
+}
+
+void
+bits_write_varint(struct bits_writer *w, int64_t v)
+{
+    uint8_t at[VARINT_MAX_BYTES];
+    write_bytes(w, at, varint_store_i64(at, v));
 }
 
 void

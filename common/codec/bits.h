@@ -10,8 +10,8 @@
 struct bits_reader {
     struct bytes rest; /* bytes not yet loaded */
     uint64_t window;   /* loaded bits, left-aligned */
-    unsigned loaded;   /* how many of them are left, 0..63 between calls */
-    bool bad;          /* read past the end; stays set, reads yield zeros */
+    unsigned loaded; /* how many of them are left, 0..63 between calls; zeros follow */
+    bool bad;        /* read past the end; stays set, reads yield zeros */
 };
 
 struct bits_writer {
@@ -38,6 +38,30 @@ bits_read(struct bits_reader *r, unsigned n)
     return v;
 }
 
+/* Bits that are left. */
+static inline uint64_t
+bits_left(const struct bits_reader *r)
+{
+    return (uint64_t)r->rest.len * 8 + r->loaded;
+}
+
+/* bits_read_ones where the window does not hold max bits; call that one. */
+unsigned bits_read_ones_long(struct bits_reader *r, unsigned max);
+
+/* How many ones come before the next zero, which is read along; max of them, below 64,
+ * are followed by none. */
+static inline unsigned
+bits_read_ones(struct bits_reader *r, unsigned max)
+{
+    if (r->loaded < max)
+        return bits_read_ones_long(r, max);
+    unsigned ones = (unsigned)__builtin_clzll(~r->window);
+    unsigned n = ones < max ? ones + 1 : max;
+    r->window <<= n;
+    r->loaded -= n;
+    return ones < max ? ones : max;
+}
+
 /* Byte-wise varints at the current bit position. A value above 64 bits is bad. */
 uint64_t bits_read_uvarint(struct bits_reader *r);
 int64_t bits_read_varint(struct bits_reader *r);
@@ -46,6 +70,13 @@ struct bits_writer bits_writer_of(struct buf *out);
 
 /* Append the low n bits of v; n is 0..64. */
 void bits_write(struct bits_writer *w, uint64_t v, unsigned n);
+
+/* Append so many ones, and a zero if they are fewer than max; max is at most 63. */
+void bits_write_ones(struct bits_writer *w, unsigned ones, unsigned max);
+
+/* Byte-wise varints at the current bit position. */
+void bits_write_uvarint(struct bits_writer *w, uint64_t v);
+void bits_write_varint(struct bits_writer *w, int64_t v);
 
 /* Pad the last byte with zeros. Nothing may be written afterwards. */
 void bits_flush(struct bits_writer *w);

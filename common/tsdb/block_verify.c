@@ -261,7 +261,9 @@ tsdb_block_verify(const struct tsdb_verify *how, struct tsdb_verify_totals *tota
     v->how = how;
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_init(bufs[i], how->budget);
+    arena_init(&v->buckets, how->budget);
     check_block(v);
+    arena_fini(&v->buckets);
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_fini(bufs[i]);
     *totals = v->totals;

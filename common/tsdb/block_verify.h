@@ -5,7 +5,8 @@
  * Nothing here does I/O: the caller reads, from files or from a bucket, in pieces that
  * follow one another. Memory does not depend on the size of the block, but for a bit
  * for each 16 bytes of the series section (index version 1: each byte of it and of the
- * symbol table) and, at level full, 4 bytes a symbol; all of it is charged to a budget.
+ * symbol table) and, at level full, 4 bytes a symbol and the buckets of one chunk of
+ * histograms; all of it is charged to a budget.
  *
  * What is found does not end the check: the rest is looked at as far as it can be
  * understood, and what only follows from an earlier finding is left out. Legal, though
@@ -24,9 +25,8 @@ enum tsdb_verify_level {
      * references in both directions, the statistics of the meta. Of the segments the
      * header and the length of each chunk. */
     TSDB_VERIFY_FRAME,
-    /* Each chunk as well: checksum, encoding; the order of samples and their times
-     * where the encoding is XOR, their number in all others; for each label pair of
-     * each series its posting. */
+    /* Each chunk as well: checksum, encoding, the order of its samples and their times;
+     * for each label pair of each series its posting. */
     TSDB_VERIFY_FULL
 };
 

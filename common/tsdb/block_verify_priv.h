@@ -5,6 +5,7 @@
 #ifndef COMMON_TSDB_BLOCK_VERIFY_PRIV_H
 #define COMMON_TSDB_BLOCK_VERIFY_PRIV_H
 
+#include "common/base/arena.h"
 #include "common/tsdb/block_verify.h"
 #include "common/tsdb/chunk.h"
 #include "common/tsdb/index.h"
@@ -51,8 +52,9 @@ struct tsdb_verify_state {
     /* the segment that is walked through, and up to where it was */
     size_t segment;
     uint64_t segment_at;
-    bool may_skip;   /* what comes next need not join on */
-    bool has_chunks; /* each chunk could be read */
+    bool may_skip;        /* what comes next need not join on */
+    bool has_chunks;      /* each chunk could be read */
+    struct arena buckets; /* of the histograms of one chunk */
 };
 
 /* Whether the check has to end. */

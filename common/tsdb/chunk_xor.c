@@ -4,19 +4,12 @@
 #include "common/tsdb/chunk_xor.h"
 
 #include "common/base/check.h"
-#include "common/base/num.h"
-#include "common/codec/varint.h"
+#include "common/codec/varbit.h"
 
-enum {
-    COUNT_SIZE = 2,
-    MAX_LEAD = 31,
-    LEAD_BITS = 5,
-    SIGNIFICANT_BITS = 6,
-    NO_WINDOW = 0xff
-};
+enum { COUNT_SIZE = 2, DOD_MAX_ONES = 4 };
 
-/* Width of the delta of delta behind 1, 2, 3 or 4 ones. */
-static const unsigned dod_widths[] = {14, 17, 20, 64};
+/* Width of the delta of delta behind 0 to DOD_MAX_ONES ones. */
+static const uint8_t dod_widths[DOD_MAX_ONES + 1] = {0, 14, 17, 20, 64};
 
 /* Bits that count samples take at least. */
 static uint64_t
@@ -42,40 +35,16 @@ tsdb_xor_reader_init(struct tsdb_xor_reader *r, struct bytes data, struct err *e
     return true;
 }
 
-/* The range of a field of n bits is shifted by one from two's complement:
- * -(2^(n-1)-1) .. 2^(n-1). */
 static uint64_t
 read_dod(struct bits_reader *bits)
 {
-    size_t ones = 0;
-    while (ones < ARRAY_LEN(dod_widths) && bits_read(bits, 1))
+    unsigned ones = 0;
+    while (ones < DOD_MAX_ONES && bits_read(bits, 1) != 0)
         ones++;
     if (ones == 0)
         return 0;
-    unsigned width = dod_widths[ones - 1];
-    uint64_t field = bits_read(bits, width);
-    if (width < 64 && field > UINT64_C(1) << (width - 1))
-        field -= UINT64_C(1) << width;
-    return field;
-}
-
-static void
-read_value(struct tsdb_xor_reader *r)
-{
-    if (!bits_read(&r->bits, 1))
-        return;
-    if (bits_read(&r->bits, 1)) {
-        r->lead = (unsigned)bits_read(&r->bits, LEAD_BITS);
-        unsigned significant = (unsigned)bits_read(&r->bits, SIGNIFICANT_BITS);
-        if (significant == 0)
-            significant = 64;
-        if (r->lead + significant > 64) {
-            r->bits.bad = true;
-            return;
-        }
-        r->trail = 64 - r->lead - significant;
-    }
-    r->value ^= bits_read(&r->bits, 64 - r->lead - r->trail) << r->trail;
+    unsigned width = dod_widths[ones];
+    return varbit_unbias(bits_read(bits, width), width);
 }
 
 bool
@@ -87,18 +56,18 @@ tsdb_xor_next(struct tsdb_xor_reader *r, struct tsdb_sample *sample, bool *end,
         return true;
     if (r->seen == 0) {
         r->t = bits_read_varint(&r->bits);
-        r->value = bits_read(&r->bits, 64);
+        r->value.bits = bits_read(&r->bits, 64);
     } else {
         r->delta =
             r->seen == 1 ? bits_read_uvarint(&r->bits) : r->delta + read_dod(&r->bits);
         r->t = (int64_t)((uint64_t)r->t + r->delta);
-        read_value(r);
+        tsdb_xor_value_read(&r->value, &r->bits);
     }
     if (r->bits.bad)
         return err_set(err, ERR_CORRUPT, "XOR chunk broken in sample %u of %u",
                        r->seen + 1, r->count);
     r->seen++;
-    *sample = (struct tsdb_sample){r->t, r->value};
+    *sample = (struct tsdb_sample){r->t, r->value.bits};
     return true;
 }
 
@@ -108,81 +77,39 @@ tsdb_xor_writer_init(struct tsdb_xor_writer *w, struct buf *out)
     *w = (struct tsdb_xor_writer){.out = out,
                                   .count_at = out->len,
                                   .bits = bits_writer_of(out),
-                                  .lead = NO_WINDOW};
+                                  .value = {.lead = TSDB_XOR_NO_WINDOW}};
     bits_write(&w->bits, 0, 8 * COUNT_SIZE);
 }
 
-static void
-write_varint(struct bits_writer *bits, const uint8_t *at, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        bits_write(bits, at[i], 8);
-}
-
-/* How many ones announce a delta of delta: those of the first width that holds it. */
-static unsigned
-dod_ones(int64_t dod)
-{
-    if (dod == 0)
-        return 0;
-    for (unsigned i = 0; i < ARRAY_LEN(dod_widths) - 1; i++) {
-        int64_t limit = INT64_C(1) << (dod_widths[i] - 1);
-        if (dod > -limit && dod <= limit)
-            return i + 1;
-    }
-    return ARRAY_LEN(dod_widths);
-}
-
+/* Behind as many ones as the first width has that holds it. */
 static void
 write_dod(struct bits_writer *bits, int64_t dod)
 {
-    unsigned ones = dod_ones(dod);
-    bits_write(bits, 0xf, ones);
-    if (ones < ARRAY_LEN(dod_widths))
-        bits_write(bits, 0, 1);
-    if (ones > 0)
-        bits_write(bits, (uint64_t)dod, dod_widths[ones - 1]);
-}
-
-static void
-write_value(struct tsdb_xor_writer *w, uint64_t value)
-{
-    uint64_t changed = value ^ w->value;
-    bits_write(&w->bits, changed != 0, 1);
-    if (changed == 0)
-        return;
-    unsigned lead = NUM_MIN((unsigned)__builtin_clzll(changed), (unsigned)MAX_LEAD);
-    unsigned trail = (unsigned)__builtin_ctzll(changed);
-    bool fits = w->lead != NO_WINDOW && lead >= w->lead && trail >= w->trail;
-    bits_write(&w->bits, !fits, 1);
-    if (!fits) {
-        w->lead = lead;
-        w->trail = trail;
-        bits_write(&w->bits, lead, LEAD_BITS);
-        bits_write(&w->bits, 64 - lead - trail, SIGNIFICANT_BITS); /* 64 becomes 0 */
-    }
-    bits_write(&w->bits, changed >> w->trail, 64 - w->lead - w->trail);
+    unsigned ones = dod == 0 ? 0 : 1;
+    while (dod != 0 && !varbit_fits(dod, dod_widths[ones]))
+        ones++;
+    bits_write_ones(bits, ones, DOD_MAX_ONES);
+    bits_write(bits, (uint64_t)dod, dod_widths[ones]);
 }
 
 void
 tsdb_xor_append(struct tsdb_xor_writer *w, struct tsdb_sample sample)
 {
-    uint8_t varint[VARINT_MAX_BYTES];
     uint64_t delta = (uint64_t)sample.t_ms - (uint64_t)w->t;
     CHECK(w->count < UINT16_MAX);
     if (w->count == 0) {
-        write_varint(&w->bits, varint, varint_store_i64(varint, sample.t_ms));
+        bits_write_varint(&w->bits, sample.t_ms);
         bits_write(&w->bits, sample.value_bits, 64);
-    } else if (w->count == 1) {
-        write_varint(&w->bits, varint, varint_store_u64(varint, delta));
-        write_value(w, sample.value_bits);
+        w->value.bits = sample.value_bits;
     } else {
-        write_dod(&w->bits, (int64_t)(delta - w->delta));
-        write_value(w, sample.value_bits);
+        if (w->count == 1)
+            bits_write_uvarint(&w->bits, delta);
+        else
+            write_dod(&w->bits, (int64_t)(delta - w->delta));
+        tsdb_xor_value_write(&w->value, &w->bits, sample.value_bits);
     }
     w->delta = delta;
     w->t = sample.t_ms;
-    w->value = sample.value_bits;
     w->count++;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/buf.h"
 #include "common/codec/bits.h"
+#include "common/tsdb/xor_value.h"
 
 /* A sample; the value is its 64 bits, never a double, so that NaN payloads survive. */
 struct tsdb_sample {
@@ -21,9 +22,7 @@ struct tsdb_xor_reader {
     uint32_t seen;
     int64_t t;
     uint64_t delta;
-    uint64_t value;
-    unsigned lead;
-    unsigned trail;
+    struct tsdb_xor_value value;
 };
 
 /* Start reading chunk data (without length, encoding byte, CRC); borrowed.
@@ -52,9 +51,7 @@ struct tsdb_xor_writer {
     uint32_t count;
     int64_t t;
     uint64_t delta;
-    uint64_t value;
-    unsigned lead; /* 0xff: no window yet */
-    unsigned trail;
+    struct tsdb_xor_value value;
 };
 
 /* Start a chunk at the end of out, which must outlive *w. */

@@ -73,6 +73,65 @@ stays_bad_and_yields_zeros(void **state)
 }
 
 static void
+counts_ones_at_every_position(void **state)
+{
+    (void)state;
+    CLEANUP(guard_fini) struct guard g = guard_new(sample);
+    size_t total = g.bytes.len * 8;
+    for (unsigned skip = 0; skip <= 64; skip++)
+        for (unsigned max = 1; max <= 63; max++) {
+            struct bits_reader r = bits_reader_of(g.bytes);
+            bits_read(&r, skip);
+            for (size_t at = skip; at + max <= total;) {
+                unsigned ones = 0;
+                while (ones < max && slow_read(g.bytes, at + ones, 1) == 1)
+                    ones++;
+                assert_int_equal(bits_read_ones(&r, max), ones);
+                at += ones < max ? ones + 1 : max;
+                assert_int_equal(bits_left(&r), total - at);
+            }
+            assert_false(r.bad);
+        }
+}
+
+static void
+ones_end_with_the_data(void **state)
+{
+    (void)state;
+    CLEANUP(guard_fini) struct guard g = guard_new(BYTES("\xff\xff"));
+    struct bits_reader r = bits_reader_of(g.bytes);
+    assert_int_equal(bits_read_ones(&r, 16), 16);
+    assert_false(r.bad);
+    r = bits_reader_of(g.bytes);
+    bits_read_ones(&r, 17);
+    assert_true(r.bad);
+    assert_int_equal(bits_read_ones(&r, 5), 0);
+    assert_int_equal(bits_left(&r), 0);
+}
+
+static void
+writes_ones_and_varints_that_are_read_again(void **state)
+{
+    (void)state;
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct bits_writer w = bits_writer_of(&out);
+    for (unsigned ones = 0; ones <= 63; ones++) {
+        bits_write_ones(&w, ones, 63);
+        bits_write_uvarint(&w, UINT64_MAX >> ones);
+        bits_write_varint(&w, INT64_MIN >> ones);
+    }
+    bits_flush(&w);
+    CLEANUP(guard_fini) struct guard g = guard_new(buf_bytes(&out));
+    struct bits_reader r = bits_reader_of(g.bytes);
+    for (unsigned ones = 0; ones <= 63; ones++) {
+        assert_int_equal(bits_read_ones(&r, 63), ones);
+        assert_int_equal(bits_read_uvarint(&r), UINT64_MAX >> ones);
+        assert_int_equal(bits_read_varint(&r), INT64_MIN >> ones);
+    }
+    assert_false(r.bad);
+}
+
+static void
 reading_no_bits_is_never_an_error(void **state)
 {
     (void)state;
@@ -163,6 +222,9 @@ main(void)
         cmocka_unit_test(reads_every_width_at_every_position),
         cmocka_unit_test(reads_up_to_the_last_bit_and_no_further),
         cmocka_unit_test(stays_bad_and_yields_zeros),
+        cmocka_unit_test(counts_ones_at_every_position),
+        cmocka_unit_test(ones_end_with_the_data),
+        cmocka_unit_test(writes_ones_and_varints_that_are_read_again),
         cmocka_unit_test(reading_no_bits_is_never_an_error),
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(reads_varints_at_any_bit),

@@ -287,14 +287,107 @@ write_cut_histogram(struct block_writer *w)
                1);
 }
 
+/* A chunk whose bits are a text of hexadecimal digits. */
+static void
+add_hex(struct block_writer *w, int64_t mint_ms, int64_t maxt_ms,
+        enum tsdb_chunk_encoding encoding, const char *hex)
+{
+    CLEANUP(buf_fini) struct buf data = {0};
+    put_hex(&data, hex);
+    add_chunks(
+        w, (struct block_chunk[]){{mint_ms, maxt_ms, 0, {encoding, buf_bytes(&data)}}},
+        1);
+}
+
+/* Made by Prometheus's own encoders: samples from 1600000000000 on, at 60001 ms of XOR2
+ * the last one, at 30000 ms of the histograms. */
+static const char xor2_hex[] = "0005828080f4f6905d3ff0000000000000904e9875"
+                               "6000e097fffefb1e37fff341fc1d4cffe0ea60";
+static const char histogram_hex[] =
+    "000300744a48c5fc0002e90edd00018a8a0120000000000004e"
+    "37f83a989c7609b1138eb17b100";
+
 static void
 write_xor2_late(struct block_writer *w)
 {
-    /* t0 is 1, zigzag 2 */
-    add_chunks(w,
-               (struct block_chunk[]){
-                   {2, 4, 0, {TSDB_CHUNK_XOR2, BYTES("\x00\x03\x00\x02 and more")}}},
-               1);
+    add_hex(w, 1600000000001, 1600000060001, TSDB_CHUNK_XOR2, xor2_hex);
+}
+
+static void
+write_histogram_early(struct block_writer *w)
+{
+    add_hex(w, 1600000000000, 1600000029999, TSDB_CHUNK_HISTOGRAM, histogram_hex);
+}
+
+/* The second sample is where the first one is. */
+static void
+write_histogram_unordered(struct block_writer *w)
+{
+    add_hex(w, 1, 1, TSDB_CHUNK_HISTOGRAM,
+            "000200" /* two samples; an empty layout; time 1, sum 0; no change */
+            "00"
+            "1100000000000000000000");
+}
+
+static void
+write_broken_histogram(struct block_writer *w)
+{
+    CLEANUP(buf_fini) struct buf hex = {0};
+    buf_put_str(&hex, histogram_hex);
+    hex.len -= 4;
+    add_hex(w, 1600000000000, 1600000030000, TSDB_CHUNK_HISTOGRAM, buf_text(&hex));
+}
+
+static void
+put_aggregate(struct buf *out, enum tsdb_chunk_encoding encoding, struct bytes data)
+{
+    buf_put_u8(out, (uint8_t)data.len);
+    buf_put_u8(out, (uint8_t)encoding);
+    buf_put(out, data);
+}
+
+/* Of native histograms there are neither lowest nor highest values. */
+static void
+add_histogram_aggregates(struct block_writer *w, size_t cut)
+{
+    const int64_t first_ms = 1600000000000, step_ms = 15000;
+    CLEANUP(buf_fini) struct buf counts = {0};
+    CLEANUP(buf_fini) struct buf histograms = {0};
+    CLEANUP(buf_fini) struct buf data = {0};
+    struct tsdb_xor_writer x;
+    tsdb_xor_writer_init(&x, &counts);
+    for (int64_t i = 0; i < 3; i++)
+        tsdb_xor_append(&x, (struct tsdb_sample){first_ms + i * step_ms, 7});
+    tsdb_xor_finish(&x);
+    put_hex(&histograms, histogram_hex);
+    put_aggregate(&data, TSDB_CHUNK_XOR, buf_bytes(&counts));
+    put_aggregate(&data, TSDB_CHUNK_HISTOGRAM, buf_bytes(&histograms));
+    buf_put(&data, BYTES("\0\0"));
+    histograms.len -= cut;
+    put_aggregate(&data, TSDB_CHUNK_HISTOGRAM, buf_bytes(&histograms));
+    add_chunks(
+        w,
+        (struct block_chunk[]){
+            {first_ms, first_ms + 2 * step_ms, 0, {TSDB_CHUNK_AGGR, buf_bytes(&data)}}},
+        1);
+}
+
+static void
+write_histogram_aggregates(struct block_writer *w)
+{
+    add_histogram_aggregates(w, 0);
+}
+
+static void
+write_broken_histogram_aggregate(struct block_writer *w)
+{
+    add_histogram_aggregates(w, 2);
+}
+
+static void
+write_unknown_aggregate(struct block_writer *w)
+{
+    add_hex(w, 1, 4, TSDB_CHUNK_AGGR, "010900");
 }
 
 static void
@@ -325,17 +418,36 @@ finds_what_a_writer_did_wrong(void **state)
         {write_cut_samples, TSDB_VERIFY_FULL, "hold no 200 samples"},
         {write_no_samples, TSDB_VERIFY_FULL, "holds no samples"},
         {write_cut_histogram, TSDB_VERIFY_FULL, "histogram chunk cut"},
-        {write_xor2_late, TSDB_VERIFY_FULL, "begin at 1, in the index at 2"},
-        {write_cut_aggregate, TSDB_VERIFY_FULL, "aggregate is cut"},
+        {write_xor2_late, TSDB_VERIFY_FULL,
+         "samples are from 1600000000000 to 1600000060001, in the index from "
+         "1600000000001"},
+        {write_histogram_early, TSDB_VERIFY_FULL,
+         "in the index from 1600000000000 to "
+         "1600000029999"},
+        {write_histogram_unordered, TSDB_VERIFY_FULL, "samples do not ascend"},
+        {write_broken_histogram, TSDB_VERIFY_FULL, "chunk broken in sample 3 of 3"},
+        {write_cut_aggregate, TSDB_VERIFY_FULL, "aggregate count is cut"},
+        {write_broken_histogram_aggregate, TSDB_VERIFY_FULL,
+         "chunk broken in sample 3 of 3"},
+        {write_unknown_aggregate, TSDB_VERIFY_FULL, "aggregate count of encoding 9"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP(verified_fini) struct verified b = {0};
         write_block(&b, &(struct block_writer_options){0}, cases[i].write);
         /* The writer takes it from the chunks, whatever they say. */
         b.meta.mint_ms = 0;
-        b.meta.maxt_ms = 1000000;
+        b.meta.maxt_ms = INT64_MAX;
         assert_found(&b, cases[i].level, cases[i].what);
     }
+}
+
+static void
+accepts_aggregates_of_histograms(void **state)
+{
+    (void)state;
+    CLEANUP(verified_fini) struct verified b = {0};
+    write_block(&b, &(struct block_writer_options){0}, write_histogram_aggregates);
+    assert_passes(&b);
 }
 
 /* Damage behind right checksums. Offsets are found by walking, as readers do. */
@@ -808,6 +920,7 @@ main(void)
         cmocka_unit_test(accepts_written_blocks),
         cmocka_unit_test(accepts_a_series_without_chunks),
         cmocka_unit_test(accepts_what_is_legal),
+        cmocka_unit_test(accepts_aggregates_of_histograms),
         cmocka_unit_test(finds_what_a_writer_did_wrong),
         cmocka_unit_test(finds_damage_and_names_it),
         cmocka_unit_test(tells_surplus_from_damage),
