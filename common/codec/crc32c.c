@@ -15,9 +15,6 @@
 #include <sys/auxv.h>
 #endif
 
-/* The Castagnoli polynomial, bits reversed. */
-#define POLYNOMIAL UINT32_C(0x82f63b78)
-
 /* Takes and returns the state of the shift register: the inverted checksum. */
 typedef uint32_t update_fn(uint32_t state, struct bytes data);
 
@@ -31,7 +28,7 @@ fill_tables(void)
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t state = b;
         for (int bit = 0; bit < 8; bit++)
-            state = state >> 1 ^ (state & 1 ? POLYNOMIAL : 0);
+            state = state >> 1 ^ (state & 1 ? CRC32C_POLYNOMIAL : 0);
         tables[0][b] = state;
     }
     for (size_t k = 1; k < ARRAY_LEN(tables); k++)
