@@ -28,6 +28,7 @@ enum {
 struct tsdb_chunk {
     enum tsdb_chunk_encoding encoding;
     struct bytes data; /* without length, encoding byte and CRC; borrowed */
+    uint32_t crc;      /* of the encoding byte and data, as in the record */
 };
 
 /* A chunk with the times of its first and last sample, both inclusive and exact. */
@@ -39,6 +40,9 @@ struct tsdb_timed_chunk {
 
 /* Name of an encoding for messages: "XOR2", "unknown" for bytes not in the enum. */
 const char *tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding);
+
+/* What crc must be. O(data.len). */
+uint32_t tsdb_chunk_crc(const struct tsdb_chunk *c);
 
 /* Check the first TSDB_SEGMENT_HEADER_SIZE bytes of a segment file. */
 NODISCARD bool tsdb_chunk_segment_header_parse(struct bytes header, struct err *err);

@@ -212,7 +212,8 @@ add_chunks(struct block_writer *w, struct block_chunk *chunks, size_t count)
     tsdb_xor_finish(&x);
     for (size_t i = 0; i < count; i++) {
         if (chunks[i].chunk.encoding == TSDB_CHUNK_NONE)
-            chunks[i].chunk = (struct tsdb_chunk){TSDB_CHUNK_XOR, buf_bytes(&data)};
+            chunks[i].chunk = (struct tsdb_chunk){.encoding = TSDB_CHUNK_XOR,
+                                                  .data = buf_bytes(&data)};
         chunks[i].samples = 3;
     }
     expect_ok(block_writer_add_chunks(w, (struct tsdb_labels){series_a, 2}, chunks,
@@ -255,7 +256,9 @@ write_samples_unordered(struct block_writer *w)
     for (int i = 0; i < 3; i++)
         tsdb_xor_append(&x, (struct tsdb_sample){(const int64_t[]){1, 5, 4}[i], 7});
     tsdb_xor_finish(&x);
-    add_chunks(w, (struct block_chunk[]){{1, 4, 0, {TSDB_CHUNK_XOR, buf_bytes(&data)}}},
+    add_chunks(w,
+               (struct block_chunk[]){
+                   {1, 4, 0, {.encoding = TSDB_CHUNK_XOR, .data = buf_bytes(&data)}}},
                1);
 }
 
@@ -264,8 +267,11 @@ write_cut_samples(struct block_writer *w)
 {
     /* 200 samples in 20 bytes */
     add_chunks(w,
-               (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_XOR, BYTES("\x00\xc8 eighteen bytes....")}}},
+               (struct block_chunk[]){{1,
+                                       4,
+                                       0,
+                                       {.encoding = TSDB_CHUNK_XOR,
+                                        .data = BYTES("\x00\xc8 eighteen bytes....")}}},
                1);
 }
 
@@ -274,7 +280,10 @@ write_no_samples(struct block_writer *w)
 {
     add_chunks(w,
                (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_HISTOGRAM, BYTES("\x00\x00\x00")}}},
+                   {1,
+                    4,
+                    0,
+                    {.encoding = TSDB_CHUNK_HISTOGRAM, .data = BYTES("\x00\x00\x00")}}},
                1);
 }
 
@@ -282,8 +291,11 @@ static void
 write_cut_histogram(struct block_writer *w)
 {
     add_chunks(w,
-               (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_FLOAT_HISTOGRAM_ST, BYTES("\x00\x03")}}},
+               (struct block_chunk[]){{1,
+                                       4,
+                                       0,
+                                       {.encoding = TSDB_CHUNK_FLOAT_HISTOGRAM_ST,
+                                        .data = BYTES("\x00\x03")}}},
                1);
 }
 
@@ -292,8 +304,11 @@ write_xor2_late(struct block_writer *w)
 {
     /* t0 is 1, zigzag 2 */
     add_chunks(w,
-               (struct block_chunk[]){
-                   {2, 4, 0, {TSDB_CHUNK_XOR2, BYTES("\x00\x03\x00\x02 and more")}}},
+               (struct block_chunk[]){{2,
+                                       4,
+                                       0,
+                                       {.encoding = TSDB_CHUNK_XOR2,
+                                        .data = BYTES("\x00\x03\x00\x02 and more")}}},
                1);
 }
 
@@ -301,7 +316,9 @@ static void
 write_cut_aggregate(struct block_writer *w)
 {
     add_chunks(
-        w, (struct block_chunk[]){{1, 4, 0, {TSDB_CHUNK_AGGR, BYTES("\x09\x01\x00")}}},
+        w,
+        (struct block_chunk[]){
+            {1, 4, 0, {.encoding = TSDB_CHUNK_AGGR, .data = BYTES("\x09\x01\x00")}}},
         1);
 }
 
