@@ -94,8 +94,9 @@ store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
             last->len = NUM_MAX(end, last->offset + last->len) - last->offset;
         } else {
             reads[made++] = (struct store_read){
-                .object = p->object, .offset = p->offset, .len = p->len};
+                .object = p->object, .offset = p->offset, .len = p->len, .pieces = p};
         }
+        reads[made - 1].piece_count++;
         p->read = (uint32_t)(made - 1);
     }
     return made;
@@ -125,6 +126,16 @@ keep_read(const struct store_read *r)
 }
 
 static void
+take_pieces(const struct store_read *r)
+{
+    const struct store_fetch *g = r->group;
+    for (size_t i = 0; g->on_piece != NULL && i < r->piece_count; i++) {
+        struct store_piece *p = &r->pieces[i];
+        p->is_taken = g->on_piece(g->on_piece_arg, p, store_fetch_piece(g, p));
+    }
+}
+
+static void
 run_read(struct pool_job *job)
 {
     struct store_read *r =
@@ -141,6 +152,8 @@ run_read(struct pool_job *job)
             : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
     if (ok && r->is_kept)
         keep_read(r);
+    if (ok)
+        take_pieces(r);
     finish_read(r->group, ok ? NULL : &err);
 }
 
@@ -191,7 +204,7 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
                   const char *const *keys, struct store_piece *pieces, size_t count,
                   struct arena *arena, struct err *err)
 {
-    *g = (struct store_fetch){.source = source};
+    g->source = source;
     if (count == 0)
         return true;
     g->reads = arena_calloc(arena, count, sizeof *g->reads);

@@ -24,7 +24,14 @@ struct store_piece {
     uint32_t tag;  /* the caller's */
     uint32_t read; /* set by the plan: position of the read that covers it */
     bool is_again; /* of a record: it was read a second time */
+    bool is_taken; /* on_piece was content with it */
 };
+
+/* What a worker does at once with a piece that it has read, while the bytes are in its
+ * caches; got as of store_fetch_piece. Pieces of several reads come at the same time.
+ * Returns whether that is all there is to do. */
+typedef bool store_piece_fn(void *arg, const struct store_piece *piece,
+                            struct bytes got);
 
 /* Gaps between pieces up to this are read, too: that costs less than another request,
  * at 100 MB/s a third of a millisecond. Not measured against S3 yet. */
@@ -44,6 +51,8 @@ struct store_read {
     uint8_t *into; /* len bytes in the group's arena */
     size_t got;    /* set when done: fewer than len only at the end of the object */
     /* private */
+    struct store_piece *pieces; /* that it covers */
+    size_t piece_count;
     const char *key;
     bool is_cached; /* it was found in the cache: nothing runs */
     bool is_kept;   /* it goes into the cache */
@@ -84,6 +93,10 @@ NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
 
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {
+    /* Set before the start, or NULL. Not called for what is cached or fails; what it
+     * touches is its own until the wait has ended. */
+    store_piece_fn *on_piece;
+    void *on_piece_arg;
     struct store_fetch_source *source;
     size_t count;
     struct store_read *reads;
@@ -105,9 +118,9 @@ void store_fetch_sort(struct store_piece *pieces, size_t count);
 size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                         uint64_t max_read, struct store_read *reads);
 
-/* Plan the pieces, take buffers from arena, copy what the cache has, and start the
- * other reads. keys[piece.object] is the object's key and outlives the group, as the
- * arena does. Errors ERR_BUDGET: nothing was started. */
+/* g is zero, but for on_piece. Plan the pieces, take buffers from arena, copy what the
+ * cache has, and start the other reads. keys[piece.object] is the object's key and
+ * outlives the group, as the arena does. Errors ERR_BUDGET: nothing was started. */
 NODISCARD bool store_fetch_start(struct store_fetch *g,
                                  struct store_fetch_source *source,
                                  const char *const *keys, struct store_piece *pieces,
