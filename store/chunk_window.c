@@ -112,8 +112,8 @@ place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
                                      .offset = offset,
                                      .room = c->block->segments[segment].size - offset,
                                      .tag = (uint32_t)n};
-            w->chunks[n].mint_ms = e->chunks[k].mint_ms;
-            w->chunks[n].maxt_ms = e->chunks[k].maxt_ms;
+            w->chunks[n] = (struct tsdb_timed_chunk){.mint_ms = e->chunks[k].mint_ms,
+                                                     .maxt_ms = e->chunks[k].maxt_ms};
         }
     }
     store_fetch_sort(pieces, n);
@@ -144,11 +144,11 @@ static bool
 start_records(struct store_chunk_window *w, struct store_stream_context *c,
               const struct store_entry *entries, size_t count, struct err *err)
 {
-    struct store_piece *pieces = arena_calloc(&w->arena, count, sizeof *pieces);
+    struct store_piece *pieces = arena_alloc(&w->arena, count * sizeof *pieces);
     const char **keys =
         arena_calloc(&w->arena, c->block->segment_count, sizeof(const char *));
-    w->pieces = arena_calloc(&w->arena, count, sizeof(struct store_piece *));
-    w->chunks = arena_calloc(&w->arena, count, sizeof *w->chunks);
+    w->pieces = arena_alloc(&w->arena, count * sizeof(struct store_piece *));
+    w->chunks = arena_alloc(&w->arena, count * sizeof *w->chunks);
     if (pieces == NULL || keys == NULL || w->pieces == NULL || w->chunks == NULL)
         return arena_ok(&w->arena, err);
     for (size_t i = 0; i < c->block->segment_count; i++)

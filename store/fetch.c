@@ -79,24 +79,39 @@ store_fetch_sort(struct store_piece *pieces, size_t count)
     }
 }
 
+/* Let a read cover a piece that follows its own. False: that needs another read. */
+static bool
+extend(struct store_read *read, const struct store_piece *p, uint64_t max_gap,
+       uint64_t max_read)
+{
+    uint64_t end = read->offset + read->len;
+    if (read->object != p->object || p->offset > end + max_gap)
+        return false;
+    uint64_t len = NUM_MAX(p->offset + p->len, end) - read->offset;
+    if (len > max_read)
+        return false;
+    read->len = len;
+    read->piece_count++;
+    return true;
+}
+
 size_t
 store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                  uint64_t max_read, struct store_read *reads)
 {
+    struct store_read counted, *read = NULL;
     size_t made = 0;
     for (size_t i = 0; i < count; i++) {
         struct store_piece *p = &pieces[i];
-        struct store_read *last = made > 0 ? &reads[made - 1] : NULL;
-        uint64_t end = p->offset + p->len;
-        if (last != NULL && last->object == p->object &&
-            p->offset <= last->offset + last->len + max_gap &&
-            NUM_MAX(end, last->offset + last->len) - last->offset <= max_read) {
-            last->len = NUM_MAX(end, last->offset + last->len) - last->offset;
-        } else {
-            reads[made++] = (struct store_read){
-                .object = p->object, .offset = p->offset, .len = p->len, .pieces = p};
+        if (read == NULL || !extend(read, p, max_gap, max_read)) {
+            read = reads != NULL ? &reads[made] : &counted;
+            *read = (struct store_read){.object = p->object,
+                                        .offset = p->offset,
+                                        .len = p->len,
+                                        .pieces = p,
+                                        .piece_count = 1};
+            made++;
         }
-        reads[made - 1].piece_count++;
         p->read = (uint32_t)(made - 1);
     }
     return made;
@@ -207,7 +222,8 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
     g->source = source;
     if (count == 0)
         return true;
-    g->reads = arena_calloc(arena, count, sizeof *g->reads);
+    size_t reads = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, NULL);
+    g->reads = arena_calloc(arena, reads, sizeof *g->reads);
     if (g->reads == NULL)
         return arena_ok(arena, err);
     g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);

@@ -114,7 +114,8 @@ void store_fetch_sort(struct store_piece *pieces, size_t count);
 
 /* Merge pieces (count of them, ascending by object and offset; lengths at least 1)
  * into reads that bridge gaps of at most max_gap bytes and are cut, between pieces, at
- * max_read bytes. reads has room for count; returns how many were made. Pure. */
+ * max_read bytes. reads has room for all, or is NULL: they are counted only. Returns
+ * how many there are. Pure. */
 size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                         uint64_t max_read, struct store_read *reads);
 

@@ -27,8 +27,8 @@ enum {
 
 struct tsdb_chunk {
     enum tsdb_chunk_encoding encoding;
-    struct bytes data; /* without length, encoding byte and CRC; borrowed */
     uint32_t crc;      /* of the encoding byte and data, as in the record */
+    struct bytes data; /* without length, encoding byte and CRC; borrowed */
 };
 
 /* A chunk with the times of its first and last sample, both inclusive and exact. */

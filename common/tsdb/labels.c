@@ -9,11 +9,18 @@
 /* What a printed set may take: an error text holds 512 bytes. */
 enum { PRINT_VALUE_BYTES = 64, PRINT_SET_BYTES = 300 };
 
+/* Neighbours often share their texts. */
+static int
+text_cmp(struct bytes a, struct bytes b)
+{
+    return a.at == b.at && a.len == b.len ? 0 : bytes_cmp(a, b);
+}
+
 static int
 pair_cmp(const struct tsdb_label *a, const struct tsdb_label *b)
 {
-    int order = bytes_cmp(a->name, b->name);
-    return order != 0 ? order : bytes_cmp(a->value, b->value);
+    int order = text_cmp(a->name, b->name);
+    return order != 0 ? order : text_cmp(a->value, b->value);
 }
 
 int

@@ -173,15 +173,6 @@ put_message_head(struct buf *out, unsigned field, uint64_t len)
     varint_put_u64(out, len);
 }
 
-static void
-put_text(struct buf *out, unsigned field, struct bytes text)
-{
-    if (text.len == 0)
-        return;
-    put_message_head(out, field, text.len);
-    buf_put(out, text);
-}
-
 static uint64_t
 label_len(const struct tsdb_label *l)
 {
@@ -195,16 +186,6 @@ labels_size(struct tsdb_labels labels)
     for (size_t i = 0; i < labels.len; i++)
         size += message_size(label_len(&labels.at[i]));
     return size;
-}
-
-static void
-put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
-{
-    for (size_t i = 0; i < labels.len; i++) {
-        put_message_head(out, field, label_len(&labels.at[i]));
-        put_text(out, LABEL_NAME, labels.at[i].name);
-        put_text(out, LABEL_VALUE, labels.at[i].value);
-    }
 }
 
 static uint64_t
@@ -233,11 +214,27 @@ store_varint(uint8_t *at, unsigned field, uint64_t v)
 }
 
 static uint8_t *
-store_bytes(uint8_t *at, struct bytes data)
+store_text(uint8_t *at, unsigned field, struct bytes text)
 {
-    if (data.len > 0)
-        memcpy(at, data.at, data.len);
-    return at + data.len;
+    if (text.len == 0)
+        return at;
+    at = store_message_head(at, field, text.len);
+    memcpy(at, text.at, text.len);
+    return at + text.len;
+}
+
+static void
+put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
+{
+    uint8_t *at = buf_reserve(out, labels_size(labels));
+    if (at == NULL)
+        return;
+    for (size_t i = 0; i < labels.len; i++) {
+        at = store_message_head(at, field, label_len(&labels.at[i]));
+        at = store_text(at, LABEL_NAME, labels.at[i].name);
+        at = store_text(at, LABEL_VALUE, labels.at[i].value);
+    }
+    out->len = (size_t)(at - out->at);
 }
 
 /* The checksum of what stands before the data of a chunk and the data, when only those
@@ -258,11 +255,10 @@ store_chunk(uint8_t *at, const struct tsdb_timed_chunk *c, uint32_t *crc)
     at = store_varint(at, CHUNK_MINT, (uint64_t)c->mint_ms);
     at = store_varint(at, CHUNK_MAXT, (uint64_t)c->maxt_ms);
     at = store_varint(at, CHUNK_ENCODING, c->chunk.encoding);
-    if (c->chunk.data.len > 0)
-        at = store_message_head(at, CHUNK_DATA, c->chunk.data.len);
-    *crc = crc32c_extend(*crc, bytes_of(begin, (size_t)(at - begin)));
-    *crc = combine_chunk(*crc, &c->chunk);
-    return store_bytes(at, c->chunk.data);
+    at = store_text(at, CHUNK_DATA, c->chunk.data);
+    size_t head_len = (size_t)(at - begin) - c->chunk.data.len;
+    *crc = combine_chunk(crc32c_extend(*crc, bytes_of(begin, head_len)), &c->chunk);
+    return at;
 }
 
 static uint64_t
