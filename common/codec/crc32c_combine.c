@@ -72,15 +72,18 @@ crc32c_combine_by_bits(uint32_t a, uint32_t b, uint64_t b_len)
 #if defined(__x86_64__)
 
 /* The instruction that multiplies yields 63 bits, one power too high when they are
- * taken for 64, and the one that reduces them multiplies by x^32: so these factors are
- * divided by x^33. */
+ * taken for 64, and the one that reduces them multiplies by x^32. */
+enum { POWERS_TOO_HIGH = 33 };
+
 static factor_table divided;
 static pthread_once_t divided_once = PTHREAD_ONCE_INIT;
 
 static uint32_t
-divide_by_x(uint32_t a)
+divide(uint32_t a)
 {
-    return (a & X_TO_0) != 0 ? (a ^ CRC32C_POLYNOMIAL) << 1 | 1 : a << 1;
+    for (int n = 0; n < POWERS_TOO_HIGH; n++)
+        a = (a & X_TO_0) != 0 ? (a ^ CRC32C_POLYNOMIAL) << 1 | 1 : a << 1;
+    return a;
 }
 
 static void
@@ -89,8 +92,19 @@ fill_divided(void)
     fill_factors(divided);
     for (size_t k = 0; k < ARRAY_LEN(divided); k++)
         for (size_t i = 0; i < ARRAY_LEN(divided[k]); i++)
-            for (int n = 0; n < 33; n++)
-                divided[k][i] = divide_by_x(divided[k][i]);
+            divided[k][i] = divide(divided[k][i]);
+}
+
+bool
+crc32c_combine_is_fast(void)
+{
+    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.2");
+}
+
+uint32_t
+crc32c_combine_factor(uint64_t len)
+{
+    return divide(crc32c_combine_by_bits(X_TO_0, 0, len));
 }
 
 TARGET("sse4.2,pclmul")
@@ -105,7 +119,7 @@ multiply_by_hardware(uint32_t a, uint32_t b)
 uint32_t
 crc32c_combine(uint32_t a, uint32_t b, uint64_t b_len)
 {
-    if (!__builtin_cpu_supports("pclmul") || !__builtin_cpu_supports("sse4.2"))
+    if (!crc32c_combine_is_fast())
         return crc32c_combine_by_bits(a, b, b_len);
     pthread_once(&divided_once, fill_divided);
     return combine(a, b, b_len, divided, multiply_by_hardware);
