@@ -121,8 +121,8 @@ static void
 finish_read(struct store_fetch *g, const struct err *failure)
 {
     MUTEX_SCOPE(&g->lock);
-    if (failure != NULL && g->failure.code == ERR_NONE)
-        g->failure = *failure;
+    if (failure != NULL && g->failure->code == ERR_NONE)
+        *g->failure = *failure;
     if (--g->pending == 0)
         cond_broadcast(&g->done);
 }
@@ -224,7 +224,8 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
         return true;
     size_t reads = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, NULL);
     g->reads = arena_calloc(arena, reads, sizeof *g->reads);
-    if (g->reads == NULL)
+    g->failure = arena_calloc(arena, 1, sizeof *g->failure);
+    if (g->reads == NULL || g->failure == NULL)
         return arena_ok(arena, err);
     g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);
     if (!charge_limits(g, err) || !take_buffers(g, keys, arena, err)) {
@@ -275,9 +276,9 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
         if (is_abandoned(source))
             cancel_raise(&source->cancel);
     MUTEX_SCOPE(&g->lock);
-    if (g->failure.code == ERR_NONE)
+    if (g->failure->code == ERR_NONE)
         return true;
-    *err = g->failure;
+    *err = *g->failure;
     return false;
 }
 
