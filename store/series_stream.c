@@ -18,7 +18,7 @@ enum { FIRST_REFS = 64, GROWTH = 4, FEW_REFS = 512 };
 /* Bytes of the first windows of many. They grow each time that one had to be waited
  * for, by the same factor, up to their share: what a bucket next door delivers fits the
  * caches of the CPU, and far ones are read in large pieces. */
-enum { FIRST_WINDOW = 128 * 1024 };
+enum { FIRST_WINDOW = 256 * 1024 };
 
 /* Most that is read ahead of files of this machine: they are there as soon as a thread
  * gets to them. More was not faster, but pushed out of the caches of the CPU what was
