@@ -138,6 +138,7 @@ write_chunk(struct run *run, struct arena *arena, struct tsdb_timed_chunk *out,
     tsdb_xor_finish(&writer);
     out->chunk.encoding = TSDB_CHUNK_XOR;
     out->chunk.data = arena_copy(arena, buf_bytes(&data));
+    out->chunk.crc = tsdb_chunk_crc(&out->chunk);
     return buf_ok(&data, err) && arena_ok(arena, err);
 }
 

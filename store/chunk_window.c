@@ -99,11 +99,11 @@ measure(const struct store_stream_context *c, const struct store_entry *entries,
  * do not, they are found again by their tag. */
 static void
 place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
-             struct store_piece *pieces)
+             const struct store_entry *entries, struct store_piece *pieces)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->count; i++) {
-        const struct store_entry *e = &w->entries[i];
+        const struct store_entry *e = &entries[i];
         for (size_t k = 0; k < e->chunk_count; k++, n++) {
             uint32_t segment = tsdb_chunk_ref_segment(e->chunks[k].ref);
             uint32_t offset = tsdb_chunk_ref_offset(e->chunks[k].ref);
@@ -112,6 +112,8 @@ place_pieces(struct store_chunk_window *w, const struct store_stream_context *c,
                                      .offset = offset,
                                      .room = c->block->segments[segment].size - offset,
                                      .tag = (uint32_t)n};
+            w->chunks[n] = (struct tsdb_timed_chunk){.mint_ms = e->chunks[k].mint_ms,
+                                                     .maxt_ms = e->chunks[k].maxt_ms};
         }
     }
     store_fetch_sort(pieces, n);
@@ -126,32 +128,40 @@ copy_entries(struct store_chunk_window *w, const struct store_entry *entries,
     w->entries = arena_calloc(&w->arena, count, sizeof *w->entries);
     if (w->entries == NULL)
         return arena_ok(&w->arena, err);
-    for (size_t i = 0; i < count; i++)
-        if (!store_entry_copy(&w->entries[i], &entries[i], &w->arena, err))
-            return false;
     w->count = count;
-    return true;
+    return store_entries_copy_labels(w->entries, entries, count, &w->arena, err);
+}
+
+static bool
+take_chunk(void *arg, const struct store_piece *piece, struct bytes record)
+{
+    struct store_chunk_window *w = arg;
+    struct err ignored; /* who yields the chunk meets it again */
+    return tsdb_chunk_parse(&w->chunks[piece->tag].chunk, record, &ignored);
 }
 
 static bool
 start_records(struct store_chunk_window *w, struct store_stream_context *c,
-              size_t count, struct err *err)
+              const struct store_entry *entries, size_t count, struct err *err)
 {
-    struct store_piece *pieces = arena_calloc(&w->arena, count, sizeof *pieces);
+    struct store_piece *pieces = arena_alloc(&w->arena, count * sizeof *pieces);
     const char **keys =
         arena_calloc(&w->arena, c->block->segment_count, sizeof(const char *));
-    w->pieces = arena_calloc(&w->arena, count, sizeof(struct store_piece *));
-    if (pieces == NULL || keys == NULL || w->pieces == NULL)
+    w->pieces = arena_alloc(&w->arena, count * sizeof(struct store_piece *));
+    w->chunks = arena_alloc(&w->arena, count * sizeof *w->chunks);
+    if (pieces == NULL || keys == NULL || w->pieces == NULL || w->chunks == NULL)
         return arena_ok(&w->arena, err);
     for (size_t i = 0; i < c->block->segment_count; i++)
         keys[i] = c->block->segments[i].key;
-    place_pieces(w, c, pieces);
+    place_pieces(w, c, entries, pieces);
     w->records = (struct store_records){.keys = keys,
                                         .pieces = pieces,
                                         .count = count,
                                         .data = STORE_DATA_CHUNKS,
                                         .size = tsdb_chunk_size,
-                                        .guess = guess_of(c)};
+                                        .guess = guess_of(c),
+                                        .on_record = take_chunk,
+                                        .on_record_arg = w};
     return store_records_start(&w->records, c->source, &w->arena, err);
 }
 
@@ -168,7 +178,7 @@ store_chunk_window_start(struct store_chunk_window *w, struct store_stream_conte
     if (extent.chunks > UINT32_MAX)
         return err_set(err, ERR_BUDGET, "a window of %zu chunks", extent.chunks);
     return copy_entries(w, entries, extent.series, err) &&
-           start_records(w, c, extent.chunks, err);
+           start_records(w, c, entries, extent.chunks, err);
 }
 
 bool
@@ -183,9 +193,12 @@ store_chunk_window_wait(struct store_chunk_window *w, struct store_stream_contex
 
 static bool
 parse_chunk(const struct store_chunk_window *w, const struct store_stream_context *c,
-            const struct store_piece *piece, struct tsdb_chunk *chunk, struct err *err)
+            size_t i, struct err *err)
 {
-    return tsdb_chunk_parse(chunk, store_records_get(&w->records, piece), err) ||
+    const struct store_piece *piece = w->pieces[i];
+    struct tsdb_chunk *chunk = &w->chunks[i].chunk;
+    return chunk->encoding != TSDB_CHUNK_NONE ||
+           tsdb_chunk_parse(chunk, store_records_get(&w->records, piece), err) ||
            err_wrap(err, "%s: chunk at %" PRIu64, c->block->segments[piece->object].key,
                     piece->offset);
 }
@@ -195,23 +208,17 @@ store_chunk_window_next(struct store_chunk_window *w, struct store_stream_contex
                         struct store_series *series, struct err *err)
 {
     const struct store_entry *e = &w->entries[w->next];
-    struct tsdb_timed_chunk *chunks =
-        arena_calloc(&w->arena, e->chunk_count, sizeof *chunks);
-    if (chunks == NULL)
-        return arena_ok(&w->arena, err);
     size_t count = 0;
-    for (size_t k = 0; k < e->chunk_count; k++) {
-        struct tsdb_timed_chunk *to = &chunks[count];
-        to->mint_ms = e->chunks[k].mint_ms;
-        to->maxt_ms = e->chunks[k].maxt_ms;
-        if (parse_chunk(w, c, w->pieces[k], &to->chunk, err))
-            count++;
+    for (size_t i = 0; i < e->chunk_count; i++) {
+        if (parse_chunk(w, c, i, err))
+            w->chunks[count++] = w->chunks[i];
         else if (!store_damage_skip(&c->source->damage, c->block, err))
             return false;
     }
+    *series = (struct store_series){e->labels, count, w->chunks};
+    w->chunks += e->chunk_count;
     w->pieces += e->chunk_count;
     w->next++;
-    *series = (struct store_series){e->labels, count, chunks};
     return true;
 }
 

@@ -10,10 +10,13 @@ struct store_chunk_window {
     /* private */
     struct arena arena;
     bool started;
-    size_t count; /* series */
-    size_t next;  /* the series to be yielded next */
-    struct store_entry *entries;
-    struct store_piece **pieces; /* one per chunk of the series not yet yielded */
+    size_t count;                /* series */
+    size_t next;                 /* the series to be yielded next */
+    struct store_entry *entries; /* without chunks */
+    /* One each per chunk of the series not yet yielded. Workers parse chunks when they
+     * have read them; those that are cut, cached or damaged have no encoding yet. */
+    struct store_piece **pieces;
+    struct tsdb_timed_chunk *chunks;
     struct store_records records;
 };
 
@@ -36,8 +39,8 @@ store_chunk_window_is_empty(const struct store_chunk_window *w)
     return w->next == w->count;
 }
 
-/* The next series, its chunks checked; the window is waited for and not empty. Borrowed
- * until fini. */
+/* The next series, the checksums of its chunks checked; the window is waited for and
+ * not empty. Borrowed until fini. */
 NODISCARD bool store_chunk_window_next(struct store_chunk_window *w,
                                        struct store_stream_context *c,
                                        struct store_series *series, struct err *err);

@@ -79,22 +79,38 @@ store_fetch_sort(struct store_piece *pieces, size_t count)
     }
 }
 
+/* Let a read cover a piece that follows its own. False: that needs another read. */
+static bool
+extend(struct store_read *read, const struct store_piece *p, uint64_t max_gap,
+       uint64_t max_read)
+{
+    uint64_t end = read->offset + read->len;
+    if (read->object != p->object || p->offset > end + max_gap)
+        return false;
+    uint64_t len = NUM_MAX(p->offset + p->len, end) - read->offset;
+    if (len > max_read)
+        return false;
+    read->len = len;
+    read->piece_count++;
+    return true;
+}
+
 size_t
 store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                  uint64_t max_read, struct store_read *reads)
 {
+    struct store_read counted, *read = NULL;
     size_t made = 0;
     for (size_t i = 0; i < count; i++) {
         struct store_piece *p = &pieces[i];
-        struct store_read *last = made > 0 ? &reads[made - 1] : NULL;
-        uint64_t end = p->offset + p->len;
-        if (last != NULL && last->object == p->object &&
-            p->offset <= last->offset + last->len + max_gap &&
-            NUM_MAX(end, last->offset + last->len) - last->offset <= max_read) {
-            last->len = NUM_MAX(end, last->offset + last->len) - last->offset;
-        } else {
-            reads[made++] = (struct store_read){
-                .object = p->object, .offset = p->offset, .len = p->len};
+        if (read == NULL || !extend(read, p, max_gap, max_read)) {
+            read = reads != NULL ? &reads[made] : &counted;
+            *read = (struct store_read){.object = p->object,
+                                        .offset = p->offset,
+                                        .len = p->len,
+                                        .pieces = p,
+                                        .piece_count = 1};
+            made++;
         }
         p->read = (uint32_t)(made - 1);
     }
@@ -105,8 +121,8 @@ static void
 finish_read(struct store_fetch *g, const struct err *failure)
 {
     MUTEX_SCOPE(&g->lock);
-    if (failure != NULL && g->failure.code == ERR_NONE)
-        g->failure = *failure;
+    if (failure != NULL && g->failure->code == ERR_NONE)
+        *g->failure = *failure;
     if (--g->pending == 0)
         cond_broadcast(&g->done);
 }
@@ -122,6 +138,16 @@ keep_read(const struct store_read *r)
 {
     const struct store_range range = range_of(r);
     store_range_cache_put(r->group->source->cache, &range, bytes_of(r->into, r->got));
+}
+
+static void
+take_pieces(const struct store_read *r)
+{
+    const struct store_fetch *g = r->group;
+    for (size_t i = 0; g->on_piece != NULL && i < r->piece_count; i++) {
+        struct store_piece *p = &r->pieces[i];
+        p->is_taken = g->on_piece(g->on_piece_arg, p, store_fetch_piece(g, p));
+    }
 }
 
 static void
@@ -141,6 +167,8 @@ run_read(struct pool_job *job)
             : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
     if (ok && r->is_kept)
         keep_read(r);
+    if (ok)
+        take_pieces(r);
     finish_read(r->group, ok ? NULL : &err);
 }
 
@@ -208,12 +236,13 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
                   const char *const *keys, struct store_piece *pieces, size_t count,
                   struct arena *arena, struct err *err)
 {
-    *g = (struct store_fetch){
-        .data = g->data, .is_again = g->is_again, .source = source};
+    g->source = source;
     if (count == 0)
         return true;
-    g->reads = arena_calloc(arena, count, sizeof *g->reads);
-    if (g->reads == NULL)
+    size_t reads = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, NULL);
+    g->reads = arena_calloc(arena, reads, sizeof *g->reads);
+    g->failure = arena_calloc(arena, 1, sizeof *g->failure);
+    if (g->reads == NULL || g->failure == NULL)
         return arena_ok(arena, err);
     g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);
     if (!charge_limits(g, err) || !take_buffers(g, keys, arena, err)) {
@@ -275,9 +304,9 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
         return true;
     wait_for_reads(g);
     MUTEX_SCOPE(&g->lock);
-    if (g->failure.code == ERR_NONE)
+    if (g->failure->code == ERR_NONE)
         return true;
-    *err = g->failure;
+    *err = *g->failure;
     return false;
 }
 

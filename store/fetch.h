@@ -25,7 +25,14 @@ struct store_piece {
     uint32_t tag;  /* the caller's */
     uint32_t read; /* set by the plan: position of the read that covers it */
     bool is_again; /* of a record: it was read a second time */
+    bool is_taken; /* on_piece was content with it */
 };
+
+/* What a worker does at once with a piece that it has read, while the bytes are in its
+ * caches; got as of store_fetch_piece. Pieces of several reads come at the same time.
+ * Returns whether that is all there is to do. */
+typedef bool store_piece_fn(void *arg, const struct store_piece *piece,
+                            struct bytes got);
 
 /* Gaps between pieces up to this are read, too: that costs less than another request,
  * at 100 MB/s a third of a millisecond. Not measured against S3 yet. */
@@ -45,6 +52,8 @@ struct store_read {
     uint8_t *into; /* len bytes in the group's arena */
     size_t got;    /* set when done: fewer than len only at the end of the object */
     /* private */
+    struct store_piece *pieces; /* that it covers */
+    size_t piece_count;
     const char *key;
     bool is_cached; /* it was found in the cache: nothing runs */
     bool is_kept;   /* it goes into the cache */
@@ -84,6 +93,10 @@ struct store_fetch {
     /* Set before the start, for the totals of the query. */
     enum store_data data; /* what the pieces are */
     bool is_again;        /* they were too long for an earlier group */
+    /* Set before the start, too, or NULL. Not called for what is cached or fails; what
+     * it touches is its own until the wait has ended. */
+    store_piece_fn *on_piece;
+    void *on_piece_arg;
     struct store_fetch_source *source;
     size_t count;
     struct store_read *reads;
@@ -93,7 +106,7 @@ struct store_fetch {
     bool started;
     /* guarded by lock */
     size_t pending;
-    struct err failure;
+    struct err *failure; /* in the arena: most of many groups never begin */
 };
 
 /* Put pieces in the order of a plan. In place, O(count) when they already are. */
@@ -101,13 +114,14 @@ void store_fetch_sort(struct store_piece *pieces, size_t count);
 
 /* Merge pieces (count of them, ascending by object and offset; lengths at least 1)
  * into reads that bridge gaps of at most max_gap bytes and are cut, between pieces, at
- * max_read bytes. reads has room for count; returns how many were made. Pure. */
+ * max_read bytes. reads has room for all, or is NULL: they are counted only. Returns
+ * how many there are. Pure. */
 size_t store_fetch_plan(struct store_piece *pieces, size_t count, uint64_t max_gap,
                         uint64_t max_read, struct store_read *reads);
 
-/* Plan the pieces, take buffers from arena, copy what the cache has, and start the
- * other reads. keys[piece.object] is the object's key and outlives the group, as the
- * arena does. Errors ERR_BUDGET: nothing was started. */
+/* g is zero, but for on_piece. Plan the pieces, take buffers from arena, copy what the
+ * cache has, and start the other reads. keys[piece.object] is the object's key and
+ * outlives the group, as the arena does. Errors ERR_BUDGET: nothing was started. */
 NODISCARD bool store_fetch_start(struct store_fetch *g,
                                  struct store_fetch_source *source,
                                  const char *const *keys, struct store_piece *pieces,

@@ -22,6 +22,8 @@ store_records_start(struct store_records *r, struct store_fetch_source *source,
                                      r->guess);
     }
     r->first.data = r->data;
+    r->first.on_piece = r->on_record;
+    r->first.on_piece_arg = r->on_record_arg;
     return store_fetch_start(&r->first, source, r->keys, r->pieces, r->count, arena,
                              err);
 }
@@ -36,6 +38,8 @@ store_records_is_done(struct store_records *r)
 static bool
 is_cut(const struct store_records *r, const struct store_piece *p, uint64_t *size)
 {
+    if (p->is_taken)
+        return false;
     struct bytes got = store_fetch_piece(&r->first, p);
     return got.len == p->len && r->size(got, size) && *size > got.len &&
            *size <= p->room;

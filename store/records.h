@@ -22,6 +22,9 @@ struct store_records {
     store_records_size_fn *size;
     uint64_t
         guess; /* bytes; after the wait also the longest that had to be read again */
+    store_piece_fn *on_record; /* as store_fetch.on_piece, false for one that is cut;
+                                * may be NULL. Not called for what is read again. */
+    void *on_record_arg;
     /* private */
     struct arena *arena;
     struct store_fetch first;

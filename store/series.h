@@ -27,6 +27,13 @@ struct store_entry {
 NODISCARD bool store_entry_copy(struct store_entry *to, const struct store_entry *from,
                                 struct arena *arena, struct err *err);
 
+/* Copy count entries without their chunks, of which only the number is kept, and the
+ * bytes of their labels into arena. Bytes that an entry borrows from where the one
+ * before it does are copied once. Errors ERR_BUDGET. */
+NODISCARD bool store_entries_copy_labels(struct store_entry *to,
+                                         const struct store_entry *from, size_t count,
+                                         struct arena *arena, struct err *err);
+
 /* Copy a label set and its bytes into arena. */
 NODISCARD bool store_labels_copy(struct tsdb_labels *to, struct tsdb_labels from,
                                  struct arena *arena, struct err *err);

@@ -95,23 +95,46 @@ is_sorted(const struct tsdb_label *at, size_t len)
     return true;
 }
 
+/* Resolve a symbol, unless it is the one that is known. */
+static bool
+resolve(struct store_series_batch *b, const struct store_stream_context *c,
+        uint32_t ref, const uint32_t *known_ref, struct bytes known, struct bytes *text,
+        struct err *err)
+{
+    if (known_ref == NULL || *known_ref != ref)
+        return store_symbol_memo_get(c->memo, c->block, ref, &b->arena, text, err);
+    *text = known;
+    return true;
+}
+
 static bool
 resolve_labels(struct store_series_batch *b, struct store_stream_context *c,
                const struct tsdb_series *s, struct tsdb_labels *own, struct err *err)
 {
-    struct tsdb_label *at = arena_calloc(&b->arena, s->label_count, sizeof *at);
+    struct tsdb_label *at = arena_alloc(&b->arena, s->label_count * sizeof *at);
+    bool has_new_name = false;
     if (at == NULL)
         return arena_ok(&b->arena, err);
-    for (size_t i = 0; i < s->label_count; i++)
-        if (!store_symbol_memo_get(c->memo, c->block, s->labels[i].name, &b->arena,
-                                   &at[i].name, err) ||
-            !store_symbol_memo_get(c->memo, c->block, s->labels[i].value, &b->arena,
-                                   &at[i].value, err))
+    for (size_t i = 0; i < s->label_count; i++) {
+        bool has = i < b->last.len;
+        const struct tsdb_series_label *known = has ? &b->last_refs[i] : NULL;
+        const struct tsdb_label *text = has ? &b->last.at[i] : &(struct tsdb_label){0};
+        has_new_name |= !has || known->name != s->labels[i].name;
+        if (!resolve(b, c, s->labels[i].name, has ? &known->name : NULL, text->name,
+                     &at[i].name, err) ||
+            !resolve(b, c, s->labels[i].value, has ? &known->value : NULL, text->value,
+                     &at[i].value, err))
             return false;
-    if (!is_sorted(at, s->label_count) && !tsdb_labels_sort(at, s->label_count))
-        return err_set(err, ERR_CORRUPT, "a label name is empty or there twice");
+    }
     *own = (struct tsdb_labels){at, s->label_count};
-    return true;
+    if (!has_new_name || is_sorted(at, s->label_count)) {
+        b->last_refs = s->labels;
+        b->last = *own;
+        return true;
+    }
+    b->last = (struct tsdb_labels){0};
+    return tsdb_labels_sort(at, s->label_count) ||
+           err_set(err, ERR_CORRUPT, "a label name is empty or there twice");
 }
 
 static bool
@@ -170,6 +193,7 @@ decode_entry(void *arg, const struct tsdb_series *s, struct err *err)
         return false;
     if (!passes(c, own)) {
         arena_rewind(&b->arena, mark);
+        b->last = (struct tsdb_labels){0};
         return true;
     }
     entry.labels = tsdb_labels_with_external(own, c->external, &b->arena);

@@ -37,6 +37,9 @@ struct store_series_batch {
     size_t count; /* of the references that are in this batch */
     struct store_piece *pieces;
     struct store_records records;
+    /* The entry decoded last: neighbours share most symbols. */
+    const struct tsdb_series_label *last_refs;
+    struct tsdb_labels last;
 };
 
 /* Start fetching the entries of the first of refs (ascending, not empty): as many as

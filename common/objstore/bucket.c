@@ -97,16 +97,24 @@ check_range(struct objstore_read *read, struct err *err)
     return true;
 }
 
+static bool
+get_range(struct objstore_bucket *b, const struct objstore_call *call,
+          struct objstore_read *read, objstore_sink_fn *sink, void *arg,
+          struct err *err)
+{
+    bool ok = check_key(read->key, err) && check_range(read, err) &&
+              objstore_call_check(call, err) &&
+              b->ops->get_range(b, call, read, sink, arg, err);
+    return named(ok, b, "read", read->key, err);
+}
+
 bool
 objstore_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                    struct bytes key, uint64_t offset, uint64_t len,
                    objstore_sink_fn *sink, void *arg, struct err *err)
 {
     struct objstore_read read = {.key = key, .offset = offset, .len = len};
-    bool ok = check_key(key, err) && check_range(&read, err) &&
-              objstore_call_check(call, err) &&
-              b->ops->get_range(b, call, &read, sink, arg, err);
-    return named(ok, b, "read", key, err);
+    return get_range(b, call, &read, sink, arg, err);
 }
 
 bool
@@ -115,7 +123,8 @@ objstore_memory_sink(void *arg, struct bytes piece, struct err *err)
     struct objstore_memory *m = arg;
     if (piece.len > m->room - m->used)
         return err_set(err, ERR_INTERNAL, "more than the %zu bytes asked for", m->room);
-    memcpy(m->at + m->used, piece.at, piece.len);
+    if (piece.at != m->at + m->used)
+        memcpy(m->at + m->used, piece.at, piece.len);
     m->used += piece.len;
     return true;
 }
@@ -126,8 +135,9 @@ objstore_read_range(struct objstore_bucket *b, const struct objstore_call *call,
                     size_t *got, struct err *err)
 {
     struct objstore_memory m = {.at = into, .room = range.len};
-    if (!objstore_get_range(b, call, key, range.offset, range.len, objstore_memory_sink,
-                            &m, err))
+    struct objstore_read read = {
+        .key = key, .offset = range.offset, .len = range.len, .memory = &m};
+    if (!get_range(b, call, &read, objstore_memory_sink, &m, err))
         return false;
     *got = m.used;
     return true;

@@ -67,6 +67,8 @@ enum objstore_ability {
     OBJSTORE_IS_LOCAL = 8, /* files of this machine: the kernel caches what is read */
 };
 
+struct objstore_memory;
+
 /* A range to read. */
 struct objstore_read {
     struct bytes key;
@@ -76,6 +78,9 @@ struct objstore_read {
      * the first answer, and then reads this content or fails with ERR_CONFLICT. So a
      * read that goes on after a failure is not made of two objects. */
     char etag[OBJSTORE_ETAG_SIZE];
+    /* Where the sink copies all that it is handed; NULL: it does something else. A
+     * driver may put the next bytes there itself and hand the sink those. */
+    const struct objstore_memory *memory;
 };
 
 /* What a put stores, and how. */

@@ -27,7 +27,8 @@ struct objstore_memory {
     size_t used;
 };
 
-/* The sink itself (objstore_sink_fn); arg is the memory. */
+/* The sink itself (objstore_sink_fn); arg is the memory. A piece that stands where it
+ * belongs is only counted. */
 NODISCARD bool objstore_memory_sink(void *memory, struct bytes piece, struct err *err);
 
 /* Copy len bytes at offset of what is to be stored; they lie within put->size.

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
@@ -151,9 +152,13 @@ dir_get_range(struct objstore_bucket *b, const struct objstore_call *call,
                        "range begins at %" PRIu64 ", the object has %" PRIu64 " bytes",
                        offset, size);
     uint64_t left = NUM_MIN(read->len, size - offset);
-    CLEANUP(xfree) uint8_t *piece = xcalloc(1, NUM_MIN(left, (uint64_t)PIECE));
+    const struct objstore_memory *m = read->memory;
+    size_t most = (size_t)NUM_MIN(left, (uint64_t)PIECE);
+    CHECK(m == NULL || left <= m->room - m->used);
+    CLEANUP(xfree) uint8_t *own = m == NULL ? xcalloc(1, most) : NULL;
     while (left > 0) {
-        size_t n = NUM_MIN(left, (uint64_t)PIECE);
+        size_t n = (size_t)NUM_MIN(left, (uint64_t)most);
+        uint8_t *piece = m == NULL ? own : m->at + m->used;
         if (!objstore_call_check(call, err) ||
             !file_pread(fd, "object", piece, n, offset, err) ||
             !sink(arg, bytes_of(piece, n), err))

@@ -177,6 +177,7 @@ send_another(struct hedged *h, struct read *r)
     CLEANUP(xfree) uint8_t *data = xcalloc(1, (size_t)r->wanted.len);
     struct objstore_memory memory = {.at = data, .room = (size_t)r->wanted.len};
     struct objstore_read read = r->wanted;
+    read.memory = &memory;
     const struct objstore_call call = {r->call->deadline_ns, &r->others};
     if (h->inner->ops->get_range(h->inner, &call, &read, objstore_memory_sink, &memory,
                                  &ignored) &&

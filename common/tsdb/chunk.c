@@ -42,6 +42,13 @@ tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding)
     return name != NULL ? name : "unknown";
 }
 
+uint32_t
+tsdb_chunk_crc(const struct tsdb_chunk *c)
+{
+    const uint8_t encoding = (uint8_t)c->encoding;
+    return crc32c_extend(crc32c(bytes_of(&encoding, 1)), c->data);
+}
+
 bool
 tsdb_chunk_segment_header_parse(struct bytes header, struct err *err)
 {
@@ -82,6 +89,6 @@ tsdb_chunk_parse(struct tsdb_chunk *c, struct bytes b, struct err *err)
     if (known_name(encoding) == NULL)
         return err_set(err, ERR_UNSUPPORTED, "chunk encoding %d", data.at[0]);
     bytes_skip(&data, 1);
-    *c = (struct tsdb_chunk){.encoding = encoding, .data = data};
+    *c = (struct tsdb_chunk){.encoding = encoding, .data = data, .crc = stored_crc};
     return true;
 }

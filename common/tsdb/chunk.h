@@ -27,8 +27,16 @@ enum {
 
 struct tsdb_chunk {
     enum tsdb_chunk_encoding encoding;
+    uint32_t crc;      /* of the encoding byte and data, as in the record */
     struct bytes data; /* without length, encoding byte and CRC; borrowed */
 };
+
+/* A chunk that is in no record, and has no CRC. */
+static inline struct tsdb_chunk
+tsdb_chunk_loose(enum tsdb_chunk_encoding encoding, struct bytes data)
+{
+    return (struct tsdb_chunk){.encoding = encoding, .data = data};
+}
 
 /* A chunk with the times of its first and last sample, both inclusive and exact. */
 struct tsdb_timed_chunk {
@@ -39,6 +47,9 @@ struct tsdb_timed_chunk {
 
 /* Name of an encoding for messages: "XOR2", "unknown" for bytes not in the enum. */
 const char *tsdb_chunk_encoding_name(enum tsdb_chunk_encoding encoding);
+
+/* What crc must be. O(data.len). */
+uint32_t tsdb_chunk_crc(const struct tsdb_chunk *c);
 
 /* Check the first TSDB_SEGMENT_HEADER_SIZE bytes of a segment file. */
 NODISCARD bool tsdb_chunk_segment_header_parse(struct bytes header, struct err *err);

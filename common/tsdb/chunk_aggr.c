@@ -34,7 +34,7 @@ take(struct tsdb_chunk *chunk, struct cursor *c, enum tsdb_aggregate which,
     if (!is_sample_encoding(encoding))
         return err_set(err, ERR_CORRUPT, "aggregate %s of encoding %d", names[which],
                        encoding);
-    *chunk = (struct tsdb_chunk){encoding, data};
+    *chunk = tsdb_chunk_loose(encoding, data);
     return true;
 }
 

@@ -27,7 +27,8 @@ struct tsdb_aggr {
 /* "count", "sum", ... */
 const char *tsdb_aggregate_name(enum tsdb_aggregate aggregate);
 
-/* Split chunk data (without length, encoding byte, CRC); borrowed. What is inside is
+/* Split chunk data (without length, encoding byte, CRC) into chunks without a CRC;
+ * borrowed. What is inside is
  * not looked at. Errors ERR_CORRUPT: cut (but the counter may be missing whole), bytes
  * behind the last one, or an encoding that no aggregate has. */
 NODISCARD bool tsdb_aggr_parse(struct tsdb_aggr *a, struct bytes data, struct err *err);

@@ -9,11 +9,34 @@
 /* What a printed set may take: an error text holds 512 bytes. */
 enum { PRINT_VALUE_BYTES = 64, PRINT_SET_BYTES = 300 };
 
+enum { WORD = 8 };
+
+/* Most labels that are compared are the same, and short: a call for each would cost
+ * more than the comparison, and compilers make none of memcmp of a word. */
+static bool
+is_same(struct bytes a, struct bytes b)
+{
+    if (a.len != b.len)
+        return false;
+    if (a.at == b.at)
+        return true;
+    if (a.len < WORD || a.len > 2 * WORD)
+        return bytes_eq(a, b);
+    size_t last = a.len - WORD; /* the second word may begin in the first */
+    return memcmp(a.at, b.at, WORD) == 0 && memcmp(a.at + last, b.at + last, WORD) == 0;
+}
+
+static int
+text_cmp(struct bytes a, struct bytes b)
+{
+    return is_same(a, b) ? 0 : bytes_cmp(a, b);
+}
+
 static int
 pair_cmp(const struct tsdb_label *a, const struct tsdb_label *b)
 {
-    int order = bytes_cmp(a->name, b->name);
-    return order != 0 ? order : bytes_cmp(a->value, b->value);
+    int order = text_cmp(a->name, b->name);
+    return order != 0 ? order : text_cmp(a->value, b->value);
 }
 
 int

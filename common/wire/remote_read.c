@@ -167,28 +167,10 @@ put_tag(struct buf *out, unsigned field, enum wire_type type)
 }
 
 static void
-put_varint(struct buf *out, unsigned field, uint64_t v)
-{
-    if (v == 0)
-        return;
-    put_tag(out, field, WIRE_VARINT);
-    varint_put_u64(out, v);
-}
-
-static void
 put_message_head(struct buf *out, unsigned field, uint64_t len)
 {
     put_tag(out, field, WIRE_LENGTH);
     varint_put_u64(out, len);
-}
-
-static void
-put_text(struct buf *out, unsigned field, struct bytes text)
-{
-    if (text.len == 0)
-        return;
-    put_message_head(out, field, text.len);
-    buf_put(out, text);
 }
 
 static uint64_t
@@ -206,16 +188,6 @@ labels_size(struct tsdb_labels labels)
     return size;
 }
 
-static void
-put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
-{
-    for (size_t i = 0; i < labels.len; i++) {
-        put_message_head(out, field, label_len(&labels.at[i]));
-        put_text(out, LABEL_NAME, labels.at[i].name);
-        put_text(out, LABEL_VALUE, labels.at[i].value);
-    }
-}
-
 static uint64_t
 chunk_len(const struct tsdb_timed_chunk *c)
 {
@@ -223,14 +195,70 @@ chunk_len(const struct tsdb_timed_chunk *c)
            varint_size(c->chunk.encoding) + text_size(c->chunk.data);
 }
 
-static void
-put_chunk(struct buf *out, const struct tsdb_timed_chunk *c)
+/* Writing where room was reserved: an answer has many chunks. */
+
+static uint8_t *
+store_message_head(uint8_t *at, unsigned field, uint64_t len)
 {
-    put_message_head(out, CHUNKED_CHUNKS, chunk_len(c));
-    put_varint(out, CHUNK_MINT, (uint64_t)c->mint_ms);
-    put_varint(out, CHUNK_MAXT, (uint64_t)c->maxt_ms);
-    put_varint(out, CHUNK_ENCODING, c->chunk.encoding);
-    put_text(out, CHUNK_DATA, c->chunk.data);
+    *at++ = tag_of(field, WIRE_LENGTH);
+    return at + varint_store_u64(at, len);
+}
+
+static uint8_t *
+store_varint(uint8_t *at, unsigned field, uint64_t v)
+{
+    if (v == 0)
+        return at;
+    *at++ = tag_of(field, WIRE_VARINT);
+    return at + varint_store_u64(at, v);
+}
+
+static uint8_t *
+store_text(uint8_t *at, unsigned field, struct bytes text)
+{
+    if (text.len == 0)
+        return at;
+    at = store_message_head(at, field, text.len);
+    memcpy(at, text.at, text.len);
+    return at + text.len;
+}
+
+static void
+put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
+{
+    uint8_t *at = buf_reserve(out, labels_size(labels));
+    if (at == NULL)
+        return;
+    for (size_t i = 0; i < labels.len; i++) {
+        at = store_message_head(at, field, label_len(&labels.at[i]));
+        at = store_text(at, LABEL_NAME, labels.at[i].name);
+        at = store_text(at, LABEL_VALUE, labels.at[i].value);
+    }
+    out->len = (size_t)(at - out->at);
+}
+
+/* The checksum of what stands before the data of a chunk and the data, when only those
+ * of the former and of the chunk are known: the latter's begins with the encoding. */
+static uint32_t
+combine_chunk(uint32_t crc, const struct tsdb_chunk *c)
+{
+    const uint8_t encoding = (uint8_t)c->encoding;
+    return crc32c_combine(crc ^ crc32c(bytes_of(&encoding, 1)), c->crc, c->data.len);
+}
+
+/* Write a chunk and continue the checksum of its frame. */
+static uint8_t *
+store_chunk(uint8_t *at, const struct tsdb_timed_chunk *c, uint32_t *crc)
+{
+    const uint8_t *begin = at;
+    at = store_message_head(at, CHUNKED_CHUNKS, chunk_len(c));
+    at = store_varint(at, CHUNK_MINT, (uint64_t)c->mint_ms);
+    at = store_varint(at, CHUNK_MAXT, (uint64_t)c->maxt_ms);
+    at = store_varint(at, CHUNK_ENCODING, c->chunk.encoding);
+    at = store_text(at, CHUNK_DATA, c->chunk.data);
+    size_t head_len = (size_t)(at - begin) - c->chunk.data.len;
+    *crc = combine_chunk(crc32c_extend(*crc, bytes_of(begin, head_len)), &c->chunk);
+    return at;
 }
 
 static uint64_t
@@ -250,30 +278,29 @@ frame_len(size_t query_index, uint64_t series_len)
 }
 
 uint64_t
-wire_frame_size(size_t query_index, struct tsdb_labels labels,
-                const struct tsdb_timed_chunk *chunks, size_t count)
-{
-    uint64_t len = frame_len(query_index, chunked_series_len(labels, chunks, count));
-    return varint_size_u64(len) + CRC_SIZE + len;
-}
-
-void
 wire_frame_put(size_t query_index, struct tsdb_labels labels,
                const struct tsdb_timed_chunk *chunks, size_t count, struct buf *out)
 {
     uint64_t series_len = chunked_series_len(labels, chunks, count);
     uint64_t len = frame_len(query_index, series_len);
-    if (buf_reserve(out, varint_size_u64(len) + CRC_SIZE + len) == NULL)
-        return;
+    uint64_t size = varint_size_u64(len) + CRC_SIZE + len;
+    if (size > WIRE_FRAME_MAX || buf_reserve(out, size) == NULL)
+        return size;
     varint_put_u64(out, len);
     size_t crc_at = out->len;
     buf_put_be32(out, 0); /* not known yet */
     put_message_head(out, FRAME_SERIES, series_len);
     put_labels(out, CHUNKED_LABELS, labels);
+    uint8_t *begin = out->at + crc_at + CRC_SIZE, *at = out->at + out->len;
+    uint32_t crc = crc32c(bytes_of(begin, (size_t)(at - begin)));
     for (size_t i = 0; i < count; i++)
-        put_chunk(out, &chunks[i]);
-    put_varint(out, FRAME_QUERY_INDEX, query_index);
-    be32_store(out->at + crc_at, crc32c(bytes_of(out->at + crc_at + CRC_SIZE, len)));
+        at = store_chunk(at, &chunks[i], &crc);
+    const uint8_t *index = at;
+    at = store_varint(at, FRAME_QUERY_INDEX, query_index);
+    crc = crc32c_extend(crc, bytes_of(index, (size_t)(at - index)));
+    be32_store(out->at + crc_at, crc);
+    out->len = (size_t)(at - out->at);
+    return size;
 }
 
 void

@@ -56,15 +56,13 @@ NODISCARD bool wire_read_request_parse(struct wire_read_request *request,
 /* Frame limit of Prometheus's client ("chunked_read_limit"). */
 enum { WIRE_FRAME_MAX = 50 * 1000 * 1000 };
 
-/* Size in bytes of the frame that wire_frame_put would append. */
-uint64_t wire_frame_size(size_t query_index, struct tsdb_labels labels,
-                         const struct tsdb_timed_chunk *chunks, size_t count);
-
-/* Append one frame (uvarint length, BE32 CRC-32C, ChunkedReadResponse) with one series.
- * count is at least 1. Failures are latched in out. */
-void wire_frame_put(size_t query_index, struct tsdb_labels labels,
-                    const struct tsdb_timed_chunk *chunks, size_t count,
-                    struct buf *out);
+/* Append one frame (uvarint length, BE32 CRC-32C, ChunkedReadResponse) with one series;
+ * returns its size in bytes. One of more than WIRE_FRAME_MAX is not written. count is
+ * at least 1. The bytes of chunks are not hashed: their crc tells. Other failures are
+ * latched in out. */
+uint64_t wire_frame_put(size_t query_index, struct tsdb_labels labels,
+                        const struct tsdb_timed_chunk *chunks, size_t count,
+                        struct buf *out);
 
 /* Builder of a ReadResponse (sampled answer), written in order, in out. */
 struct wire_samples {

@@ -42,8 +42,8 @@ static struct tsdb_chunk
 chunk_at(enum tsdb_chunk_encoding encoding, size_t i)
 {
     const struct chunks *c = &chunks_of[encoding];
-    return (struct tsdb_chunk){
-        encoding, bytes_of(c->data.at + c->begins[i], c->begins[i + 1] - c->begins[i])};
+    return tsdb_chunk_loose(
+        encoding, bytes_of(c->data.at + c->begins[i], c->begins[i + 1] - c->begins[i]));
 }
 
 typedef void read_fn(const struct tsdb_chunk *chunk, struct arena *arena);

@@ -14,8 +14,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         TSDB_CHUNK_FLOAT_HISTOGRAM_ST};
     if (size == 0)
         return 0;
-    struct tsdb_chunk chunk = {encodings[data[0] % ARRAY_LEN(encodings)],
-                               bytes_of(data + 1, size - 1)};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(
+        encodings[data[0] % ARRAY_LEN(encodings)], bytes_of(data + 1, size - 1));
     chunk_digest_check(&chunk);
     return 0;
 }

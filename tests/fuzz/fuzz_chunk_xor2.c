@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct tsdb_chunk chunk = {TSDB_CHUNK_XOR2, bytes_of(data, size)};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(TSDB_CHUNK_XOR2, bytes_of(data, size));
     chunk_digest_check(&chunk);
     return 0;
 }

@@ -170,14 +170,15 @@ put_samples(struct block_writer *w, const struct tsdb_sample *samples, size_t co
     for (size_t i = 0; i < count; i++)
         tsdb_xor_append(&xor_writer, samples[i]);
     tsdb_xor_finish(&xor_writer);
-    return put_chunk(w,
-                     &(struct block_chunk){
-                         .mint_ms = samples[0].t_ms,
-                         .maxt_ms = samples[count - 1].t_ms,
-                         .samples = (uint32_t)count,
-                         .chunk = {TSDB_CHUNK_XOR, buf_bytes(&w->chunk_data)},
-                     },
-                     err);
+    return put_chunk(
+        w,
+        &(struct block_chunk){
+            .mint_ms = samples[0].t_ms,
+            .maxt_ms = samples[count - 1].t_ms,
+            .samples = (uint32_t)count,
+            .chunk = {.encoding = TSDB_CHUNK_XOR, .data = buf_bytes(&w->chunk_data)},
+        },
+        err);
 }
 
 bool

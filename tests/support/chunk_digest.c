@@ -103,8 +103,8 @@ check_reencoded(const struct tsdb_chunk *chunk, bool is_readable)
     budget_init(&budget, "reencode", SIZE_MAX, NULL);
     arena_init(&arena, &budget);
     if (tsdb_chunk_reencode(chunk, &out, &arena, &err)) {
-        struct tsdb_chunk plain = {tsdb_chunk_plain_encoding(chunk->encoding),
-                                   buf_bytes(&out)};
+        struct tsdb_chunk plain = tsdb_chunk_loose(
+            tsdb_chunk_plain_encoding(chunk->encoding), buf_bytes(&out));
         bool is_same = plain.encoding == chunk->encoding;
         CHECK(chunk_digest_of(&after, &plain, true, &err) == is_readable);
         CHECK(is_readable || is_same);

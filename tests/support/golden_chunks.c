@@ -77,8 +77,8 @@ visit(const struct json *expected, struct segment *segment, golden_chunk_fn *fn,
     else
         next_record(segment, &data);
     CLEANUP(guard_fini) struct guard g = guard_new(buf_bytes(&data));
-    struct tsdb_chunk chunk = {(enum tsdb_chunk_encoding)golden_i64(expected, "Enc"),
-                               g.bytes};
+    const struct tsdb_chunk chunk = tsdb_chunk_loose(
+        (enum tsdb_chunk_encoding)golden_i64(expected, "Enc"), g.bytes);
     fn(arg, &chunk, expected);
 }
 

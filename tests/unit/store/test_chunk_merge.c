@@ -69,8 +69,10 @@ xor_chunk(struct fixture *f, int64_t from, int64_t step, int count)
     struct tsdb_timed_chunk c = {
         .mint_ms = from,
         .maxt_ms = from + (count - 1) * step,
-        .chunk = {TSDB_CHUNK_XOR, arena_copy(&f->arena, buf_bytes(&data))},
+        .chunk = {.encoding = TSDB_CHUNK_XOR,
+                  .data = arena_copy(&f->arena, buf_bytes(&data))},
     };
+    c.chunk.crc = tsdb_chunk_crc(&c.chunk);
     buf_fini(&data);
     return c;
 }
@@ -88,6 +90,7 @@ decode(const struct tsdb_timed_chunk *chunks, size_t count, bool *there)
         struct err err;
         bool end = false;
         bool first = true;
+        assert_int_equal(chunks[i].chunk.crc, tsdb_chunk_crc(&chunks[i].chunk));
         assert_true(tsdb_xor_reader_init(&r, chunks[i].chunk.data, &err));
         assert_true(tsdb_xor_reader_count(&r) > 0);
         for (;;) {
@@ -143,7 +146,9 @@ passes_chunks_that_overlap_nothing_byte_for_byte(void **at)
     struct tsdb_timed_chunk a = xor_chunk(f, 100, 10, 5);
     struct tsdb_timed_chunk b = xor_chunk(f, 200, 10, 5);
     struct tsdb_timed_chunk histogram = {
-        .mint_ms = 10, .maxt_ms = 20, .chunk = {TSDB_CHUNK_HISTOGRAM, BYTES("opaque")}};
+        .mint_ms = 10,
+        .maxt_ms = 20,
+        .chunk = {.encoding = TSDB_CHUNK_HISTOGRAM, .data = BYTES("opaque")}};
     struct tsdb_timed_chunk chunks[] = {b, a, histogram, a, b};
     const struct tsdb_timed_chunk *out;
     size_t count;
@@ -161,7 +166,9 @@ keeps_chunks_around_an_overlap(void **at)
 {
     struct fixture *f = *at;
     struct tsdb_timed_chunk lone = {
-        .mint_ms = 1, .maxt_ms = 2, .chunk = {TSDB_CHUNK_XOR2, BYTES("opaque")}};
+        .mint_ms = 1,
+        .maxt_ms = 2,
+        .chunk = {.encoding = TSDB_CHUNK_XOR2, .data = BYTES("opaque")}};
     struct tsdb_timed_chunk chunks[] = {lone, xor_chunk(f, 100, 10, 5),
                                         xor_chunk(f, 105, 10, 5)};
     const struct tsdb_timed_chunk *out;
@@ -180,8 +187,8 @@ names_the_encoding_that_it_cannot_merge(void **at)
 {
     struct fixture *f = *at;
     struct tsdb_timed_chunk chunks[] = {
-        {10, 20, {TSDB_CHUNK_HISTOGRAM, BYTES("a")}},
-        {15, 25, {TSDB_CHUNK_HISTOGRAM, BYTES("b")}},
+        {10, 20, {.encoding = TSDB_CHUNK_HISTOGRAM, .data = BYTES("a")}},
+        {15, 25, {.encoding = TSDB_CHUNK_HISTOGRAM, .data = BYTES("b")}},
     };
     const struct tsdb_timed_chunk *out;
     size_t count;

@@ -21,7 +21,11 @@ merges_neighbours_and_keeps_far_pieces_apart(void **unused)
     };
     struct store_read r[ARRAY_LEN(p)];
     (void)unused;
+    assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 5, 1000, NULL), 3);
     assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 5, 1000, r), 3);
+    assert_true(r[0].pieces == p && r[1].pieces == p + 3 && r[2].pieces == p + 4);
+    assert_int_equal(r[0].piece_count, 3);
+    assert_int_equal(r[2].piece_count, 1);
     assert_int_equal(r[0].offset, 0);
     assert_int_equal(r[0].len, 30);
     assert_int_equal(r[1].offset, 100);
@@ -39,6 +43,7 @@ cuts_reads_between_pieces(void **unused)
                               {.offset = 120, .len = 500}};
     struct store_read r[ARRAY_LEN(p)];
     (void)unused;
+    assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 0, 100, NULL), 3);
     assert_int_equal(store_fetch_plan(p, ARRAY_LEN(p), 0, 100, r), 3);
     assert_int_equal(r[2].len, 500);
 }

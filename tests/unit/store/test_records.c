@@ -28,6 +28,8 @@ struct fixture {
     struct store_fetch_source source;
     struct store_piece pieces[RECORDS];
     struct store_records records;
+    store_piece_fn *on_record;
+    bool is_whole[RECORDS]; /* what on_record found */
 };
 
 static struct err err;
@@ -112,7 +114,9 @@ read_records(struct fixture *f, size_t count)
                                         .count = count,
                                         .data = STORE_DATA_CHUNKS,
                                         .size = size_of_record,
-                                        .guess = GUESS};
+                                        .guess = GUESS,
+                                        .on_record = f->on_record,
+                                        .on_record_arg = f};
     MUST(store_records_start(&f->records, &f->source, &f->arena, &err));
     MUST(store_records_wait(&f->records, &err));
 }
@@ -178,6 +182,36 @@ counts_each_record_once_and_rereads_apart(void **at)
     assert_int_equal(f->source.data[STORE_DATA_SERIES].requests, 0);
 }
 
+static bool
+take_whole(void *arg, const struct store_piece *piece, struct bytes got)
+{
+    struct fixture *f = arg;
+    uint64_t size;
+    bool *is_whole = &f->is_whole[piece - f->pieces];
+    *is_whole = size_of_record(got, &size) && size <= got.len;
+    return *is_whole;
+}
+
+static void
+hands_out_whole_records_as_they_come(void **at)
+{
+    struct fixture *f = *at;
+    f->on_record = take_whole;
+    for (size_t i = 0; i < RECORDS; i++) {
+        append_record(f, i, i % 2 ? LONG : GUESS);
+        append(f, 0, i % 3 ? FAR : 10);
+    }
+    read_records(f, RECORDS);
+    size_t again = 0;
+    for (size_t i = 0; i < RECORDS; i++) {
+        expect_record(f, i, i % 2 ? LONG : GUESS);
+        assert_int_equal(f->pieces[i].is_taken, f->is_whole[i]);
+        assert_int_equal(f->pieces[i].is_again, !f->is_whole[i]);
+        again += !f->is_whole[i];
+    }
+    assert_true(again > 0 && again < RECORDS / 2);
+}
+
 static void
 does_not_read_beyond_the_room_of_a_record(void **at)
 {
@@ -210,6 +244,8 @@ main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_again_what_is_longer_than_the_guess,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hands_out_whole_records_as_they_come, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(does_not_read_beyond_the_room_of_a_record,
                                         set_up, tear_down),
         cmocka_unit_test(reaches_to_the_next_record_when_it_is_near),

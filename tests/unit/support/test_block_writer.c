@@ -370,8 +370,9 @@ cuts_segments_at_their_limit(void **state)
     (void)state;
     /* Records of 5 + 1 + 100 + 4 bytes as the limit counts them: two fit. */
     uint8_t data[100] = {0};
-    const struct block_chunk chunk = {
-        .samples = 1, .chunk = {TSDB_CHUNK_HISTOGRAM, bytes_of(data, sizeof data)}};
+    const struct block_chunk chunk = {.samples = 1,
+                                      .chunk = {.encoding = TSDB_CHUNK_HISTOGRAM,
+                                                .data = bytes_of(data, sizeof data)}};
     const struct block_chunk chunks[] = {chunk, chunk, chunk};
     struct opened o;
     struct err err = {0};
@@ -448,7 +449,8 @@ keeps_chunks_that_run_backwards(void **state)
 {
     (void)state;
     uint8_t data[2] = {0};
-    const struct tsdb_chunk chunk = {TSDB_CHUNK_XOR, bytes_of(data, sizeof data)};
+    const struct tsdb_chunk chunk = {.encoding = TSDB_CHUNK_XOR,
+                                     .data = bytes_of(data, sizeof data)};
     const struct block_chunk chunks[] = {{1000, 2000, 1, chunk},
                                          {-500, 1500, 1, chunk}};
     struct opened o;

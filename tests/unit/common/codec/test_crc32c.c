@@ -72,8 +72,10 @@ agrees_with_the_table_at_each_length_and_alignment(void **state)
             assert_int_equal(crc32c(data), expected);
             assert_int_equal(crc32c_extend_by_table(0, data), expected);
         }
-    struct bytes all = {pattern, sizeof pattern};
-    assert_int_equal(crc32c(all), crc32c_extend_by_table(0, all));
+    for (size_t len = 300; len <= sizeof pattern; len++) {
+        struct bytes data = {pattern + sizeof pattern - len, len};
+        assert_int_equal(crc32c(data), crc32c_extend_by_table(0, data));
+    }
 }
 
 static void
@@ -90,12 +92,58 @@ static void
 extends_over_any_split(void **state)
 {
     (void)state;
-    struct bytes all = {pattern, 100};
+    struct bytes all = {pattern, 2000};
     for (size_t cut = 0; cut <= all.len; cut++) {
         struct bytes head = {all.at, cut}, tail = {all.at + cut, all.len - cut};
         assert_int_equal(crc32c_extend(crc32c(head), tail), crc32c(all));
         assert_int_equal(crc32c_extend_by_table(crc32c(head), tail), crc32c(all));
     }
+}
+
+static void
+combines_over_any_split(void **state)
+{
+    (void)state;
+    struct bytes all = {pattern, sizeof pattern};
+    for (size_t cut = 0; cut <= all.len; cut++) {
+        struct bytes head = {all.at, cut}, tail = {all.at + cut, all.len - cut};
+        uint32_t a = crc32c(head), b = crc32c(tail);
+        assert_int_equal(crc32c_combine(a, b, tail.len), crc32c(all));
+        assert_int_equal(crc32c_combine_by_bits(a, b, tail.len), crc32c(all));
+    }
+}
+
+/* A byte over and over; lengths beyond what can be hashed agree with their halves. */
+static void
+combines_long_texts(void **state)
+{
+    (void)state;
+    struct bytes part = {pattern, 1};
+    uint32_t crc = crc32c(part), hashed = 0;
+    uint64_t len = part.len;
+    for (; len <= UINT64_C(1) << 22; len *= 2)
+        crc = crc32c_combine(crc, crc, len);
+    for (uint64_t i = 0; i < len; i++)
+        hashed = crc32c_extend(hashed, part);
+    assert_int_equal(crc, hashed);
+    for (; len <= UINT64_C(1) << 62; len *= 2) {
+        assert_int_equal(crc32c_combine(crc, 0, len),
+                         crc32c_combine_by_bits(crc, 0, len));
+        uint32_t half = crc32c_combine(crc, 0, len / 2);
+        assert_int_equal(crc32c_combine(half, 0, len / 2), crc32c_combine(crc, 0, len));
+    }
+}
+
+/* What comes before a text may be exchanged when the checksum of both is known. */
+static void
+exchanges_what_comes_first(void **state)
+{
+    (void)state;
+    struct bytes old = {pattern, 1}, new = {pattern + 100, 17};
+    struct bytes text = {pattern + 200, 570};
+    uint32_t of_both = crc32c_extend(crc32c(old), text);
+    assert_int_equal(crc32c_combine(crc32c(new) ^ crc32c(old), of_both, text.len),
+                     crc32c_extend(crc32c(new), text));
 }
 
 int
@@ -106,6 +154,9 @@ main(void)
         cmocka_unit_test(agrees_with_the_table_at_each_length_and_alignment),
         cmocka_unit_test(reads_nothing_behind_its_input),
         cmocka_unit_test(extends_over_any_split),
+        cmocka_unit_test(combines_over_any_split),
+        cmocka_unit_test(combines_long_texts),
+        cmocka_unit_test(exchanges_what_comes_first),
     };
     return cmocka_run_group_tests(tests, fill_pattern, NULL);
 }

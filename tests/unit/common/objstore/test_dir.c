@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "common/base/num.h"
 #include "common/base/pool.h"
 #include "tests/support/sandbox.h"
 #include "tests/unit/common/objstore/fixture.h"
@@ -97,6 +98,33 @@ stores_files_of_any_size(void **state)
         fclose(file);
         free(data);
         free(back);
+    }
+    fixture_fini(&f);
+}
+
+/* Ranges are read where the caller wants them, in pieces when they are long. */
+static void
+reads_ranges_into_memory_of_the_caller(void **state)
+{
+    (void)state;
+    enum { SIZE = 700 * 1024, SPARE = 16 };
+    static const struct objstore_range ranges[] = {
+        {0, 1}, {0, SIZE}, {1, 256 * 1024}, {3, 600 * 1024}, {SIZE - 5, 100}};
+    static uint8_t data[SIZE], into[SIZE + SPARE];
+    struct fixture f;
+    fixture_init(&f);
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (uint8_t)(i ^ i >> 8 ^ i >> 16);
+    assert_true(objstore_put(f.bucket, &CALL, text("k"), bytes_of(data, SIZE), &f.err));
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        size_t got = 0, offset = (size_t)ranges[i].offset;
+        size_t expected = NUM_MIN(ranges[i].len, SIZE - offset);
+        memset(into, 0xee, sizeof into);
+        assert_true(objstore_read_range(f.bucket, &CALL, text("k"), ranges[i], into,
+                                        &got, &f.err));
+        assert_int_equal(got, expected);
+        assert_memory_equal(into, data + offset, got);
+        assert_int_equal(into[got], 0xee);
     }
     fixture_fini(&f);
 }
@@ -590,6 +618,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_replaces_and_deletes),
         cmocka_unit_test(stores_files_of_any_size),
+        cmocka_unit_test(reads_ranges_into_memory_of_the_caller),
         cmocka_unit_test(stores_nothing_of_a_file_that_is_too_short),
         cmocka_unit_test(asks_the_gate_before_each_piece),
         cmocka_unit_test(lists_in_byte_order_of_keys),

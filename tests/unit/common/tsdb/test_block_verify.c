@@ -212,7 +212,8 @@ add_chunks(struct block_writer *w, struct block_chunk *chunks, size_t count)
     tsdb_xor_finish(&x);
     for (size_t i = 0; i < count; i++) {
         if (chunks[i].chunk.encoding == TSDB_CHUNK_NONE)
-            chunks[i].chunk = (struct tsdb_chunk){TSDB_CHUNK_XOR, buf_bytes(&data)};
+            chunks[i].chunk = (struct tsdb_chunk){.encoding = TSDB_CHUNK_XOR,
+                                                  .data = buf_bytes(&data)};
         chunks[i].samples = 3;
     }
     expect_ok(block_writer_add_chunks(w, (struct tsdb_labels){series_a, 2}, chunks,
@@ -255,7 +256,9 @@ write_samples_unordered(struct block_writer *w)
     for (int i = 0; i < 3; i++)
         tsdb_xor_append(&x, (struct tsdb_sample){(const int64_t[]){1, 5, 4}[i], 7});
     tsdb_xor_finish(&x);
-    add_chunks(w, (struct block_chunk[]){{1, 4, 0, {TSDB_CHUNK_XOR, buf_bytes(&data)}}},
+    add_chunks(w,
+               (struct block_chunk[]){
+                   {1, 4, 0, {.encoding = TSDB_CHUNK_XOR, .data = buf_bytes(&data)}}},
                1);
 }
 
@@ -264,8 +267,11 @@ write_cut_samples(struct block_writer *w)
 {
     /* 200 samples in 20 bytes */
     add_chunks(w,
-               (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_XOR, BYTES("\x00\xc8 eighteen bytes....")}}},
+               (struct block_chunk[]){{1,
+                                       4,
+                                       0,
+                                       {.encoding = TSDB_CHUNK_XOR,
+                                        .data = BYTES("\x00\xc8 eighteen bytes....")}}},
                1);
 }
 
@@ -274,7 +280,10 @@ write_no_samples(struct block_writer *w)
 {
     add_chunks(w,
                (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_HISTOGRAM, BYTES("\x00\x00\x00")}}},
+                   {1,
+                    4,
+                    0,
+                    {.encoding = TSDB_CHUNK_HISTOGRAM, .data = BYTES("\x00\x00\x00")}}},
                1);
 }
 
@@ -282,8 +291,11 @@ static void
 write_cut_histogram(struct block_writer *w)
 {
     add_chunks(w,
-               (struct block_chunk[]){
-                   {1, 4, 0, {TSDB_CHUNK_FLOAT_HISTOGRAM_ST, BYTES("\x00\x03")}}},
+               (struct block_chunk[]){{1,
+                                       4,
+                                       0,
+                                       {.encoding = TSDB_CHUNK_FLOAT_HISTOGRAM_ST,
+                                        .data = BYTES("\x00\x03")}}},
                1);
 }
 
@@ -294,9 +306,10 @@ add_hex(struct block_writer *w, int64_t mint_ms, int64_t maxt_ms,
 {
     CLEANUP(buf_fini) struct buf data = {0};
     put_hex(&data, hex);
-    add_chunks(
-        w, (struct block_chunk[]){{mint_ms, maxt_ms, 0, {encoding, buf_bytes(&data)}}},
-        1);
+    add_chunks(w,
+               (struct block_chunk[]){
+                   {mint_ms, maxt_ms, 0, tsdb_chunk_loose(encoding, buf_bytes(&data))}},
+               1);
 }
 
 /* Made by Prometheus's own encoders: samples from 1600000000000 on, at 60001 ms of XOR2
@@ -367,8 +380,8 @@ add_histogram_aggregates(struct block_writer *w, size_t cut)
     put_aggregate(&data, TSDB_CHUNK_HISTOGRAM, buf_bytes(&histograms));
     add_chunks(
         w,
-        (struct block_chunk[]){
-            {first_ms, first_ms + 2 * step_ms, 0, {TSDB_CHUNK_AGGR, buf_bytes(&data)}}},
+        (struct block_chunk[]){{first_ms, first_ms + 2 * step_ms, 0,
+                                tsdb_chunk_loose(TSDB_CHUNK_AGGR, buf_bytes(&data))}},
         1);
 }
 
@@ -394,7 +407,9 @@ static void
 write_cut_aggregate(struct block_writer *w)
 {
     add_chunks(
-        w, (struct block_chunk[]){{1, 4, 0, {TSDB_CHUNK_AGGR, BYTES("\x09\x01\x00")}}},
+        w,
+        (struct block_chunk[]){
+            {1, 4, 0, {.encoding = TSDB_CHUNK_AGGR, .data = BYTES("\x09\x01\x00")}}},
         1);
 }
 

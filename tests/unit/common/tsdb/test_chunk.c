@@ -66,6 +66,7 @@ reads_every_known_encoding(void **state)
         buf_put_str(&record, "the next one");
         assert_done(tsdb_chunk_parse(&chunk, buf_bytes(&record), &err), &err);
         assert_int_equal(chunk.encoding, cases[i].encoding);
+        assert_int_equal(chunk.crc, tsdb_chunk_crc(&chunk));
         assert_bytes(chunk.data, BYTES("data"));
         assert_string_equal(tsdb_chunk_encoding_name(chunk.encoding), cases[i].name);
     }

@@ -62,7 +62,7 @@ static bool
 reading_init(struct reading *r, enum tsdb_chunk_encoding encoding, struct bytes data,
              struct err *err)
 {
-    struct tsdb_chunk chunk = {encoding, data};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(encoding, data);
     room_init(&r->room, LIMIT);
     return tsdb_histogram_reader_init(&r->reader, &chunk, &r->room.arena, err);
 }

@@ -232,8 +232,8 @@ expect_samples(const struct written *w, size_t samples, struct arena *arena)
         CLEANUP(guard_fini)
         struct guard g = guard_new(
             bytes_of(w->out.at + w->begins[c], w->begins[c + 1] - w->begins[c]));
-        struct tsdb_chunk chunk = {
-            w->is_float ? TSDB_CHUNK_FLOAT_HISTOGRAM : TSDB_CHUNK_HISTOGRAM, g.bytes};
+        struct tsdb_chunk chunk = tsdb_chunk_loose(
+            w->is_float ? TSDB_CHUNK_FLOAT_HISTOGRAM : TSDB_CHUNK_HISTOGRAM, g.bytes);
         struct tsdb_histogram_reader reader;
         struct tsdb_histogram h;
         struct err err;
@@ -358,7 +358,7 @@ holds_65535_samples(void **state)
     assert_false(tsdb_histogram_writer_takes(&w, &h));
     assert_false(tsdb_histogram_writer_takes(&w, &stale));
     tsdb_histogram_finish(&w);
-    struct tsdb_chunk chunk = {TSDB_CHUNK_HISTOGRAM, buf_bytes(&out)};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(TSDB_CHUNK_HISTOGRAM, buf_bytes(&out));
     CLEANUP(buf_fini) struct buf again = {0};
     copy_chunk(&chunk, &again);
     assert_bytes(buf_bytes(&again), buf_bytes(&out));

@@ -77,7 +77,7 @@ static void
 check_broken(void *arg, struct bytes data)
 {
     struct broken *broken = arg;
-    struct tsdb_chunk chunk = {broken->encoding, data};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(broken->encoding, data);
     if (broken->turned++ % broken->turn_each != 0)
         return;
     chunk_digest_check(&chunk);
@@ -88,7 +88,7 @@ static void
 expect_cut(void *arg, struct bytes data)
 {
     struct broken *broken = arg;
-    struct tsdb_chunk chunk = {broken->encoding, data};
+    struct tsdb_chunk chunk = tsdb_chunk_loose(broken->encoding, data);
     struct chunk_digest digest;
     struct err err;
     assert_failed(chunk_digest_of(&digest, &chunk, false, &err), &err, ERR_CORRUPT);
@@ -140,7 +140,7 @@ refuses_what_is_no_sequence_of_samples(void **state)
                                                          TSDB_CHUNK_AGGR};
     room_init(&room, SIZE_MAX);
     for (size_t i = 0; i < ARRAY_LEN(encodings); i++) {
-        struct tsdb_chunk chunk = {encodings[i], BYTES("\0\0\0\0")};
+        struct tsdb_chunk chunk = tsdb_chunk_loose(encodings[i], BYTES("\0\0\0\0"));
         struct tsdb_chunk_iter it;
         struct err err;
         assert_failed(tsdb_chunk_iter_init(&it, &chunk, &room.arena, &err), &err,

@@ -28,7 +28,8 @@ check_golden(void *arg, const struct tsdb_chunk *chunk, const struct json *expec
     assert_done(tsdb_chunk_reencode(chunk, &out, &room.arena, &err), &err);
     assert_memory_equal(out.at, "head", 4);
     CLEANUP(guard_fini) struct guard g = guard_new(bytes_of(out.at + 4, out.len - 4));
-    struct tsdb_chunk plain = {tsdb_chunk_plain_encoding(chunk->encoding), g.bytes};
+    struct tsdb_chunk plain =
+        tsdb_chunk_loose(tsdb_chunk_plain_encoding(chunk->encoding), g.bytes);
     assert_in_range(plain.encoding, TSDB_CHUNK_XOR, TSDB_CHUNK_FLOAT_HISTOGRAM);
     assert_done(chunk_digest_of(&before, chunk, true, &err), &err);
     assert_done(chunk_digest_of(&after, &plain, false, &err), &err);
@@ -85,7 +86,8 @@ the_bytes_are_those_of_upstream(void **state)
         room_init(&room, SIZE_MAX);
         put_hex(&data, examples[i].hex);
         put_hex(&plain, examples[i].plain);
-        struct tsdb_chunk chunk = {examples[i].encoding, buf_bytes(&data)};
+        struct tsdb_chunk chunk =
+            tsdb_chunk_loose(examples[i].encoding, buf_bytes(&data));
         assert_done(tsdb_chunk_reencode(&chunk, &out, &room.arena, &err), &err);
         assert_bytes(buf_bytes(&out), buf_bytes(&plain));
     }
@@ -102,8 +104,8 @@ broken_chunks_are_an_error(void **state)
         struct err err;
         room_init(&room, SIZE_MAX);
         put_hex(&data, examples[i].hex);
-        struct tsdb_chunk chunk = {examples[i].encoding,
-                                   bytes_of(data.at, data.len - 3)};
+        struct tsdb_chunk chunk =
+            tsdb_chunk_loose(examples[i].encoding, bytes_of(data.at, data.len - 3));
         assert_failed(tsdb_chunk_reencode(&chunk, &out, &room.arena, &err), &err,
                       ERR_CORRUPT);
     }
@@ -130,7 +132,8 @@ buckets_behind_a_first_stale_marker_are_an_error(void **state)
     bits_write(&w, 0x2, 2); /* the sum changes, in a window of 64 bits */
     bits_write(&w, 1, 64);
     bits_flush(&w);
-    struct tsdb_chunk chunk = {TSDB_CHUNK_HISTOGRAM_ST, buf_bytes(&data)};
+    struct tsdb_chunk chunk =
+        tsdb_chunk_loose(TSDB_CHUNK_HISTOGRAM_ST, buf_bytes(&data));
     assert_failed(tsdb_chunk_reencode(&chunk, &out, &room.arena, &err), &err,
                   ERR_CORRUPT);
     assert_non_null(strstr(err.text, "behind a stale marker"));
@@ -150,7 +153,8 @@ the_budget_of_the_answer_is_kept(void **state)
         budget_init(&budget, "answer", 1, NULL);
         buf_init(&out, &budget);
         put_hex(&data, examples[i].hex);
-        struct tsdb_chunk chunk = {examples[i].encoding, buf_bytes(&data)};
+        struct tsdb_chunk chunk =
+            tsdb_chunk_loose(examples[i].encoding, buf_bytes(&data));
         assert_failed(tsdb_chunk_reencode(&chunk, &out, &room.arena, &err), &err,
                       ERR_BUDGET);
         buf_fini(&out);

@@ -61,6 +61,30 @@ orders_pair_by_pair(void **state)
         }
 }
 
+/* Values of each length that differ in each byte, or in none, against guard pages. */
+static void
+orders_values_of_any_length(void **state)
+{
+    (void)state;
+    enum { MAX_LEN = 40 };
+    static const uint8_t text[MAX_LEN + 1] = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
+    for (size_t len = 0; len <= MAX_LEN; len++)
+        for (size_t at = 0; at <= len; at++) {
+            uint8_t changed[MAX_LEN];
+            memcpy(changed, text, len);
+            if (at < len)
+                changed[at]++;
+            CLEANUP(guard_fini) struct guard a = guard_new(bytes_of(text, len));
+            CLEANUP(guard_fini) struct guard b = guard_new(bytes_of(changed, len));
+            const struct tsdb_label x = {BYTES("n"), a.bytes},
+                                    y = {BYTES("n"), b.bytes};
+            const struct tsdb_labels p = {&x, 1}, q = {&y, 1};
+            assert_int_equal(sign(tsdb_labels_cmp(p, q)), at < len ? -1 : 0);
+            assert_int_equal(sign(tsdb_labels_cmp(q, p)), at < len ? 1 : 0);
+            assert_int_equal(tsdb_labels_cmp(p, p), 0);
+        }
+}
+
 static void
 knows_prefixes(void **state)
 {
@@ -241,6 +265,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_pair_by_pair),
+        cmocka_unit_test(orders_values_of_any_length),
         cmocka_unit_test(knows_prefixes),
         cmocka_unit_test(gets_values_by_name),
         cmocka_unit_test(external_labels_are_merged_and_win),
