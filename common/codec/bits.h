@@ -38,6 +38,13 @@ bits_read(struct bits_reader *r, unsigned n)
     return v;
 }
 
+/* Bits that can be read. */
+static inline uint64_t
+bits_left(const struct bits_reader *r)
+{
+    return 8 * (uint64_t)r->rest.len + r->loaded;
+}
+
 /* Byte-wise varints at the current bit position. A value above 64 bits is bad. */
 uint64_t bits_read_uvarint(struct bits_reader *r);
 int64_t bits_read_varint(struct bits_reader *r);

@@ -45,13 +45,6 @@ varint_store_i64(uint8_t at[VARINT_MAX_BYTES], int64_t v)
     return varint_store_u64(at, zigzag(v));
 }
 
-size_t
-varint_size_u64(uint64_t v)
-{
-    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
-    return (bits + 6) / 7;
-}
-
 void
 varint_put_u64(struct buf *b, uint64_t v)
 {

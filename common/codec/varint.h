@@ -42,7 +42,12 @@ size_t varint_store_u64(uint8_t at[VARINT_MAX_BYTES], uint64_t v);
 size_t varint_store_i64(uint8_t at[VARINT_MAX_BYTES], int64_t v);
 
 /* Bytes that varint_store_u64 would write. */
-size_t varint_size_u64(uint64_t v);
+static inline size_t
+varint_size_u64(uint64_t v)
+{
+    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+    return (bits + 6) / 7;
+}
 
 void varint_put_u64(struct buf *b, uint64_t v);
 void varint_put_i64(struct buf *b, int64_t v);
