@@ -78,6 +78,7 @@ store_read_request_fini(struct store_read_request *r)
 {
     struct store_api_read *api = r->api;
     store_read_close(r);
+    store_read_samples_fini(r->samples);
     const struct store_read_totals totals = {
         .seconds = (double)(clock_mono_ns() - r->started_ns) / CLOCK_NS_PER_S,
         .blocks = r->blocks_queried,
@@ -174,15 +175,21 @@ store_read_failed(const struct store_read_request *r, const struct err *err)
     store_read_count_failure(r, err);
 }
 
-/* Next piece of the body: what is filled and not sent, then more frames. */
+static bool
+is_streamed(const struct store_read_request *r)
+{
+    return r->wire.response == WIRE_STREAMED_CHUNKS;
+}
+
+/* Next piece of the body: what is filled and not sent, then more of it. */
 static bool
 next_piece(void *arg, struct bytes *piece, struct err *err)
 {
     struct store_read_request *r = arg;
-    bool streamed = r->wire.response == WIRE_STREAMED_CHUNKS;
-    if (r->sent == r->out.len && streamed && !r->ended) {
+    if (r->sent == r->out.len && !r->ended) {
         r->sent = 0;
-        if (!store_read_stream_fill(r, err)) {
+        if (!(is_streamed(r) ? store_read_stream_fill(r, err)
+                             : store_read_samples_fill(r, err))) {
             store_read_count_failure(r, err);
             return false;
         }
@@ -209,7 +216,7 @@ reply(struct store_read_request *r)
 {
     store_read_add_skipped(r);
     const struct net_http_stream stream = {next_piece, request_free, r};
-    if (r->wire.response == WIRE_STREAMED_CHUNKS) {
+    if (is_streamed(r)) {
         net_http_reply_stream(
             r->exchange, 200,
             "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
@@ -217,8 +224,8 @@ reply(struct store_read_request *r)
         return;
     }
     net_http_exchange_add_header(r->exchange, "Content-Encoding", "snappy");
-    net_http_reply_stream(r->exchange, 200, "application/x-protobuf", r->out.len,
-                          stream);
+    net_http_reply_stream(r->exchange, 200, "application/x-protobuf",
+                          r->ended ? r->out.len : NET_HTTP_LENGTH_UNKNOWN, stream);
 }
 
 static bool
@@ -226,8 +233,8 @@ begin(struct store_read_request *r, struct err *err)
 {
     if (!decode_request(r, err) || !store_read_admit(r, err))
         return false;
-    return r->wire.response == WIRE_STREAMED_CHUNKS ? store_read_stream_fill(r, err)
-                                                    : store_read_samples_fill(r, err);
+    return is_streamed(r) ? store_read_stream_fill(r, err)
+                          : store_read_samples_begin(r, err);
 }
 
 void

@@ -60,8 +60,18 @@ store_read_close(struct store_read_request *r)
     if (!r->is_open)
         return;
     store_query_fini(&r->query);
-    r->blocks_queried += r->query.blocks_queried;
+    if (!r->is_repeat)
+        r->blocks_queried += r->query.blocks_queried;
     store_matcher_set_fini(&r->matchers);
     r->is_open = false;
     r->at++;
+}
+
+void
+store_read_repeat(struct store_read_request *r)
+{
+    r->at = 0;
+    r->is_repeat = true;
+    r->limits = (struct store_limits){0};
+    r->source.damage.is_repeat = true;
 }
