@@ -82,6 +82,7 @@ store_read_request_fini(struct store_read_request *r)
 {
     struct store_api_read *api = r->api;
     store_read_close(r);
+    store_read_samples_fini(r->samples);
     const struct store_read_totals totals = store_read_end_figures(r);
     store_block_set_unref(&r->blocks);
     store_fetch_source_fini(&r->source);
@@ -157,7 +158,13 @@ store_read_failed(struct store_read_request *r, struct err *err)
     store_read_add_figures(r);
 }
 
-/* Next piece of the body: what is filled and not sent, then more frames. */
+static bool
+is_streamed(const struct store_read_request *r)
+{
+    return r->wire.response == WIRE_STREAMED_CHUNKS;
+}
+
+/* Next piece of the body: what is filled and not sent, then more of it. */
 static bool
 next_piece(void *arg, struct bytes *piece, struct err *err)
 {
@@ -165,7 +172,8 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     store_read_begin_piece(r);
     if (r->sent == r->out.len && !r->ended) {
         r->sent = 0;
-        if (!store_read_stream_fill(r, err)) {
+        if (!(is_streamed(r) ? store_read_stream_fill(r, err)
+                             : store_read_samples_fill(r, err))) {
             store_read_count_failure(r, err);
             return false;
         }
@@ -194,7 +202,7 @@ reply(struct store_read_request *r)
     store_read_add_skipped(r);
     store_read_begin_answer(r);
     const struct net_http_stream stream = {next_piece, request_free, r};
-    if (r->wire.response == WIRE_STREAMED_CHUNKS) {
+    if (is_streamed(r)) {
         net_http_reply_stream(
             r->exchange, 200,
             "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse",
@@ -202,8 +210,8 @@ reply(struct store_read_request *r)
         return;
     }
     net_http_exchange_add_header(r->exchange, "Content-Encoding", "snappy");
-    net_http_reply_stream(r->exchange, 200, "application/x-protobuf", r->out.len,
-                          stream);
+    net_http_reply_stream(r->exchange, 200, "application/x-protobuf",
+                          r->ended ? r->out.len : NET_HTTP_LENGTH_UNKNOWN, stream);
 }
 
 /* What series must have, as far as it is told without a regular expression. */
@@ -245,8 +253,8 @@ begin(struct store_read_request *r, struct err *err)
     if (!decode_request(r, err) || !store_read_take_blocks(r, err) ||
         !estimate(r, err) || !store_read_admit(r, err))
         return false;
-    return r->wire.response == WIRE_STREAMED_CHUNKS ? store_read_stream_fill(r, err)
-                                                    : store_read_samples_fill(r, err);
+    return is_streamed(r) ? store_read_stream_fill(r, err)
+                          : store_read_samples_begin(r, err);
 }
 
 void

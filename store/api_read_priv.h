@@ -10,6 +10,7 @@
 #include "store/matcher_set.h"
 #include "store/query.h"
 #include "store/read_metrics.h"
+#include "store/read_samples.h"
 
 struct store_api_read {
     struct store_api_read_options options;
@@ -38,9 +39,11 @@ struct store_read_request {
     /* The query that is being answered: wire.queries[at]. */
     size_t at;
     bool is_open;
+    bool is_repeat; /* the queries run once more: nothing is counted again */
     struct store_matcher_set matchers;
     struct store_query query;
-    struct buf out; /* frames, or the compressed answer */
+    struct store_read_samples *samples; /* NULL: the answer is not sampled */
+    struct buf out; /* a piece of the answer: frames, or of the snappy block */
     size_t sent;    /* bytes of out that went to the reader */
     bool ended;     /* all of the answer is, or was, in out */
     /* What is told of the request (read_figures.c). */
@@ -100,6 +103,10 @@ NODISCARD bool store_read_open(struct store_read_request *r, struct err *err);
 /* Close it, if one is open, and move to the following one. */
 void store_read_close(struct store_read_request *r);
 
+/* Go back to the first query, none being open, to run all once more over the same
+ * blocks: against no limit and counted nowhere, because they were already. */
+void store_read_repeat(struct store_read_request *r);
+
 /* Range of samples that a query asks for: its hints where it has them. Both ends
  * inclusive. */
 void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
@@ -111,7 +118,12 @@ NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r);
 /* Fill r->out with frames: some, or none at the end (r->ended). */
 NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);
 
-/* Fill r->out with the whole sampled answer, compressed. */
+/* Count what the sampled answer holds, then fill r->out with its beginning, or with all
+ * of it if it is small (r->ended). Errors of the request are found when it is counted.
+ */
+NODISCARD bool store_read_samples_begin(struct store_read_request *r, struct err *err);
+
+/* Fill r->out with more of it, until r->ended. */
 NODISCARD bool store_read_samples_fill(struct store_read_request *r, struct err *err);
 
 #endif

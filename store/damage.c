@@ -22,14 +22,29 @@ named_count(const struct store_damage *d)
     return NUM_MIN(d->block_count, (size_t)STORE_DAMAGE_NAMED_MAX);
 }
 
+static bool
+is_named(const struct store_damage *d, const struct store_block *b)
+{
+    for (size_t i = 0; i < named_count(d); i++)
+        if (strcmp(d->named[i].text, b->name.text) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a damage of the block was counted when the data were read before. */
+static bool
+is_known(const struct store_damage *d, const struct store_block *b)
+{
+    return d->is_repeat && (is_named(d, b) || d->block_count > STORE_DAMAGE_NAMED_MAX);
+}
+
 /* Whether the block is a new one in the list; one that is not named may be in it. */
 static bool
 note(struct store_damage *d, const struct store_block *b)
 {
     metrics_add(d->policy->found, 1);
-    for (size_t i = 0; i < named_count(d); i++)
-        if (strcmp(d->named[i].text, b->name.text) == 0)
-            return false;
+    if (is_named(d, b))
+        return false;
     if (d->block_count < STORE_DAMAGE_NAMED_MAX)
         d->named[d->block_count] = b->name;
     d->block_count++;
@@ -42,6 +57,8 @@ store_damage_skip(struct store_damage *d, const struct store_block *b,
 {
     if (d->policy == NULL || !d->policy->skips || err->code != ERR_CORRUPT)
         return false;
+    if (is_known(d, b))
+        return true;
     metrics_add(d->policy->skipped, 1);
     d->skipped++;
     /* Once a query and block: a block may have many damaged pieces. */
@@ -54,7 +71,7 @@ store_damage_skip(struct store_damage *d, const struct store_block *b,
 bool
 store_damage_blame(struct store_damage *d, const struct store_block *b, struct err *err)
 {
-    if (d->policy != NULL && err->code == ERR_CORRUPT)
+    if (d->policy != NULL && err->code == ERR_CORRUPT && !is_known(d, b))
         note(d, b);
     return err_wrap(err, "block %s", b->name.text);
 }

@@ -27,8 +27,9 @@ enum { STORE_DAMAGE_NAMED_MAX = 8 };
 /* What one request found. */
 struct store_damage {
     const struct store_damage_policy *policy; /* NULL: every damage is an error */
-    size_t skipped;                           /* pieces */
-    size_t block_count;                       /* that are damaged */
+    bool is_repeat; /* data are read once more: what they were blamed for is known */
+    size_t skipped; /* pieces */
+    size_t block_count;                                  /* that are damaged */
     struct tsdb_ulid_text named[STORE_DAMAGE_NAMED_MAX]; /* the first of them */
 };
 

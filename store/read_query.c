@@ -14,7 +14,8 @@ make_matchers(struct store_read_request *r, const struct wire_query *q, struct e
         if (!store_matcher_set_add(&r->matchers, m->type, m->name, m->value, err))
             return false;
     }
-    store_read_note_selector(r, &r->matchers);
+    if (!r->is_repeat)
+        store_read_note_selector(r, &r->matchers);
     return true;
 }
 
@@ -61,8 +62,18 @@ store_read_close(struct store_read_request *r)
     if (!r->is_open)
         return;
     store_query_fini(&r->query);
-    r->totals.blocks += r->query.blocks_queried;
+    if (!r->is_repeat)
+        r->totals.blocks += r->query.blocks_queried;
     store_matcher_set_fini(&r->matchers);
     r->is_open = false;
     r->at++;
+}
+
+void
+store_read_repeat(struct store_read_request *r)
+{
+    r->at = 0;
+    r->is_repeat = true;
+    r->limits = (struct store_limits){0};
+    r->source.damage.is_repeat = true;
 }

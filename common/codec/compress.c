@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/codec/compress.h"
 
+#include <inttypes.h>
 #include <snappy-c.h>
+
+#include "common/codec/varint.h"
 
 /* The densest element of the format is three bytes for a copy of 64. */
 enum { ELEMENT_BYTES = 3, ELEMENT_COPIES = 64 };
@@ -38,5 +41,29 @@ compress_snappy_encode(struct bytes in, struct buf *out, struct err *err)
     if (snappy_compress((const char *)in.at, in.len, (char *)to, &len) != SNAPPY_OK)
         return err_set(err, ERR_INVALID, "cannot compress %zu bytes", in.len);
     out->len += len;
+    return true;
+}
+
+bool
+compress_snappy_begin(uint64_t length, struct buf *out, struct err *err)
+{
+    if (length > UINT32_MAX)
+        return err_set(err, ERR_BUDGET,
+                       "%" PRIu64 " bytes are more than a snappy block can hold",
+                       length);
+    varint_put_u64(out, length);
+    return buf_ok(out, err);
+}
+
+bool
+compress_snappy_append(struct bytes portion, struct buf *out, struct err *err)
+{
+    size_t begin = out->len;
+    size_t head = varint_size_u64(portion.len);
+    if (!compress_snappy_encode(portion, out, err))
+        return false;
+    uint8_t *at = out->at + begin;
+    out->len -= head;
+    memmove(at, at + head, out->len - begin);
     return true;
 }

@@ -4,6 +4,8 @@
 #ifndef COMMON_CODEC_COMPRESS_H
 #define COMMON_CODEC_COMPRESS_H
 
+#include <stdint.h>
+
 #include "common/base/buf.h"
 
 /* Append the content of a snappy block to out.
@@ -14,6 +16,18 @@ NODISCARD bool compress_snappy_decode(struct bytes in, size_t limit, struct buf 
 
 /* Append in as one snappy block to out. Errors ERR_BUDGET from out. */
 NODISCARD bool compress_snappy_encode(struct bytes in, struct buf *out,
+                                      struct err *err);
+
+/* The same in portions, for a block that need not be in memory as a whole: its head,
+ * then the elements of each portion. A portion is best a multiple of
+ * COMPRESS_SNAPPY_PORTION bytes, the farthest that the encoder looks back. The portions
+ * of a block have length bytes together; that is the caller's to see to.
+ *
+ * Errors of begin ERR_BUDGET: the length is above what a block can have, 4 GiB - 1, or
+ * from out. Of append ERR_BUDGET from out. */
+enum { COMPRESS_SNAPPY_PORTION = 64 * 1024 };
+NODISCARD bool compress_snappy_begin(uint64_t length, struct buf *out, struct err *err);
+NODISCARD bool compress_snappy_append(struct bytes portion, struct buf *out,
                                       struct err *err);
 
 #endif

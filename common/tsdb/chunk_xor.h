@@ -42,6 +42,11 @@ tsdb_xor_reader_count(const struct tsdb_xor_reader *r)
 NODISCARD bool tsdb_xor_next(struct tsdb_xor_reader *r, struct tsdb_sample *sample,
                              bool *end, struct err *err);
 
+/* All samples of a chunk of which none was read; to has room for as many as its count.
+ * The same samples and errors as tsdb_xor_next, in less time. */
+NODISCARD bool tsdb_xor_read_all(struct tsdb_xor_reader *r, struct tsdb_sample *to,
+                                 struct err *err);
+
 /* Encoder; byte-identical to upstream for the same samples. */
 struct tsdb_xor_writer {
     /* private */

@@ -35,6 +35,9 @@ enum {
 /* Every field number above is below 16. */
 enum { TAG_SIZE = 1, CRC_SIZE = 4, DOUBLE_SIZE = 8 };
 
+/* Its tag and length, then a value and a time with a tag each. */
+enum { SAMPLE_MAX_SIZE = 2 + TAG_SIZE + DOUBLE_SIZE + TAG_SIZE + VARINT_MAX_BYTES };
+
 static void *
 alloc_in_arena(void *arena, size_t size)
 {
@@ -303,31 +306,21 @@ wire_frame_put(size_t query_index, struct tsdb_labels labels,
     return size;
 }
 
-void
-wire_samples_init(struct wire_samples *w, struct buf *out, struct budget *budget)
-{
-    *w = (struct wire_samples){.out = out};
-    buf_init(&w->result, budget);
-}
-
-void
-wire_samples_fini(struct wire_samples *w)
-{
-    buf_fini(&w->result);
-}
-
-void
-wire_samples_begin(struct wire_samples *w)
-{
-    buf_clear(&w->result);
-}
-
 static uint64_t
 sample_len(const struct tsdb_sample *s)
 {
     /* By its bits: a negative zero is not the zero value. */
     return (s->value_bits == 0 ? 0 : TAG_SIZE + DOUBLE_SIZE) +
            varint_size((uint64_t)s->t_ms);
+}
+
+uint64_t
+wire_samples_size(const struct tsdb_sample *samples, size_t count)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += message_size(sample_len(&samples[i]));
+    return size;
 }
 
 /* Write one sample; the room was reserved. A sampled answer has millions of these. */
@@ -349,26 +342,37 @@ store_sample(uint8_t *at, const struct tsdb_sample *s)
 }
 
 void
-wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
-                 const struct tsdb_sample *samples, size_t count)
+wire_samples_put(const struct tsdb_sample *samples, size_t count, struct buf *out)
 {
-    uint64_t samples_len = 0;
-    for (size_t i = 0; i < count; i++)
-        samples_len += message_size(sample_len(&samples[i]));
-    put_message_head(&w->result, RESULT_SERIES, labels_size(labels) + samples_len);
-    put_labels(&w->result, SERIES_LABELS, labels);
-    uint8_t *at = buf_reserve(&w->result, samples_len);
+    uint8_t *at = buf_reserve(out, count * SAMPLE_MAX_SIZE);
     if (at == NULL)
         return;
     for (size_t i = 0; i < count; i++)
         at = store_sample(at, &samples[i]);
-    w->result.len += samples_len;
+    out->len = (size_t)(at - out->at);
 }
 
-bool
-wire_samples_end(struct wire_samples *w, struct err *err)
+uint64_t
+wire_series_size(struct tsdb_labels labels, uint64_t len)
 {
-    put_message_head(w->out, RESPONSE_RESULTS, w->result.len);
-    buf_put(w->out, buf_bytes(&w->result));
-    return buf_ok(&w->result, err) && buf_ok(w->out, err);
+    return message_size(labels_size(labels) + len);
+}
+
+void
+wire_series_head_put(struct tsdb_labels labels, uint64_t len, struct buf *out)
+{
+    put_message_head(out, RESULT_SERIES, labels_size(labels) + len);
+    put_labels(out, SERIES_LABELS, labels);
+}
+
+uint64_t
+wire_result_size(uint64_t len)
+{
+    return message_size(len);
+}
+
+void
+wire_result_head_put(uint64_t len, struct buf *out)
+{
+    put_message_head(out, RESPONSE_RESULTS, len);
 }

@@ -64,19 +64,20 @@ uint64_t wire_frame_put(size_t query_index, struct tsdb_labels labels,
                         const struct tsdb_timed_chunk *chunks, size_t count,
                         struct buf *out);
 
-/* Builder of a ReadResponse (sampled answer), written in order, in out. */
-struct wire_samples {
-    /* private */
-    struct buf *out;
-    struct buf result; /* the QueryResult being built */
-};
-
-void wire_samples_init(struct wire_samples *w, struct buf *out, struct budget *budget);
-void wire_samples_fini(struct wire_samples *w);
-/* Begin and end the result of one query; empty results are written as well. */
-void wire_samples_begin(struct wire_samples *w);
-void wire_samples_add(struct wire_samples *w, struct tsdb_labels labels,
-                      const struct tsdb_sample *samples, size_t count);
-NODISCARD bool wire_samples_end(struct wire_samples *w, struct err *err);
+/* A ReadResponse (sampled answer), of which the lengths come first: those of the parts
+ * have to be known before the whole is written. It is a result for each query, in their
+ * order; a result is its series; a series is its labels, then samples in any portions.
+ *
+ * Sizes are in bytes, as the functions of the same name write them. len is the size of
+ * all that is inside: of all series of a result, of all samples of a series. Failures
+ * are latched in out. */
+uint64_t wire_samples_size(const struct tsdb_sample *samples, size_t count);
+void wire_samples_put(const struct tsdb_sample *samples, size_t count, struct buf *out);
+/* Of a series as a whole; head_put writes what stands before the samples. */
+uint64_t wire_series_size(struct tsdb_labels labels, uint64_t len);
+void wire_series_head_put(struct tsdb_labels labels, uint64_t len, struct buf *out);
+/* Of a result as a whole; head_put writes what stands before its series. */
+uint64_t wire_result_size(uint64_t len);
+void wire_result_head_put(uint64_t len, struct buf *out);
 
 #endif

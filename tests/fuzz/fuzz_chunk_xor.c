@@ -24,6 +24,18 @@ decode(struct bytes data, size_t *count)
 }
 
 static void
+check_at_once(struct bytes data, bool ok, size_t count)
+{
+    static struct tsdb_sample all[XOR_REFERENCE_MAX];
+    struct tsdb_xor_reader reader;
+    struct err err;
+    bool read = tsdb_xor_reader_init(&reader, data, &err) &&
+                tsdb_xor_read_all(&reader, all, &err);
+    CHECK(read == ok);
+    CHECK(!ok || memcmp(all, fast, count * sizeof *all) == 0);
+}
+
+static void
 check_same(size_t fast_count, size_t slow_count)
 {
     CHECK(fast_count == slow_count);
@@ -36,6 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t fast_count, slow_count;
     struct bytes in = bytes_of(data, size);
     bool ok = decode(in, &fast_count);
+    check_at_once(in, ok, fast_count);
     CHECK(xor_reference_decode(in, slow, &slow_count) == ok);
     if (!ok)
         return 0;

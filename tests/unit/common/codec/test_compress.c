@@ -53,6 +53,68 @@ round_trips(void **state)
     }
 }
 
+/* Text that compresses well, hardly, and in some places only. */
+static void
+put_text(struct buf *text, size_t length, int kind)
+{
+    uint64_t random = 88172645463325252u;
+    for (size_t n = 0; n < length; n++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        bool is_random = kind == 1 || (kind == 2 && n / 5000 % 2 == 0);
+        buf_put_u8(text, is_random ? (uint8_t)random : (uint8_t)(n % 13));
+    }
+}
+
+static void
+portions_make_one_block(void **state)
+{
+    enum { P = COMPRESS_SNAPPY_PORTION };
+    static const size_t lengths[] = {0,     1,     100,       P - 1,     P,
+                                     P + 1, 2 * P, 3 * P - 1, 3 * P + 7, 20 * P};
+    static const size_t portions[] = {P, 3 * P, 1000};
+    (void)state;
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(lengths) * 9; i++) {
+        CLEANUP(buf_fini) struct buf text = {0};
+        CLEANUP(buf_fini) struct buf block = {0};
+        CLEANUP(buf_fini) struct buf back = {0};
+        size_t length = lengths[i / 9], portion = portions[i / 3 % 3];
+        put_text(&text, length, (int)(i % 3));
+        expect_ok(compress_snappy_begin(length, &block, &err), err);
+        for (size_t at = 0; at < length; at += portion) {
+            size_t rest = length - at;
+            struct bytes one = bytes_of(text.at + at, rest < portion ? rest : portion);
+            expect_ok(compress_snappy_append(one, &block, &err), err);
+        }
+        expect_ok(decode(buf_bytes(&block), 2 * LIMIT, &back, &err), err);
+        assert_true(bytes_eq(buf_bytes(&text), buf_bytes(&back)));
+    }
+}
+
+static void
+an_empty_portion_adds_nothing(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(buf_fini) struct buf out = {0};
+    buf_put_str(&out, "x");
+    expect_ok(compress_snappy_append(BYTES(""), &out, &err), err);
+    assert_string_equal(buf_text(&out), "x");
+}
+
+static void
+refuses_more_than_a_block_can_hold(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(buf_fini) struct buf out = {0};
+    expect_ok(compress_snappy_begin(UINT32_MAX, &out, &err), err);
+    assert_true(bytes_eq(buf_bytes(&out), BYTES("\xff\xff\xff\xff\x0f")));
+    expect_fails(compress_snappy_begin(UINT64_C(1) << 32, &out, &err), err, ERR_BUDGET);
+}
+
 static void
 refuses_a_claim_above_the_limit_before_it_allocates(void **state)
 {
@@ -124,6 +186,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_a_known_block),
         cmocka_unit_test(round_trips),
+        cmocka_unit_test(portions_make_one_block),
+        cmocka_unit_test(an_empty_portion_adds_nothing),
+        cmocka_unit_test(refuses_more_than_a_block_can_hold),
         cmocka_unit_test(refuses_a_claim_above_the_limit_before_it_allocates),
         cmocka_unit_test(reports_a_spent_budget),
         cmocka_unit_test(rejects_each_truncation),

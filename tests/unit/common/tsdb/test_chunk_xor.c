@@ -64,6 +64,25 @@ decode(struct bytes data, struct tsdb_sample *out, size_t *count, struct err *er
 
 static struct tsdb_sample decoded[XOR_REFERENCE_MAX + 1], reference[XOR_REFERENCE_MAX];
 
+/* Reading all at once gives what reading one by one gave: count samples, or an error.
+ */
+static void
+expect_same_at_once(struct bytes data, bool ok, size_t count)
+{
+    static struct tsdb_sample all[XOR_REFERENCE_MAX];
+    struct err err;
+    struct tsdb_xor_reader reader;
+    bool read = tsdb_xor_reader_init(&reader, data, &err) &&
+                tsdb_xor_read_all(&reader, all, &err);
+    assert_int_equal(read, ok);
+    if (!ok) {
+        assert_int_equal(err.code, ERR_CORRUPT);
+        return;
+    }
+    assert_int_equal(tsdb_xor_reader_count(&reader), count);
+    assert_memory_equal(all, decoded, count * sizeof *all);
+}
+
 static void
 expect_samples(struct bytes data, const struct tsdb_sample *samples, size_t count)
 {
@@ -74,6 +93,7 @@ expect_samples(struct bytes data, const struct tsdb_sample *samples, size_t coun
     assert_int_equal(got, count);
     if (count > 0)
         assert_memory_equal(decoded, samples, count * sizeof *samples);
+    expect_same_at_once(g.bytes, true, count);
     assert_true(xor_reference_decode(g.bytes, reference, &got));
     assert_int_equal(got, count);
     if (count > 0)
@@ -259,6 +279,7 @@ expect_corrupt(void *arg, struct bytes data)
     struct err err;
     size_t count;
     assert_failed(decode(data, decoded, &count, &err), &err, ERR_CORRUPT);
+    expect_same_at_once(data, false, 0);
 }
 
 static void
@@ -278,6 +299,7 @@ expect_as_reference(void *arg, struct bytes data)
     struct err err;
     size_t count, reference_count;
     bool ok = decode(data, decoded, &count, &err);
+    expect_same_at_once(data, ok, count);
     assert_int_equal(xor_reference_decode(data, reference, &reference_count), ok);
     if (!ok) {
         assert_int_equal(err.code, ERR_CORRUPT);
@@ -297,6 +319,23 @@ reads_flipped_bits_as_the_reference_does(void **state)
     buf_clear(&data);
     put_hex(&data, reopened.hex);
     for_each_bit_flip(buf_bytes(&data), expect_as_reference, NULL);
+}
+
+/* Long enough for the fast loop: behind and inside what it reads. */
+static void
+reads_flips_and_cuts_in_long_data_as_the_reference_does(void **state)
+{
+    (void)state;
+    uint64_t random = 7;
+    struct tsdb_sample samples[40] = {0};
+    for (size_t i = 1; i < ARRAY_LEN(samples); i++) {
+        samples[i].t_ms = samples[i - 1].t_ms + 15000 + (int64_t)(i % 7 == 0) * 100000;
+        samples[i].value_bits = next_random(&random) >> i << i % 11;
+    }
+    CLEANUP(buf_fini) struct buf data = {0};
+    encode(&data, samples, ARRAY_LEN(samples));
+    for_each_bit_flip(buf_bytes(&data), expect_as_reference, NULL);
+    for_each_truncation(buf_bytes(&data), expect_as_reference, NULL);
 }
 
 static void
@@ -386,6 +425,7 @@ main(void)
         cmocka_unit_test(holds_65535_samples),
         cmocka_unit_test(rejects_every_truncation),
         cmocka_unit_test(reads_flipped_bits_as_the_reference_does),
+        cmocka_unit_test(reads_flips_and_cuts_in_long_data_as_the_reference_does),
         cmocka_unit_test(rejects_broken_data),
         cmocka_unit_test(keeps_the_sample_when_the_next_is_broken),
         cmocka_unit_test(failures_of_the_buffer_latch),

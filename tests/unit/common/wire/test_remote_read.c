@@ -386,6 +386,8 @@ a_frame_that_clients_refuse_is_not_written(void **state)
     assert_int_equal(out.len, size);
 }
 
+#define STALE UINT64_C(0x7ff0000000000002)
+
 static const struct tsdb_sample samples[] = {
     {0, 0},
     {1, 0x8000000000000000},
@@ -393,21 +395,30 @@ static const struct tsdb_sample samples[] = {
     {INT64_MAX, 0x3ff0000000000000},
 };
 
+/* A series with the first count samples, in two portions. Both sizes are as written. */
 static void
-write_samples(struct buf *out)
+put_series(size_t count, struct buf *out)
 {
-    struct err err;
-    CLEANUP(wire_samples_fini) struct wire_samples w;
-    wire_samples_init(&w, out, NULL);
-    wire_samples_begin(&w);
-    assert_true(wire_samples_end(&w, &err));
-    wire_samples_begin(&w);
-    wire_samples_add(&w, labels, samples, ARRAY_LEN(samples));
-    wire_samples_add(&w, labels, samples, 1);
-    wire_samples_add(&w, labels, NULL, 0);
-    assert_true(wire_samples_end(&w, &err));
-    wire_samples_begin(&w);
-    assert_true(wire_samples_end(&w, &err));
+    size_t begin = out->len, first = count / 2;
+    uint64_t len = wire_samples_size(samples, count);
+    wire_series_head_put(labels, len, out);
+    size_t samples_begin = out->len;
+    wire_samples_put(samples, first, out);
+    wire_samples_put(samples + first, count - first, out);
+    assert_int_equal(out->len - samples_begin, len);
+    assert_int_equal(out->len - begin, wire_series_size(labels, len));
+}
+
+static void
+put_result(const size_t *counts, size_t count, struct buf *out)
+{
+    CLEANUP(buf_fini) struct buf series = {0};
+    size_t begin = out->len;
+    for (size_t i = 0; i < count; i++)
+        put_series(counts[i], &series);
+    wire_result_head_put(series.len, out);
+    buf_put(out, buf_bytes(&series));
+    assert_int_equal(out->len - begin, wire_result_size(series.len));
 }
 
 static void
@@ -416,7 +427,9 @@ sampled_answers_are_read_back(void **state)
     (void)state;
     static const size_t counts[] = {ARRAY_LEN(samples), 1, 0};
     CLEANUP(buf_fini) struct buf out = {0};
-    write_samples(&out);
+    put_result(NULL, 0, &out);
+    put_result(counts, ARRAY_LEN(counts), &out);
+    put_result(NULL, 0, &out);
     Wirepb__ReadResponse *response =
         wirepb__read_response__unpack(NULL, out.len, out.at);
     assert_non_null(response);
@@ -436,20 +449,45 @@ sampled_answers_are_read_back(void **state)
     wirepb__read_response__free_unpacked(response, NULL);
 }
 
+static uint64_t
+next_random(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
 static void
-a_sampled_answer_that_does_not_fit_is_an_error(void **state)
+sizes_of_random_samples_are_those_written(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    for (int round = 0; round < 300; round++) {
+        struct tsdb_sample some[50];
+        CLEANUP(buf_fini) struct buf out = {0};
+        for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+            uint64_t bits = next_random(&random);
+            /* Of every length, negative ones among them. */
+            some[i].t_ms = (int64_t)(next_random(&random) >> bits % 65 / 2 * 2 % 64);
+            some[i].value_bits = bits % 5 == 0 ? 0 : bits % 5 == 1 ? STALE : bits;
+        }
+        wire_samples_put(some, ARRAY_LEN(some), &out);
+        assert_int_equal(out.len, wire_samples_size(some, ARRAY_LEN(some)));
+    }
+}
+
+static void
+samples_that_do_not_fit_latch(void **state)
 {
     (void)state;
     CLEANUP(budget_fini) struct budget budget;
-    budget_init(&budget, "test", 600, NULL);
-    CLEANUP(buf_fini) struct buf out = {0};
-    CLEANUP(wire_samples_fini) struct wire_samples w;
+    budget_init(&budget, "test", 20, NULL);
+    CLEANUP(buf_fini) struct buf out;
     struct err err;
-    wire_samples_init(&w, &out, &budget);
-    wire_samples_begin(&w);
-    for (int i = 0; i < 100; i++)
-        wire_samples_add(&w, labels, samples, ARRAY_LEN(samples));
-    assert_false(wire_samples_end(&w, &err));
+    buf_init(&out, &budget);
+    wire_samples_put(samples, ARRAY_LEN(samples), &out);
+    assert_false(buf_ok(&out, &err));
     assert_int_equal(err.code, ERR_BUDGET);
 }
 
@@ -470,7 +508,8 @@ main(void)
         cmocka_unit_test(a_frame_that_does_not_fit_latches),
         cmocka_unit_test(a_frame_that_clients_refuse_is_not_written),
         cmocka_unit_test(sampled_answers_are_read_back),
-        cmocka_unit_test(a_sampled_answer_that_does_not_fit_is_an_error),
+        cmocka_unit_test(sizes_of_random_samples_are_those_written),
+        cmocka_unit_test(samples_that_do_not_fit_latch),
     };
     return cmocka_run_group_tests(tests, hash_chunks, NULL);
 }
