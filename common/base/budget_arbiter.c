@@ -105,18 +105,17 @@ budget_arbiter_reclaim(struct budget_arbiter *a, struct budget *root, size_t n)
  * may be as slow as their readers. Who holds less than it asks for has hardly begun,
  * and is in nobody's way. */
 static void
-refuse_largest_if_stuck(struct budget_arbiter *a)
+refuse_largest_if_stuck(struct budget_arbiter *a, struct budget_member *waiting)
 {
     mutex_check_held(&a->lock);
-    struct budget_member *largest = NULL;
+    struct budget_member *largest = waiting;
     bool all_wait = true;
     for (struct budget_member *m = a->members; m != NULL; m = m->next) {
         if (m->is_refused)
             return;
         if (!m->waits)
             all_wait = false;
-        else if (largest == NULL ||
-                 budget_used(m->budget) > budget_used(largest->budget))
+        else if (budget_used(m->budget) > budget_used(largest->budget))
             largest = m;
     }
     bool is_in_the_way = budget_used(largest->budget) / 2 > largest->asked &&
@@ -137,7 +136,7 @@ wait_a_while(struct budget_arbiter *a, struct budget_member *m, size_t n)
     MUTEX_SCOPE(&a->lock);
     if (budget_try_above(m->budget, n))
         return TAKEN;
-    refuse_largest_if_stuck(a);
+    refuse_largest_if_stuck(a, m);
     if (m->is_refused)
         return REFUSED;
     cond_wait_until(&a->given, &a->lock, clock_deadline(POLL_NS));

@@ -13,7 +13,7 @@
 enum { SEGMENT_LIMIT = 1 << 20 };
 
 static const char *const sample_folders[] = {"xor", "xor2", "xor2-st", "hist-st",
-                                             "chunks"};
+                                             "chunks/random"};
 
 /* The segment of a block, as far as it was not read yet. */
 struct segment {
