@@ -100,10 +100,10 @@ void
 store_read_part(struct store_read_request *r)
 {
     struct store_api_read *api = r->api;
-    budget_arbiter_part(&r->member);
     if (budget_peak(&r->budget) > WORTH_TRIMMING)
         atomic_store(&api->is_worth_trimming, true);
     budget_fini(&r->budget);
+    budget_arbiter_part(&r->member);
     if (!r->is_admitted)
         return;
     store_gate_leave(&api->gate, r->lane);

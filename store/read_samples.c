@@ -194,7 +194,7 @@ begin_series(struct store_read_request *r, struct err *err)
     if (size == 0)
         return true;
     uint64_t whole = wire_series_size(series.labels, size - 1);
-    if (whole > s->left.len)
+    if (whole > s->left.len || (size > 1 && series.chunk_count == 0))
         return has_changed(err);
     s->left.len -= whole;
     wire_series_head_put(series.labels, size - 1, &s->plain);

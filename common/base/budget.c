@@ -13,7 +13,7 @@ budget_init(struct budget *b, const char *name, size_t limit, struct budget *par
     b->arbiter = NULL;
     b->keep = NULL;
     b->member = NULL;
-    b->headroom = 0;
+    b->headroom = parent != NULL ? parent->headroom : 0;
     b->reserve = 0;
     atomic_init(&b->used, 0);
     atomic_init(&b->peak, 0);
@@ -59,24 +59,41 @@ lent(const struct budget *b, size_t used)
     return used > b->reserve ? used : b->reserve;
 }
 
+/* What has to be lent for the n bytes that b has just taken. */
+static size_t
+more_for(const struct budget *b, size_t n)
+{
+    size_t used = budget_used(b);
+    return b->reserve == 0 ? n : lent(b, used) - lent(b, used - n);
+}
+
+/* Give n bytes back here; yields what ancestors need not lend any more. */
+static size_t
+give_one(struct budget *b, size_t n)
+{
+    size_t before = atomic_fetch_sub(&b->used, n);
+    CHECK(before >= n);
+    return lent(b, before) - lent(b, before - n);
+}
+
 static void
 give_above(struct budget *b, size_t n, const struct budget *end)
 {
-    for (struct budget *at = b->parent; at != end; at = at->parent) {
-        size_t before = atomic_fetch_sub(&at->used, n);
-        CHECK(before >= n);
-    }
+    for (struct budget *at = b->parent; at != end; at = at->parent)
+        n = give_one(at, n);
 }
 
 /* NULL when all ancestors lent n; else the one that is spent, and nothing is taken. */
 static struct budget *
 take_above(struct budget *b, size_t n)
 {
+    size_t more = n;
     for (struct budget *at = b->parent; at != NULL; at = at->parent) {
-        if (take_one(at, n, limit_for(b, at)))
-            continue;
-        give_above(b, n, at);
-        return at;
+        if (!take_one(at, more, limit_for(b, at))) {
+            give_above(b, n, at);
+            return at;
+        }
+        more = more_for(at, more);
     }
     return NULL;
 }
@@ -114,8 +131,8 @@ borrow(struct budget *b, size_t n, size_t total, struct err *err)
         return true;
     if (total > limit_for(b, spent))
         return refuse(spent, total - n, n, ERR_BUDGET, err);
-    struct budget_arbiter *arbiter = arbiter_of(b);
-    struct err refusal = {0}; /* err may be one that latches */
+    struct budget_arbiter *arbiter = spent->arbiter; /* only caches of the root help */
+    struct err refusal = {0};                        /* err may be one that latches */
     refuse(spent, budget_used(spent), n, ERR_UNAVAILABLE, &refusal);
     if (arbiter != NULL && budget_arbiter_take(arbiter, b, n, &refusal))
         return true;
@@ -131,14 +148,6 @@ take_root(struct budget *b, size_t n, struct err *err)
     if (may_fit && budget_arbiter_reclaim(b->arbiter, b, n))
         return true;
     return refuse(b, budget_used(b), n, may_fit ? ERR_UNAVAILABLE : ERR_BUDGET, err);
-}
-
-/* What has to be lent for the n bytes that b has just taken. */
-static size_t
-more_for(const struct budget *b, size_t n)
-{
-    size_t used = budget_used(b);
-    return b->reserve == 0 ? n : lent(b, used) - lent(b, used - n);
 }
 
 bool
@@ -191,9 +200,7 @@ budget_reserve(struct budget *b, size_t n, struct err *err)
 void
 budget_give(struct budget *b, size_t n)
 {
-    size_t before = atomic_fetch_sub(&b->used, n);
-    CHECK(before >= n);
-    give_back(b, lent(b, before) - lent(b, before - n));
+    give_back(b, give_one(b, n));
 }
 
 size_t

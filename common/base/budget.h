@@ -33,13 +33,14 @@ struct budget {
 void budget_init(struct budget *b, const char *name, size_t limit,
                  struct budget *parent);
 
-/* From now on leave so many bytes of each ancestor to others. Before another thread
- * takes from b. */
+/* From now on leave so many bytes of each ancestor to others, as do budgets below b
+ * that are made later. Before another thread takes from b. */
 void budget_set_headroom(struct budget *b, size_t n);
 
 /* Have the ancestors lend n bytes in any case, less if the limit is less: b takes them
  * before it takes more from above. As budget_take, but what fails leaves all as it was.
- * b is taken from on one thread at a time; it keeps its reserve until budget_fini. */
+ * b and what is below it are taken from on one thread at a time; b keeps its reserve
+ * until budget_fini. */
 NODISCARD bool budget_reserve(struct budget *b, size_t n, struct err *err);
 
 /* Take n bytes here and from all ancestors, or from none. When an ancestor is spent,

@@ -123,6 +123,9 @@ refuse_largest_if_stuck(struct budget_arbiter *a, struct budget_member *waiting)
     if (!all_wait && !is_in_the_way)
         return;
     largest->is_refused = true;
+    /* What it has may do for the others, once it has given that back. */
+    for (struct budget_member *m = a->members; m != NULL; m = m->next)
+        m->patient_until_ns = clock_deadline(PATIENCE_NS);
     cond_broadcast(&a->given);
 }
 

@@ -57,8 +57,8 @@ void budget_arbiter_fini(struct budget_arbiter *a);
 void budget_arbiter_add_cache(struct budget_arbiter *a, budget_reclaim_fn *reclaim,
                               void *arg);
 
-/* Between these two m's budget waits for others. Parting accepts one that did not join.
- */
+/* Between these two m's budget waits for others. Whoever parts has given all back, or
+ * the others may be refused for want of it. Parting accepts one that did not join. */
 void budget_arbiter_join(struct budget_arbiter *a, struct budget_member *m);
 void budget_arbiter_part(struct budget_member *m);
 

@@ -159,18 +159,28 @@ charged(struct budget *b, void *at, size_t size, struct err *err)
     return NULL;
 }
 
-/* A kept piece changes from the root's account to that of b. */
+/* A kept piece changes from the root's account to that of b. Who would have to wait
+ * for that does not hold it meanwhile. */
+static void *
+take_kept(struct memory_keep *k, struct budget *b, size_t size)
+{
+    struct memory_piece *p = is_kept_size(size) ? pop(k, size) : NULL;
+    if (p == NULL)
+        return NULL;
+    budget_give(k->root, size);
+    if (budget_try(b, size))
+        return p;
+    unmap(p, size);
+    return NULL;
+}
+
 static void *
 alloc_large(struct memory_keep *k, struct budget *b, size_t size, struct err *err)
 {
-    struct memory_piece *p = is_kept_size(size) ? pop(k, size) : NULL;
-    if (p != NULL)
-        budget_give(k->root, size);
-    if (budget_take(b, size, err))
-        return charged(b, p != NULL ? p : map(size), size, err);
-    if (p != NULL)
-        unmap(p, size);
-    return NULL;
+    void *kept = take_kept(k, b, size);
+    if (kept != NULL)
+        return kept;
+    return budget_take(b, size, err) ? charged(b, map(size), size, err) : NULL;
 }
 
 void *

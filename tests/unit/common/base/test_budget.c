@@ -143,6 +143,53 @@ headroom_is_left_to_others(void **state)
     budget_fini(&process);
 }
 
+/* A part of a query with a limit of its own, as the series that it keeps. */
+static void
+what_is_below_a_reserve_is_lent_from_it(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget process, query, part;
+    budget_init(&process, "process", 200, NULL);
+    budget_init(&query, "query", SIZE_MAX, &process);
+    expect_ok(budget_reserve(&query, 100, &err), err);
+    budget_init(&part, "part", SIZE_MAX, &query);
+    expect_ok(budget_take(&query, 60, &err), err);
+    expect_ok(budget_take(&part, 30, &err), err);
+    assert_int_equal(budget_used(&process), 100);
+    expect_ok(budget_take(&part, 20, &err), err);
+    assert_int_equal(budget_used(&process), 110);
+    expect_fails(budget_take(&part, 91, &err), err, ERR_UNAVAILABLE);
+    assert_false(budget_try(&part, 91));
+    assert_int_equal(budget_used(&process), 110);
+    assert_int_equal(budget_used(&query), 110);
+    budget_give(&query, 60);
+    assert_int_equal(budget_used(&process), 100);
+    budget_give(&part, 50);
+    budget_fini(&part);
+    assert_int_equal(budget_used(&process), 100);
+    budget_fini(&query);
+    budget_fini(&process);
+}
+
+static void
+headroom_holds_below_too(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget process, query, part;
+    budget_init(&process, "process", 100, NULL);
+    budget_init(&query, "query", SIZE_MAX, &process);
+    budget_set_headroom(&query, 30);
+    budget_init(&part, "part", SIZE_MAX, &query);
+    expect_fails(budget_take(&part, 71, &err), err, ERR_BUDGET);
+    expect_ok(budget_take(&part, 70, &err), err);
+    budget_give(&part, 70);
+    budget_fini(&part);
+    budget_fini(&query);
+    budget_fini(&process);
+}
+
 enum { THREADS = 4, ROUNDS = 20000, LIMIT = 50 };
 
 static void *
@@ -184,6 +231,8 @@ main(void)
         cmocka_unit_test(takes_from_all_ancestors_or_none),
         cmocka_unit_test(a_reserve_is_lent_first),
         cmocka_unit_test(headroom_is_left_to_others),
+        cmocka_unit_test(what_is_below_a_reserve_is_lent_from_it),
+        cmocka_unit_test(headroom_holds_below_too),
         cmocka_unit_test(stays_below_its_limit_with_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

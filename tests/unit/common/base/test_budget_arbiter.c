@@ -71,6 +71,7 @@ struct query {
     size_t holds;
     size_t asks;
     atomic_bool is_unwanted;
+    atomic_uint looks; /* how often it was asked whether it goes on */
     bool ok;
     struct err err;
     pthread_t thread;
@@ -80,6 +81,7 @@ static bool
 is_wanted(void *arg, struct err *err)
 {
     struct query *q = arg;
+    atomic_fetch_add(&q->looks, 1);
     return !atomic_load(&q->is_unwanted) || err_set(err, ERR_CANCELLED, "unwanted");
 }
 
@@ -101,8 +103,8 @@ query_init(struct query *q, struct world *w, size_t holds, size_t asks)
 static void
 query_fini(struct query *q)
 {
-    budget_arbiter_part(&q->member);
     budget_fini(&q->budget);
+    budget_arbiter_part(&q->member);
 }
 
 static void *
@@ -228,6 +230,73 @@ the_largest_of_those_who_wait_for_long_is_refused(void **state)
     world_fini(&w);
 }
 
+/* Gives back slowly what it was refused more of: the other looks twice in between. */
+static void *
+ask_and_leave_slowly(void *arg)
+{
+    struct query *const *pair = arg, *large = pair[0], *other = pair[1];
+    int64_t deadline = clock_deadline(10 * CLOCK_NS_PER_S);
+    large->ok = budget_take(&large->budget, large->asks, &large->err);
+    unsigned looks = atomic_load(&other->looks);
+    while (atomic_load(&other->looks) < looks + 2 &&
+           budget_arbiter_waiting(&large->world->arbiter) > 0 &&
+           clock_left_ns(deadline) > 0)
+        sched_yield();
+    budget_give(&large->budget, large->holds + (large->ok ? large->asks : 0));
+    return NULL;
+}
+
+static void
+no_other_is_refused_while_one_leaves(void **state)
+{
+    (void)state;
+    struct err err;
+    struct world w;
+    struct query slow, large, other;
+    struct query *pair[] = {&large, &other};
+    world_init(&w);
+    query_init(&slow, &w, 30, 0);
+    query_init(&large, &w, 36, 10);
+    query_init(&other, &w, 34, 10);
+    query_start(&other);
+    until_waiting(&w, 1);
+    expect_ok(thread_start(&large.thread, "query", ask_and_leave_slowly, pair, &err),
+              err);
+    pthread_join(large.thread, NULL);
+    pthread_join(other.thread, NULL);
+    assert_false(large.ok);
+    expect_ok(other.ok, other.err);
+    budget_give(&slow.budget, 30);
+    query_fini(&slow);
+    query_fini(&large);
+    query_fini(&other);
+    world_fini(&w);
+}
+
+/* A query may spend the limit of its own part; caches are of no use then. */
+static void
+caches_keep_what_they_have_when_a_query_is_spent(void **state)
+{
+    (void)state;
+    struct err err;
+    struct world w;
+    struct budget query, part;
+    world_init(&w);
+    struct cache cache = {&w.root, 40, 40};
+    budget_arbiter_add_cache(&w.arbiter, reclaim, &cache);
+    expect_ok(budget_take(&w.root, 40, &err), err);
+    budget_init(&query, "query", 20, &w.root);
+    budget_init(&part, "part", SIZE_MAX, &query);
+    expect_ok(budget_take(&query, 15, &err), err);
+    expect_fails(budget_take(&part, 10, &err), err, ERR_UNAVAILABLE);
+    assert_int_equal(cache.held, 40);
+    budget_give(&query, 15);
+    budget_fini(&part);
+    budget_fini(&query);
+    budget_give(&w.root, 40);
+    world_fini(&w);
+}
+
 static void
 one_alone_does_not_wait_for_itself(void **state)
 {
@@ -334,8 +403,8 @@ work(void *arg)
         worker->ok = held == 40 || worker->err.code == ERR_UNAVAILABLE;
         worker->taken += held == 40;
         budget_give(&b, held);
-        budget_arbiter_part(&m);
         budget_fini(&b);
+        budget_arbiter_part(&m);
     }
     return NULL;
 }
@@ -372,6 +441,8 @@ main(void)
         cmocka_unit_test(a_member_waits_until_another_gives_back),
         cmocka_unit_test(the_largest_is_refused_when_all_would_wait),
         cmocka_unit_test(the_largest_of_those_who_wait_for_long_is_refused),
+        cmocka_unit_test(no_other_is_refused_while_one_leaves),
+        cmocka_unit_test(caches_keep_what_they_have_when_a_query_is_spent),
         cmocka_unit_test(one_alone_does_not_wait_for_itself),
         cmocka_unit_test(what_can_never_fit_is_told_at_once),
         cmocka_unit_test(a_waiter_who_is_not_wanted_any_more_stops),
