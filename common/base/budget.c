@@ -59,12 +59,22 @@ lent(const struct budget *b, size_t used)
     return used > b->reserve ? used : b->reserve;
 }
 
+/* What has to be lent for the n bytes that b has just taken. */
+static size_t
+more_for(const struct budget *b, size_t n)
+{
+    size_t used = budget_used(b);
+    return b->reserve == 0 ? n : lent(b, used) - lent(b, used - n);
+}
+
+/* What an ancestor has in reserve is not asked of those above it. */
 static void
 give_above(struct budget *b, size_t n, const struct budget *end)
 {
-    for (struct budget *at = b->parent; at != end; at = at->parent) {
+    for (struct budget *at = b->parent; at != end && n > 0; at = at->parent) {
         size_t before = atomic_fetch_sub(&at->used, n);
         CHECK(before >= n);
+        n = lent(at, before) - lent(at, before - n);
     }
 }
 
@@ -72,11 +82,13 @@ give_above(struct budget *b, size_t n, const struct budget *end)
 static struct budget *
 take_above(struct budget *b, size_t n)
 {
-    for (struct budget *at = b->parent; at != NULL; at = at->parent) {
-        if (take_one(at, n, limit_for(b, at)))
-            continue;
-        give_above(b, n, at);
-        return at;
+    size_t more = n;
+    for (struct budget *at = b->parent; at != NULL && more > 0; at = at->parent) {
+        if (!take_one(at, more, limit_for(b, at))) {
+            give_above(b, n, at);
+            return at;
+        }
+        more = more_for(at, more);
     }
     return NULL;
 }
@@ -131,14 +143,6 @@ take_root(struct budget *b, size_t n, struct err *err)
     if (may_fit && budget_arbiter_reclaim(b->arbiter, b, n))
         return true;
     return refuse(b, budget_used(b), n, may_fit ? ERR_UNAVAILABLE : ERR_BUDGET, err);
-}
-
-/* What has to be lent for the n bytes that b has just taken. */
-static size_t
-more_for(const struct budget *b, size_t n)
-{
-    size_t used = budget_used(b);
-    return b->reserve == 0 ? n : lent(b, used) - lent(b, used - n);
 }
 
 bool

@@ -37,9 +37,10 @@ void budget_init(struct budget *b, const char *name, size_t limit,
  * takes from b. */
 void budget_set_headroom(struct budget *b, size_t n);
 
-/* Have the ancestors lend n bytes in any case, less if the limit is less: b takes them
- * before it takes more from above. As budget_take, but what fails leaves all as it was.
- * b is taken from on one thread at a time; it keeps its reserve until budget_fini. */
+/* Have the ancestors lend n bytes in any case, less if the limit is less: b, and what
+ * is below it, take them before more is taken from above. As budget_take, but what
+ * fails leaves all as it was. b is taken from, here and below, on one thread at a time;
+ * it keeps its reserve until budget_fini. */
 NODISCARD bool budget_reserve(struct budget *b, size_t n, struct err *err);
 
 /* Take n bytes here and from all ancestors, or from none. When an ancestor is spent,
