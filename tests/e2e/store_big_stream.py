@@ -32,7 +32,7 @@ READ_HEAD = ("POST /api/v1/read HTTP/1.1\r\nHost: h\r\nContent-Encoding: snappy\
 # copies: of each block, whose series differ from each other in an external label.
 Size = collections.namedtuple("Size", "series hours block_hours copies least_bytes")
 QUICK = Size(10000, 8, 2, 3, 280e6)
-LONG = Size(20000, 40, 10, 10, 10e9)
+LONG = Size(22000, 40, 10, 10, 10e9)
 
 
 def link_block(bucket, ulid, number):
