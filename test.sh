@@ -15,8 +15,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash|bucket_random_minio)$)'
-TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio)$)'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash|bucket_random_minio|store_bucket_faults)$)'
+TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio|store_bucket_faults)$)'
 FUZZ_SECONDS=60
 purposes=(run build demo test)
 long='' failed=() wrapper=()
