@@ -7,16 +7,16 @@
 #   --long  also libFuzzer (clang), a minute a target, 500 kills of the sidecar and a
 #           fault in each of its steps, 500 blocks shipped and 10 000 operations done on
 #           buckets behind a proxy that breaks three in ten, 200 hostile clients of a
-#           store in 512 MiB for 5 minutes (10 GB of disk), and Thanos, built once, as a
-#           peer
+#           store in 512 MiB for 5 minutes (10 GB of disk), a streamed answer of 10 GB,
+#           blocks of millions of values and series, and Thanos, built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash|bucket_random_minio)$)'
-TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio)$)'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|sidecar_crash|bucket_random_minio|store_bucket_faults)$)'
+TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio|store_bucket_faults)$)'
 FUZZ_SECONDS=60
 purposes=(run build demo test)
 long='' failed=() wrapper=()
@@ -134,6 +134,10 @@ if [ -n "$long" ]; then
     part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Store under 200 hostile clients for 5 minutes" /usr/bin/python3 -B \
         tests/e2e/store_hostile.py build/release --long
+    part "10 GB streamed in flat memory" /usr/bin/python3 -B \
+        tests/e2e/store_big_stream.py build/release --long
+    part "5 000 000 values and 2 000 000 series in a block" /usr/bin/python3 -B \
+        tests/e2e/store_wide_block.py build/release --long
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

@@ -13,6 +13,8 @@ enum { CACHE_SHARE = 8 };
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
 
+static const char out_of_time[] = "the query ran out of time (--store.query-timeout)";
+
 static bool
 is_abandoned(const struct store_fetch_source *source)
 {
@@ -32,8 +34,7 @@ bool
 store_fetch_check(const struct store_fetch_source *source, struct err *err)
 {
     if (clock_left_ns(source->deadline_ns) == 0)
-        return err_set(err, ERR_TIMEOUT,
-                       "the query ran out of time (--store.query-timeout)");
+        return err_set(err, ERR_TIMEOUT, "%s", out_of_time);
     if (cancel_is_raised(&source->cancel) || is_abandoned(source))
         return err_set(err, ERR_CANCELLED, "the reader left");
     return true;
@@ -307,7 +308,9 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
     if (g->failure->code == ERR_NONE)
         return true;
     *err = *g->failure;
-    return false;
+    bool is_late = clock_left_ns(g->source->deadline_ns) == 0;
+    return err->code == ERR_TIMEOUT && is_late ? err_wrap(err, "%s", out_of_time)
+                                               : false;
 }
 
 struct bytes

@@ -5,7 +5,9 @@
  * A run asks on new connections, --at-once of them. A line per run goes to stdout:
  * seconds to the last byte of all, seconds until each has its first byte of a body,
  * bytes of all bodies. With --verify there is one run of one request, the body is
- * checked and the line ends with the numbers of series and samples. */
+ * checked and the line ends with the numbers of series and samples; a stream that is
+ * not saved is checked as it comes, however long. What a refusal says goes to stderr.
+ */
 #include <curl/curl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -34,7 +36,10 @@ struct options {
 struct exchange {
     const struct options *options;
     struct bytes request;
-    struct buf *keep; /* NULL: count only */
+    struct buf *keep;           /* NULL: count only */
+    struct read_totals *totals; /* not NULL: check, and keep no frame that is whole */
+    CURL *curl;
+    struct buf refusal;
     uint64_t bytes;
     int64_t first_byte_ns; /* 0: none yet */
     int64_t end_ns;
@@ -43,16 +48,41 @@ struct exchange {
     pthread_t thread;
 };
 
+static long
+status_of(CURL *curl)
+{
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+static bool
+count_arrived(struct exchange *x)
+{
+    struct bytes rest = buf_bytes(x->keep);
+    if (!read_count_arrived(&rest, x->totals))
+        return false;
+    if (rest.len > 0)
+        memmove(x->keep->at, rest.at, rest.len);
+    x->keep->len = rest.len;
+    return true;
+}
+
 static size_t
 receive(char *data, size_t size, size_t count, void *arg)
 {
     struct exchange *x = arg;
+    size_t len = size * count;
+    if (status_of(x->curl) != STATUS_OK) {
+        buf_put(&x->refusal, bytes_of(data, len));
+        return len;
+    }
     if (x->first_byte_ns == 0)
         x->first_byte_ns = clock_mono_ns();
-    x->bytes += size * count;
+    x->bytes += len;
     if (x->keep)
-        buf_put(x->keep, bytes_of(data, size * count));
-    return size * count;
+        buf_put(x->keep, bytes_of(data, len));
+    return x->totals && !count_arrived(x) ? 0 : len;
 }
 
 /* Trailers come this way as well. */
@@ -85,8 +115,9 @@ request_headers(enum read_protocol protocol)
 }
 
 static bool
-perform(CURL *curl, struct exchange *x)
+perform(struct exchange *x)
 {
+    CURL *curl = x->curl;
     char problem[CURL_ERROR_SIZE] = "";
     enum read_protocol protocol = x->options->question.protocol;
     struct curl_slist *headers = request_headers(protocol);
@@ -107,13 +138,12 @@ perform(CURL *curl, struct exchange *x)
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, x);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, problem);
     CURLcode code = curl_easy_perform(curl);
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    long status = status_of(curl);
     curl_slist_free_all(headers);
     bool ok = code == CURLE_OK && status == STATUS_OK && !x->said_no;
     if (!ok)
-        fprintf(stderr, "%s: status %ld%s %s\n", x->options->url, status,
-                x->said_no ? ", the call failed" : "", problem);
+        fprintf(stderr, "%s: status %ld%s %s%s\n", x->options->url, status,
+                x->said_no ? ", the call failed" : "", problem, buf_text(&x->refusal));
     return ok;
 }
 
@@ -121,25 +151,30 @@ static void *
 exchange_main(void *arg)
 {
     struct exchange *x = arg;
-    CURL *curl = curl_easy_init();
-    x->ok = curl && perform(curl, x);
+    x->curl = curl_easy_init();
+    buf_init(&x->refusal, NULL);
+    x->ok = x->curl && perform(x);
     x->end_ns = clock_mono_ns();
     if (x->first_byte_ns == 0)
         x->first_byte_ns = x->end_ns;
-    curl_easy_cleanup(curl);
+    curl_easy_cleanup(x->curl);
+    buf_fini(&x->refusal);
     return NULL;
 }
 
-/* Prints the line of the run, without its end. keep: for a single request only. */
+/* Prints the line of the run, without its end. keep, totals: for a single request only.
+ */
 static bool
-run(const struct options *o, struct bytes request, struct buf *keep)
+run(const struct options *o, struct bytes request, struct buf *keep,
+    struct read_totals *totals)
 {
     struct exchange *all = xcalloc(o->at_once, sizeof *all);
     int64_t start_ns = clock_mono_ns(), first_ns = start_ns, end_ns = start_ns;
     uint64_t bytes = 0;
     bool ok = true;
     for (size_t i = 0; i < o->at_once; i++) {
-        all[i] = (struct exchange){.options = o, .request = request, .keep = keep};
+        all[i] = (struct exchange){
+            .options = o, .request = request, .keep = keep, .totals = totals};
         if (pthread_create(&all[i].thread, NULL, exchange_main, &all[i]) != 0)
             abort();
     }
@@ -166,9 +201,13 @@ run_and_verify(const struct options *o, struct bytes request)
     buf_init(&body, NULL);
     struct read_totals totals = {0};
     struct err err = {0};
-    if (!run(o, request, &body))
+    bool as_it_comes = o->question.protocol == READ_STREAMED && !o->save;
+    if (!run(o, request, &body, as_it_comes ? &totals : NULL))
         return false;
-    if (!read_count(o->question.protocol, buf_bytes(&body), &totals)) {
+    bool is_right = as_it_comes
+                        ? body.len == 0
+                        : read_count(o->question.protocol, buf_bytes(&body), &totals);
+    if (!is_right) {
         fprintf(stderr, "%s: damaged answer\n", o->url);
         return false;
     }
@@ -238,7 +277,7 @@ main(int argc, char **argv)
     if (o.verify)
         return run_and_verify(&o, buf_bytes(&request)) ? 0 : 1;
     for (unsigned long i = 0; i < o.runs; i++) {
-        if (!run(&o, buf_bytes(&request), NULL))
+        if (!run(&o, buf_bytes(&request), NULL, NULL))
             return 1;
         printf("\n");
     }

@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
 from daemon import Daemon, dir_bucket, wait_until  # noqa: E402
+from raw_reply import RawReply, read_to_end, request  # noqa: E402
 from read_golden import ALL, Golden  # noqa: E402
 from s3_verifier import Stored, Verifier  # noqa: E402
 
@@ -43,31 +44,8 @@ PER_KIND = [f"thanos_bucket_store_series_data_{name}" for name in (
     "touched", "fetched", "size_touched_bytes", "size_fetched_bytes")]
 
 
-class Reply:
-    """An answer, byte for byte as it came, taken apart: headers, body, trailers."""
-
-    def __init__(self, raw):
-        head, _, rest = raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        self.status = int(lines[0].split(" ")[1])
-        self.headers = dict(line.split(": ", 1) for line in lines[1:])
-        self.trailers, self.is_whole, self.body = {}, True, rest
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            self.take_chunks(rest)
-
-    def take_chunks(self, rest):
-        self.body, self.is_whole = b"", False
-        while rest:
-            size, _, rest = rest.partition(b"\r\n")
-            size = int(size, 16)
-            if size == 0:
-                assert rest.endswith(b"\r\n"), rest
-                fields = rest[:-2].decode().split("\r\n")
-                self.trailers = dict(line.split(": ", 1) for line in fields if line)
-                self.is_whole = True
-                return
-            self.body += rest[:size]
-            rest = rest[size + 2:]
+class Reply(RawReply):
+    """An answer that may have figures."""
 
     @property
     def place(self):
@@ -90,13 +68,9 @@ def parse(text, separator):
 
 
 def exchange(store, method, path, body=b"", headers=None):
-    fields = {"Host": "h", "Connection": "close", "Content-Length": len(body),
-              **(headers or {})}
-    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value
-                                                    in fields.items())
     with store.connect() as connection:
-        connection.sendall(head.encode() + b"\r\n" + body)
-        return Reply(b"".join(iter(lambda: connection.recv(1 << 16), b"")))
+        connection.sendall(request(method, path, body, headers))
+        return Reply(read_to_end(connection))
 
 
 def read(store, golden, accepted=STREAMED, matchers=(ALL,), asked=True, times=1):

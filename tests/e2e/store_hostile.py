@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import memory_cgroup  # noqa: E402
 from daemon import Daemon, dir_bucket, is_sanitized  # noqa: E402
+from resident import fields_of  # noqa: E402
 
 MIB = 1 << 20
 BEGIN_S = 1785542400  # where bench_make_data begins by itself
@@ -54,13 +55,6 @@ def make_data(make, bucket, hours):
                      "--begin", BEGIN_S - part * hours_each * 3600])
     parts = [subprocess.Popen([make, *map(str, run), bucket]) for run in runs]
     assert not any([part.wait() for part in parts]), "bench_make_data failed"
-
-
-def fields_of(path, names):
-    """{name: KiB} of a file in /proc."""
-    with open(path, encoding="utf-8") as file:
-        rows = dict(line.split(":", 1) for line in file if ":" in line)
-    return {name: int(rows[name].split()[0]) for name in names if name in rows}
 
 
 class Watch(threading.Thread):

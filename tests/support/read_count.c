@@ -70,24 +70,34 @@ count_chunked_series(struct bytes series, struct read_totals *t)
 }
 
 static bool
-count_streamed(struct bytes body, struct read_totals *t)
+count_frame(struct bytes message, struct read_totals *t)
 {
-    struct cursor frames = cursor_of(body);
-    while (frames.rest.len > 0) {
+    struct cursor all = cursor_of(message);
+    for (struct bytes series; next_message(&all, 1, &series);) {
+        if (!count_chunked_series(series, t))
+            return false;
+    }
+    return !all.bad;
+}
+
+bool
+read_count_arrived(struct bytes *rest, struct read_totals *t)
+{
+    for (struct cursor frames = cursor_of(*rest);; *rest = frames.rest) {
         uint64_t len = varint_u64(&frames);
         uint32_t crc = cursor_be32(&frames);
         struct bytes message = cursor_take(&frames, len);
-        if (frames.bad || crc32c(message) != crc)
-            return false;
-        struct cursor all = cursor_of(message);
-        for (struct bytes series; next_message(&all, 1, &series);) {
-            if (!count_chunked_series(series, t))
-                return false;
-        }
-        if (all.bad)
+        if (frames.bad)
+            return true;
+        if (crc32c(message) != crc || !count_frame(message, t))
             return false;
     }
-    return !frames.bad;
+}
+
+static bool
+count_streamed(struct bytes body, struct read_totals *t)
+{
+    return read_count_arrived(&body, t) && body.len == 0;
 }
 
 static bool

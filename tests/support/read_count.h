@@ -16,4 +16,8 @@ struct read_totals {
 NODISCARD bool read_count(enum read_protocol protocol, struct bytes body,
                           struct read_totals *t);
 
+/* The same for the frames of a streamed answer that have arrived: *rest becomes what is
+ * left of it, the beginning of a frame. False: damaged. */
+NODISCARD bool read_count_arrived(struct bytes *rest, struct read_totals *t);
+
 #endif

@@ -5,9 +5,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/objstore/dir.h"
 #include "store/fetch.h"
+#include "tests/support/faulty_bucket.h"
 
 static void
 merges_neighbours_and_keeps_far_pieces_apart(void **unused)
@@ -89,6 +93,43 @@ check_tells_why_a_query_is_not_wanted_any_more(void **unused)
     assert_int_equal(err.code, ERR_CANCELLED);
 }
 
+static void
+a_read_that_outlasts_the_query_names_its_time_limit(void **unused)
+{
+    char dir[] = "/tmp/blockhouse-fetch-XXXXXX";
+    static const char *const keys[] = {"object"};
+    struct err err;
+    struct objstore_bucket *plain;
+    struct pool *pool;
+    struct budget budget;
+    struct arena arena;
+    struct store_piece piece = {.len = 10};
+    struct store_fetch fetch = {.data = STORE_DATA_SERIES};
+    (void)unused;
+    assert_non_null(mkdtemp(dir));
+    assert_true(objstore_dir_open(&plain, dir, &err));
+    struct objstore_bucket *bucket = faulty_bucket_new(plain);
+    faulty_bucket_add(bucket, (struct faulty_rule){FAULTY_ANY, .how = FAULTY_HANG});
+    assert_true(pool_new(&pool, "fetch", 1, &err));
+    budget_init(&budget, "test", SIZE_MAX, NULL);
+    arena_init(&arena, &budget);
+    struct store_fetch_source source = {
+        .pool = pool, .bucket = bucket, .deadline_ns = clock_deadline(CLOCK_NS_PER_MS)};
+
+    assert_true(store_fetch_start(&fetch, &source, keys, &piece, 1, &arena, &err));
+    assert_false(store_fetch_wait(&fetch, &err));
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_non_null(strstr(err.text, "--store.query-timeout"));
+
+    store_fetch_fini(&fetch);
+    store_fetch_source_fini(&source);
+    pool_free(&pool);
+    objstore_free(&bucket);
+    arena_fini(&arena);
+    budget_fini(&budget);
+    rmdir(dir);
+}
+
 int
 main(void)
 {
@@ -97,6 +138,7 @@ main(void)
         cmocka_unit_test(cuts_reads_between_pieces),
         cmocka_unit_test(covers_pieces_inside_others),
         cmocka_unit_test(check_tells_why_a_query_is_not_wanted_any_more),
+        cmocka_unit_test(a_read_that_outlasts_the_query_names_its_time_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

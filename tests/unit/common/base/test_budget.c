@@ -124,6 +124,36 @@ a_reserve_is_lent_first(void **state)
 }
 
 static void
+a_reserve_is_lent_to_what_is_below_as_well(void **state)
+{
+    (void)state;
+    struct err err;
+    struct budget process, query, part;
+    budget_init(&process, "process", 100, NULL);
+    budget_init(&query, "query", SIZE_MAX, &process);
+    budget_init(&part, "part", SIZE_MAX, &query);
+    expect_ok(budget_reserve(&query, 30, &err), err);
+    expect_ok(budget_take(&query, 20, &err), err);
+    expect_ok(budget_take(&part, 20, &err), err);
+    assert_int_equal(budget_used(&query), 40);
+    assert_int_equal(budget_used(&process), 40);
+    expect_fails(budget_take(&part, 61, &err), err, ERR_UNAVAILABLE);
+    assert_false(budget_try(&part, 61));
+    assert_int_equal(budget_used(&process), 40);
+    budget_give(&query, 20);
+    assert_int_equal(budget_used(&process), 30);
+    expect_fails(budget_take(&part, 81, &err), err, ERR_BUDGET);
+    assert_int_equal(budget_used(&part), 20);
+    assert_int_equal(budget_used(&query), 20);
+    assert_int_equal(budget_used(&process), 30);
+    budget_give(&part, 20);
+    budget_fini(&part);
+    budget_fini(&query);
+    assert_int_equal(budget_used(&process), 0);
+    budget_fini(&process);
+}
+
+static void
 headroom_is_left_to_others(void **state)
 {
     (void)state;
@@ -230,6 +260,7 @@ main(void)
         cmocka_unit_test(refuses_amounts_that_wrap),
         cmocka_unit_test(takes_from_all_ancestors_or_none),
         cmocka_unit_test(a_reserve_is_lent_first),
+        cmocka_unit_test(a_reserve_is_lent_to_what_is_below_as_well),
         cmocka_unit_test(headroom_is_left_to_others),
         cmocka_unit_test(what_is_below_a_reserve_is_lent_from_it),
         cmocka_unit_test(headroom_holds_below_too),
