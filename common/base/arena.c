@@ -9,7 +9,7 @@
 /* Small pieces share blocks. Blocks double from the first size, because a query over
  * thousands of blocks holds thousands of arenas, up to the last, where the number of
  * mallocs no longer matters. Both are guesses. */
-enum { FIRST_BLOCK_BYTES = 4 * 1024, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
+enum { FIRST_BLOCK_BYTES = 512, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
 
 /* Objects in an array when it first grows. */
 enum { GROW_FIRST = 4 };
@@ -43,14 +43,31 @@ arena_fini(struct arena *a)
 }
 
 static bool
+latch(struct arena *a, const struct err *err)
+{
+    if (a->failure == NULL)
+        a->failure = err_keep(err);
+    return false;
+}
+
+static bool
+refuse(struct arena *a, size_t count, size_t size)
+{
+    struct err err;
+    err_set(&err, ERR_INVALID, "allocation of %zu times %zu bytes", count, size);
+    return latch(a, &err);
+}
+
+static bool
 add_block(struct arena *a, size_t cap)
 {
+    struct err err;
     size_t total;
     if (!num_add(cap, sizeof(struct arena_block), &total))
-        return err_set(&a->failure, ERR_INVALID, "allocation of %zu bytes", cap);
-    struct arena_block *b = memory_alloc(a->budget, &total, &a->failure);
+        return refuse(a, 1, cap);
+    struct arena_block *b = memory_alloc(a->budget, &total, &err);
     if (b == NULL)
-        return false;
+        return latch(a, &err);
     *b = (struct arena_block){.before = a->last, .cap = total - sizeof *b};
     a->last = b;
     return true;
@@ -73,11 +90,11 @@ block_size_for(const struct arena *a, size_t size)
 void *
 arena_alloc(struct arena *a, size_t size)
 {
-    if (a->failure.code != ERR_NONE)
+    if (a->failure != NULL)
         return NULL;
     size_t rounded;
     if (!num_add(size, (size_t)ALIGN - 1, &rounded)) {
-        err_set(&a->failure, ERR_INVALID, "allocation of %zu bytes", size);
+        refuse(a, 1, size);
         return NULL;
     }
     rounded -= rounded % ALIGN;
@@ -98,9 +115,7 @@ arena_calloc(struct arena *a, size_t count, size_t size)
 {
     size_t total;
     if (!num_mul(count, size, &total)) {
-        if (a->failure.code == ERR_NONE)
-            err_set(&a->failure, ERR_INVALID, "allocation of %zu times %zu bytes",
-                    count, size);
+        refuse(a, count, size);
         return NULL;
     }
     void *at = arena_alloc(a, total);
@@ -151,15 +166,15 @@ arena_rewind(struct arena *a, struct arena_mark mark)
     }
     if (a->last != NULL)
         a->last->used = mark.used;
-    a->failure.code = ERR_NONE;
+    err_forget(&a->failure);
 }
 
 bool
 arena_ok(const struct arena *a, struct err *err)
 {
-    if (a->failure.code == ERR_NONE)
+    if (a->failure == NULL)
         return true;
-    *err = a->failure;
+    *err = *a->failure;
     return false;
 }
 
