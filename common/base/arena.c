@@ -6,9 +6,9 @@
 #include "common/base/memory.h"
 #include "common/base/num.h"
 
-/* Small pieces share blocks. Blocks double from the first size, because a query over
- * thousands of blocks holds thousands of arenas, up to the last, where the number of
- * mallocs no longer matters. Both are guesses. */
+/* Small pieces share blocks. The first two have the first size, because a query over
+ * thousands of blocks holds thousands of arenas; then they double up to the last size,
+ * where the number of mallocs no longer matters. Both are guesses. */
 enum { FIRST_BLOCK_BYTES = 512, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
 
 /* Objects in an array when it first grows. */
@@ -80,10 +80,14 @@ block_size_for(const struct arena *a, size_t size)
     (void)a;
     return size;
 #else
-    size_t doubled = a->last != NULL ? 2 * (a->last->cap + sizeof *a->last) : 0;
+    const struct arena_block *last = a->last;
+    size_t before = last != NULL ? last->cap + sizeof *last : 0;
+    size_t wanted = last != NULL && last->before != NULL ? 2 * before : before;
     size_t total =
-        NUM_MIN(NUM_MAX(doubled, (size_t)FIRST_BLOCK_BYTES), (size_t)LAST_BLOCK_BYTES);
-    return NUM_MAX(size, total - sizeof(struct arena_block));
+        NUM_MIN(NUM_MAX(wanted, (size_t)FIRST_BLOCK_BYTES), (size_t)LAST_BLOCK_BYTES);
+    size_t cap = total - sizeof(struct arena_block);
+    /* What leaves little room for others in a small block gets one of its own. */
+    return size > cap / 2 && total < LAST_BLOCK_BYTES ? size : NUM_MAX(size, cap);
 #endif
 }
 
