@@ -122,8 +122,8 @@ static void
 finish_read(struct store_fetch *g, const struct err *failure)
 {
     MUTEX_SCOPE(&g->lock);
-    if (failure != NULL && g->failure->code == ERR_NONE)
-        *g->failure = *failure;
+    if (failure != NULL && g->failure == NULL)
+        g->failure = err_keep(failure);
     if (--g->pending == 0)
         cond_broadcast(&g->done);
 }
@@ -242,8 +242,7 @@ store_fetch_start(struct store_fetch *g, struct store_fetch_source *source,
         return true;
     size_t reads = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, NULL);
     g->reads = arena_calloc(arena, reads, sizeof *g->reads);
-    g->failure = arena_calloc(arena, 1, sizeof *g->failure);
-    if (g->reads == NULL || g->failure == NULL)
+    if (g->reads == NULL)
         return arena_ok(arena, err);
     g->count = store_fetch_plan(pieces, count, STORE_FETCH_MAX_GAP, MAX_READ, g->reads);
     if (!charge_limits(g, err) || !take_buffers(g, keys, arena, err)) {
@@ -305,7 +304,7 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
         return true;
     wait_for_reads(g);
     MUTEX_SCOPE(&g->lock);
-    if (g->failure->code == ERR_NONE)
+    if (g->failure == NULL)
         return true;
     *err = *g->failure;
     bool is_late = clock_left_ns(g->source->deadline_ns) == 0;
@@ -335,5 +334,6 @@ store_fetch_fini(struct store_fetch *g)
         continue;
     cond_fini(&g->done);
     mutex_fini(&g->lock);
+    err_forget(&g->failure);
     *g = (struct store_fetch){0};
 }

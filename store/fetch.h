@@ -106,7 +106,7 @@ struct store_fetch {
     bool started;
     /* guarded by lock */
     size_t pending;
-    struct err *failure; /* in the arena: most of many groups never begin */
+    const struct err *failure; /* kept; NULL: none */
 };
 
 /* Put pieces in the order of a plan. In place, O(count) when they already are. */

@@ -12,32 +12,49 @@
 #include "common/codec/crc32c.h"
 
 /* Slots hang in the chains of a hash table and are, by their position, the face of the
- * clock. A buffer belongs to a slot, or to the thread that is filling it; both kinds
- * count against the capacity, so that a filled buffer always finds a free slot. */
+ * clock. Of a page only what stands before the zeros at its end is kept: a small file
+ * is mostly those. A page is filled in a buffer that has room for all of it, and both
+ * kinds count against the limit.
+ *
+ * Tables are made for many more pages than are kept when all are full, but those slots
+ * and chains that no page has used yet are never touched and cost nothing. */
 
-enum { MIN_PAGES = 16, GULP = 2048 };
+enum { MIN_PAGES = 16, SLOTS_PER_FULL_PAGE = 8, GULP = 2048 };
 
-static const uint32_t NO_SLOT = UINT32_MAX;
+/* What is kept of a page comes in so many bytes. */
+enum { GRAIN = 128 };
 
+_Static_assert(STORE_PAGE_SIZE % GRAIN == 0 && GRAIN >= sizeof(void *) * 2,
+               "a page is a number of grains, and one can hold a struct held");
+
+/* Slots are named by their position plus one; 0 is none. */
 struct slot {
     uint64_t file_id;
     uint64_t page;
-    uint8_t *data; /* STORE_PAGE_SIZE bytes; NULL: free */
-    uint32_t next; /* in its chain, or in the list of free slots */
+    uint8_t *data;   /* NULL: free */
+    uint32_t next;   /* in its chain, or in the list of free slots */
+    uint16_t grains; /* of data */
     bool is_recent;
+};
+
+/* What a slot held, for who frees it outside the lock. */
+struct held {
+    uint8_t *data; /* NULL: nothing */
+    size_t size;
 };
 
 struct store_page_cache {
     struct budget *budget;
     uint32_t capacity; /* slots, a power of two; as many chains */
-    uint32_t limit;    /* buffers */
+    size_t limit;
     struct mutex lock; /* LOCK_PAGE_CACHE */
     /* guarded by lock */
     struct slot *slots;
     uint32_t *chains;
     uint32_t free_slot;
+    uint32_t touched; /* slots that have ever been used: the first ones */
     uint32_t hand;
-    uint32_t buffers;
+    size_t held; /* bytes of pages and of buffers that are being filled */
     uint64_t last_file_id;
 };
 
@@ -53,18 +70,14 @@ store_page_cache_new(size_t limit, struct budget *budget)
 {
     struct store_page_cache *c = xcalloc(1, sizeof *c);
     size_t pages = NUM_MAX(limit / STORE_PAGE_SIZE, (size_t)MIN_PAGES);
-    CHECK(pages < NO_SLOT / 2);
+    CHECK(pages < UINT32_MAX / 2 / SLOTS_PER_FULL_PAGE);
     c->budget = budget;
-    c->limit = (uint32_t)pages;
+    c->limit = pages * STORE_PAGE_SIZE;
     c->capacity = MIN_PAGES;
-    while (c->capacity < c->limit)
+    while (c->capacity < pages * SLOTS_PER_FULL_PAGE)
         c->capacity *= 2;
     c->slots = xcalloc(c->capacity, sizeof *c->slots);
     c->chains = xcalloc(c->capacity, sizeof *c->chains);
-    for (uint32_t i = 0; i < c->capacity; i++) {
-        c->chains[i] = NO_SLOT;
-        c->slots[i].next = i + 1 < c->capacity ? i + 1 : NO_SLOT;
-    }
     mutex_init(&c->lock, LOCK_PAGE_CACHE);
     return c;
 }
@@ -75,9 +88,9 @@ store_page_cache_free(struct store_page_cache **out)
     struct store_page_cache *c = TAKE(*out);
     if (c == NULL)
         return;
-    for (uint32_t i = 0; i < c->capacity; i++)
+    for (uint32_t i = 0; i < c->touched; i++)
         free(c->slots[i].data);
-    budget_give(c->budget, (size_t)c->buffers * STORE_PAGE_SIZE);
+    budget_give(c->budget, c->held);
     mutex_fini(&c->lock);
     free(c->slots);
     free(c->chains);
@@ -110,8 +123,8 @@ find_slot(struct store_page_cache *c, const struct want *w)
 {
     mutex_check_held(&c->lock);
     uint32_t at = *chain_of(c, w->file_id, w->page);
-    while (at != NO_SLOT) {
-        struct slot *s = &c->slots[at];
+    while (at != 0) {
+        struct slot *s = &c->slots[at - 1];
         if (s->file_id == w->file_id && s->page == w->page)
             return s;
         at = s->next;
@@ -119,110 +132,181 @@ find_slot(struct store_page_cache *c, const struct want *w)
     return NULL;
 }
 
-/* Free the slot; its buffer goes to the caller. */
-static uint8_t *
+/* Free the slot; its page goes to the caller. */
+static struct held
 vacate(struct store_page_cache *c, struct slot *s)
 {
     mutex_check_held(&c->lock);
-    uint32_t position = (uint32_t)(s - c->slots);
+    uint32_t name = (uint32_t)(s - c->slots) + 1;
     uint32_t *link = chain_of(c, s->file_id, s->page);
-    while (*link != position)
-        link = &c->slots[*link].next;
+    while (*link != name)
+        link = &c->slots[*link - 1].next;
     *link = s->next;
     s->next = c->free_slot;
-    c->free_slot = position;
-    return TAKE(s->data);
+    c->free_slot = name;
+    return (struct held){TAKE(s->data), (size_t)s->grains * GRAIN};
 }
 
-/* The buffer of the page that was not read for longest, about; NULL when there is none.
- * Two rounds of the clock find one if there is one. */
-static uint8_t *
-evict(struct store_page_cache *c)
+/* The page that was not read for longest, about. Two rounds of the clock find one if
+ * there is one. */
+static struct held
+evict_oldest(struct store_page_cache *c)
 {
-    MUTEX_SCOPE(&c->lock);
-    for (uint64_t step = 0; step < 2 * (uint64_t)c->capacity; step++) {
+    mutex_check_held(&c->lock);
+    for (uint64_t step = 0; step < 2 * (uint64_t)c->touched; step++) {
+        c->hand = c->hand + 1 < c->touched ? c->hand + 1 : 0;
         struct slot *s = &c->slots[c->hand];
-        c->hand = (c->hand + 1) & (c->capacity - 1);
         if (s->data == NULL)
             continue;
         if (!s->is_recent)
             return vacate(c, s);
         s->is_recent = false;
     }
-    return NULL;
+    return (struct held){0};
+}
+
+/* A slot for another page; *evicted is what had to go for it. */
+static struct slot *
+take_slot(struct store_page_cache *c, struct held *evicted)
+{
+    mutex_check_held(&c->lock);
+    if (c->free_slot == 0 && c->touched < c->capacity)
+        return &c->slots[c->touched++];
+    if (c->free_slot == 0)
+        *evicted = evict_oldest(c);
+    CHECK(c->free_slot != 0);
+    struct slot *s = &c->slots[c->free_slot - 1];
+    c->free_slot = s->next;
+    return s;
 }
 
 static bool
 may_grow(struct store_page_cache *c)
 {
     MUTEX_SCOPE(&c->lock);
-    if (c->buffers == c->limit)
+    if (c->limit - c->held < STORE_PAGE_SIZE)
         return false;
-    c->buffers++;
+    c->held += STORE_PAGE_SIZE;
     return true;
 }
 
 static void
-shrink(struct store_page_cache *c)
+shrink(struct store_page_cache *c, size_t size)
 {
     MUTEX_SCOPE(&c->lock);
-    c->buffers--;
+    c->held -= size;
 }
 
-/* A buffer to fill: a new one while the limit and the budget allow. */
+static void
+drop(struct store_page_cache *c, struct held page)
+{
+    if (page.data == NULL)
+        return;
+    free(page.data);
+    shrink(c, page.size);
+    budget_give(c->budget, page.size);
+}
+
+static void
+drop_buffer(struct store_page_cache *c, uint8_t *data)
+{
+    drop(c, (struct held){data, STORE_PAGE_SIZE});
+}
+
+/* Returns the bytes that are released; 0 when there is no page. */
+static size_t
+evict(struct store_page_cache *c)
+{
+    struct held oldest;
+    {
+        MUTEX_SCOPE(&c->lock);
+        oldest = evict_oldest(c);
+    }
+    drop(c, oldest);
+    return oldest.size;
+}
+
 static uint8_t *
-take_buffer(struct store_page_cache *c)
+new_buffer(struct store_page_cache *c)
 {
     if (!may_grow(c))
-        return evict(c);
+        return NULL;
     if (budget_try(c->budget, STORE_PAGE_SIZE)) {
         uint8_t *data = malloc(STORE_PAGE_SIZE);
         if (data != NULL)
             return data;
         budget_give(c->budget, STORE_PAGE_SIZE);
     }
-    shrink(c);
-    return evict(c);
+    shrink(c, STORE_PAGE_SIZE);
+    return NULL;
 }
 
-static void
-drop_buffer(struct store_page_cache *c, uint8_t *data)
+/* A buffer to fill; older pages go while the limit or the budget does not allow it. */
+static uint8_t *
+take_buffer(struct store_page_cache *c)
 {
-    free(data);
-    shrink(c);
-    budget_give(c->budget, STORE_PAGE_SIZE);
+    uint8_t *data = new_buffer(c);
+    while (data == NULL && evict(c) > 0)
+        data = new_buffer(c);
+    return data;
 }
 
 size_t
 store_page_cache_reclaim(struct store_page_cache *c, size_t want)
 {
-    size_t released = 0;
-    uint8_t *data;
-    while (released < want && (data = evict(c)) != NULL) {
-        drop_buffer(c, data);
-        released += STORE_PAGE_SIZE;
-    }
+    size_t released = 0, size;
+    while (released < want && (size = evict(c)) > 0)
+        released += size;
     return released;
+}
+
+static bool
+is_zero(const uint8_t *grain)
+{
+    return grain[0] == 0 && memcmp(grain, grain + 1, GRAIN - 1) == 0;
+}
+
+/* A filled buffer, without the zeros at its end where that makes it smaller. Nothing is
+ * read behind the data, so the checksum goes, too. */
+static struct held
+without_end(struct store_page_cache *c, uint8_t *data)
+{
+    struct held page = {data, STORE_PAGE_SIZE};
+    memset(data + STORE_PAGE_DATA, 0, STORE_PAGE_SIZE - STORE_PAGE_DATA);
+    size_t size = STORE_PAGE_SIZE;
+    while (size > GRAIN && is_zero(data + size - GRAIN))
+        size -= GRAIN;
+    uint8_t *small = size < STORE_PAGE_SIZE ? malloc(size) : NULL;
+    if (small == NULL)
+        return page;
+    memcpy(small, data, size);
+    free(data);
+    shrink(c, STORE_PAGE_SIZE - size);
+    budget_give(c->budget, STORE_PAGE_SIZE - size);
+    return (struct held){small, size};
 }
 
 /* Keep a filled buffer, unless another thread was faster. */
 static void
 keep(struct store_page_cache *c, const struct want *w, uint8_t *data)
 {
+    struct held page = without_end(c, data), unwanted = page;
     {
         MUTEX_SCOPE(&c->lock);
         if (find_slot(c, w) == NULL) {
-            CHECK(c->free_slot != NO_SLOT);
-            uint32_t position = c->free_slot;
-            struct slot *s = &c->slots[position];
+            unwanted = (struct held){0};
+            struct slot *s = take_slot(c, &unwanted);
             uint32_t *chain = chain_of(c, w->file_id, w->page);
-            c->free_slot = s->next;
-            *s = (struct slot){w->file_id, w->page, data, *chain, true};
-            *chain = position;
-            return;
+            *s = (struct slot){.file_id = w->file_id,
+                               .page = w->page,
+                               .data = page.data,
+                               .next = *chain,
+                               .grains = (uint16_t)(page.size / GRAIN),
+                               .is_recent = true};
+            *chain = (uint32_t)(s - c->slots) + 1;
         }
     }
-    drop_buffer(c, data);
+    drop(c, unwanted);
 }
 
 static bool
@@ -234,7 +318,11 @@ is_cached(struct store_page_cache *c, const struct want *w, size_t begin, void *
     if (s == NULL)
         return false;
     s->is_recent = true;
-    memcpy(into, s->data + begin, len);
+    size_t size = (size_t)s->grains * GRAIN;
+    size_t kept = begin < size ? NUM_MIN(len, size - begin) : 0;
+    if (kept > 0)
+        memcpy(into, s->data + begin, kept);
+    memset((uint8_t *)into + kept, 0, len - kept);
     return true;
 }
 
@@ -335,20 +423,21 @@ store_page_read(const char *path, uint64_t offset, void *into, size_t len,
 void
 store_page_cache_forget(struct store_page_cache *c, uint64_t file_id)
 {
-    uint8_t *dropped = NULL; /* buffers, each beginning with the address of the next */
+    struct held all = {0}; /* each begins with the next */
     {
         MUTEX_SCOPE(&c->lock);
-        for (uint32_t i = 0; i < c->capacity; i++) {
+        for (uint32_t i = 0; i < c->touched; i++) {
             struct slot *s = &c->slots[i];
             if (s->data == NULL || s->file_id != file_id)
                 continue;
-            memcpy(s->data, &dropped, sizeof dropped);
-            dropped = vacate(c, s);
+            struct held page = vacate(c, s);
+            memcpy(page.data, &all, sizeof all);
+            all = page;
         }
     }
-    while (dropped != NULL) {
-        uint8_t *data = dropped;
-        memcpy(&dropped, data, sizeof dropped);
-        drop_buffer(c, data);
+    while (all.data != NULL) {
+        struct held page = all;
+        memcpy(&all, page.data, sizeof all);
+        drop(c, page);
     }
 }

@@ -3,7 +3,8 @@
  * process budget. A file is a sequence of pages of STORE_PAGE_SIZE bytes, each ending
  * in the CRC-32C of what stands before it (page_writer.h writes them). Copies out, so
  * no page is ever pinned; opens a file only while it reads a page of it, so that the
- * number of files is not bounded by that of descriptors. */
+ * number of files is not bounded by that of descriptors. A page takes what stands in
+ * it, without the zeros at its end: thousands of small files take little. */
 #ifndef STORE_PAGE_CACHE_H
 #define STORE_PAGE_CACHE_H
 

@@ -82,39 +82,75 @@ finish_select(struct store_query *q, const struct store_query_options *o,
     return true;
 }
 
+/* Blocks that are between two stages of a query at a time: with fewer the reads that
+ * run would become fewer, more of them only take memory. */
+enum { MOST_BETWEEN = 4 * STORE_FETCH_IN_FLIGHT };
+
+/* Selections take turns in a ring: those from finished on have begun. */
+struct selecting {
+    struct store_query *q;
+    const struct store_query_options *o;
+    struct parts *parts;
+    const struct tsdb_matcher **rest; /* room for the matchers of one block */
+    size_t begun;
+    size_t finished;
+    uint64_t pending; /* bytes that they fetch */
+};
+
+static struct store_select *
+turn(const struct selecting *t, size_t at)
+{
+    return &t->q->selects[at % t->q->select_count];
+}
+
+static bool
+finish_oldest(struct selecting *t, struct err *err)
+{
+    struct store_select *s = turn(t, t->finished++);
+    t->pending -= store_select_pending(s);
+    return finish_select(t->q, t->o, s, t->parts, err);
+}
+
+static bool
+select_in(struct selecting *t, const struct store_block *b, struct err *err)
+{
+    const struct store_query_options *o = t->o;
+    size_t count;
+    if (!store_block_overlaps(b, o->mint_ms, o->maxt_ms) ||
+        !store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &count))
+        return true;
+    if (t->begun - t->finished == t->q->select_count && !finish_oldest(t, err))
+        return false;
+    struct store_select *s = turn(t, t->begun++);
+    if (!store_select_begin(s, b, t->rest, count, o->source, o->budget, err) &&
+        !leave_out(s, o->source, err))
+        return false;
+    t->pending += store_select_pending(s);
+    while (t->pending > o->lookahead_bytes && t->begun - t->finished > 1)
+        if (!finish_oldest(t, err))
+            return false;
+    return true;
+}
+
 /* Select in all blocks. Their fetches overlap as far as the look-ahead allows, at least
  * in two blocks. */
 static bool
 select_all(struct store_query *q, const struct store_query_options *o,
            struct parts *parts, struct err *err)
 {
-    uint64_t pending = 0;
-    size_t first = 0; /* the first that is not finished */
-    q->selects = arena_calloc(&q->arena, count_overlapping(o), sizeof *q->selects);
-    const struct tsdb_matcher **rest =
-        arena_calloc(&q->arena, o->matcher_count, sizeof *rest);
-    if (q->selects == NULL || rest == NULL)
+    struct selecting t = {.q = q, .o = o, .parts = parts};
+    size_t ring = NUM_MIN(count_overlapping(o), (size_t)MOST_BETWEEN);
+    q->selects = arena_calloc(&q->arena, ring, sizeof *q->selects);
+    t.rest = arena_calloc(&q->arena, o->matcher_count, sizeof *t.rest);
+    if (q->selects == NULL || t.rest == NULL)
         return arena_ok(&q->arena, err);
-    for (size_t i = 0; i < o->blocks->count; i++) {
-        const struct store_block *b = o->blocks->blocks[i];
-        size_t count;
-        if (!store_block_overlaps(b, o->mint_ms, o->maxt_ms) ||
-            !store_block_reduce(b, o->matchers, o->matcher_count, rest, &count))
-            continue;
-        struct store_select *s = &q->selects[q->select_count++];
-        if (!store_select_begin(s, b, rest, count, o->source, o->budget, err) &&
-            !leave_out(s, o->source, err))
+    q->select_count = ring;
+    for (size_t i = 0; i < o->blocks->count; i++)
+        if (!select_in(&t, o->blocks->blocks[i], err))
             return false;
-        pending += store_select_pending(s);
-        for (; pending > o->lookahead_bytes && first + 1 < q->select_count; first++) {
-            pending -= store_select_pending(&q->selects[first]);
-            if (!finish_select(q, o, &q->selects[first], parts, err))
-                return false;
-        }
-    }
-    q->blocks_queried = q->select_count;
-    for (; first < q->select_count; first++)
-        if (!finish_select(q, o, &q->selects[first], parts, err))
+    q->blocks_queried = t.begun;
+    while (t.finished < t.begun)
+        if (!finish_oldest(&t, err))
             return false;
     return true;
 }
@@ -149,43 +185,53 @@ end_early(struct store_series_stream *s, struct err *err)
 }
 
 static bool
-open_streams(struct store_query *q, const struct store_query_options *o,
-             const struct parts *parts, struct err *err)
+prime(struct store_series_stream *s, struct err *err)
+{
+    return store_series_stream_prime(s, err) || end_early(s, err);
+}
+
+static bool
+open_stream(struct store_query *q, const struct store_query_options *o,
+            const struct parts *parts, struct store_symbol_memo *memo, struct err *err)
+{
+    const struct part *part = &parts->at[q->stream_count];
+    struct store_series_stream *s = &q->streams[q->stream_count++];
+    const struct store_stream_context context = {
+        .block = part->block,
+        .external = part->block->meta.external,
+        .filters = part->selection->filters,
+        .filter_count = part->selection->filter_count,
+        .mint_ms = o->mint_ms,
+        .maxt_ms = o->maxt_ms,
+        .labels_only = o->labels_only,
+        .source = o->source,
+        .memo = memo,
+        .limits = o->limits,
+        .budget = o->budget,
+    };
+    return store_series_stream_open(s, &context, part->refs, share(o, parts, part),
+                                    &q->arena, err) ||
+           end_early(s, err);
+}
+
+/* Open all streams and prime them, some behind the one that is opened. */
+static bool
+start_streams(struct store_query *q, const struct store_query_options *o,
+              const struct parts *parts, struct err *err)
 {
     struct store_symbol_memo *memo = store_symbol_memo_new(&q->arena);
     q->streams = arena_calloc(&q->arena, parts->count, sizeof *q->streams);
     if (memo == NULL || q->streams == NULL)
         return arena_ok(&q->arena, err);
+    size_t primed = 0;
     for (size_t i = 0; i < parts->count; i++) {
-        const struct part *part = &parts->at[i];
-        const struct store_stream_context context = {
-            .block = part->block,
-            .external = part->block->meta.external,
-            .filters = part->selection->filters,
-            .filter_count = part->selection->filter_count,
-            .mint_ms = o->mint_ms,
-            .maxt_ms = o->maxt_ms,
-            .labels_only = o->labels_only,
-            .source = o->source,
-            .memo = memo,
-            .limits = o->limits,
-            .budget = o->budget,
-        };
-        q->stream_count++;
-        if (!store_series_stream_open(&q->streams[i], &context, part->refs,
-                                      share(o, parts, part), &q->arena, err) &&
-            !end_early(&q->streams[i], err))
+        if (i - primed == MOST_BETWEEN && !prime(&q->streams[primed++], err))
+            return false;
+        if (!open_stream(q, o, parts, memo, err))
             return false;
     }
-    return true;
-}
-
-static bool
-prime_streams(struct store_query *q, struct err *err)
-{
-    for (size_t i = 0; i < q->stream_count; i++)
-        if (!store_series_stream_prime(&q->streams[i], err) &&
-            !end_early(&q->streams[i], err))
+    while (primed < parts->count)
+        if (!prime(&q->streams[primed++], err))
             return false;
     return true;
 }
@@ -199,8 +245,7 @@ store_query_open(struct store_query *q, const struct store_query_options *o,
     arena_init(&q->arena, o->budget);
     if (o->matcher_count == 0)
         return true;
-    return select_all(q, o, &parts, err) && open_streams(q, o, &parts, err) &&
-           prime_streams(q, err) &&
+    return select_all(q, o, &parts, err) && start_streams(q, o, &parts, err) &&
            store_series_merge_init(&q->merge, q->streams, q->stream_count, &q->arena,
                                    o->budget, err);
 }

@@ -26,7 +26,7 @@ struct store_query {
     /* private */
     struct arena arena;
     struct store_select *selects;
-    size_t select_count;
+    size_t select_count; /* that there is room for */
     struct store_series_stream *streams;
     size_t stream_count;
     struct store_series_merge merge;

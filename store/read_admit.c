@@ -21,7 +21,7 @@ enum { MIN_LOOKAHEAD = 256 * 1024, LOOKAHEADS_OF_QUERY = 3 };
  * over 10 000 series of four blocks, and over one of 4 380. */
 enum {
     EXPECTED_BYTES = 2 * 1024 * 1024,
-    EXPECTED_BYTES_PER_BLOCK = 12 * 1024,
+    EXPECTED_BYTES_PER_BLOCK = 7 * 1024,
     EXPECTED_LOOKAHEADS = 2
 };
 

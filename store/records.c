@@ -81,14 +81,15 @@ store_records_wait(struct store_records *r, struct err *err)
     if (count == 0)
         return true;
     struct store_piece *cut = arena_calloc(r->arena, count, sizeof *cut);
-    if (cut == NULL)
+    r->again = arena_calloc(r->arena, 1, sizeof *r->again);
+    if (cut == NULL || r->again == NULL)
         return arena_ok(r->arena, err);
     collect_cut(r, cut);
-    r->again.data = r->data;
-    r->again.is_again = true;
-    if (!store_fetch_start(&r->again, r->first.source, r->keys, cut, count, r->arena,
+    r->again->data = r->data;
+    r->again->is_again = true;
+    if (!store_fetch_start(r->again, r->first.source, r->keys, cut, count, r->arena,
                            err) ||
-        !store_fetch_wait(&r->again, err))
+        !store_fetch_wait(r->again, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct store_piece *p = &r->pieces[cut[i].tag];
@@ -102,7 +103,7 @@ store_records_wait(struct store_records *r, struct err *err)
 struct bytes
 store_records_get(const struct store_records *r, const struct store_piece *piece)
 {
-    return store_fetch_piece(piece->is_again ? &r->again : &r->first, piece);
+    return store_fetch_piece(piece->is_again ? r->again : &r->first, piece);
 }
 
 void
@@ -110,12 +111,15 @@ store_records_drain(struct store_records *r)
 {
     struct err ignored;
     (void)!store_fetch_wait(&r->first, &ignored);
-    (void)!store_fetch_wait(&r->again, &ignored);
+    if (r->again != NULL)
+        (void)!store_fetch_wait(r->again, &ignored);
 }
 
 void
 store_records_fini(struct store_records *r)
 {
     store_fetch_fini(&r->first);
-    store_fetch_fini(&r->again);
+    if (r->again != NULL)
+        store_fetch_fini(r->again);
+    r->again = NULL;
 }

@@ -28,7 +28,7 @@ struct store_records {
     /* private */
     struct arena *arena;
     struct store_fetch first;
-    struct store_fetch again;
+    struct store_fetch *again; /* NULL: nothing was cut */
 };
 
 /* What is read at first of a record at offset that has room bytes at most; next is

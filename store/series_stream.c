@@ -138,6 +138,10 @@ start_window(struct store_series_stream *s, enum effort effort, struct err *err)
     if (!store_chunk_window_start(w, &s->context, entries, left, s->window_bytes, err))
         return false;
     s->next_entry += w->count;
+    if (s->next_entry == batch(s, 0)->entries.count && s->batches_ahead == 0) {
+        store_series_batch_fini(batch(s, 0));
+        s->next_entry = 0;
+    }
     return true;
 }
 

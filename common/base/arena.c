@@ -6,10 +6,10 @@
 #include "common/base/memory.h"
 #include "common/base/num.h"
 
-/* Small pieces share blocks. Blocks double from the first size, because a query over
- * thousands of blocks holds thousands of arenas, up to the last, where the number of
- * mallocs no longer matters. Both are guesses. */
-enum { FIRST_BLOCK_BYTES = 4 * 1024, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
+/* Small pieces share blocks. The first two have the first size, because a query over
+ * thousands of blocks holds thousands of arenas; then they double up to the last size,
+ * where the number of mallocs no longer matters. Both are guesses. */
+enum { FIRST_BLOCK_BYTES = 512, LAST_BLOCK_BYTES = 64 * 1024, ALIGN = 16 };
 
 /* Objects in an array when it first grows. */
 enum { GROW_FIRST = 4 };
@@ -43,14 +43,31 @@ arena_fini(struct arena *a)
 }
 
 static bool
+latch(struct arena *a, const struct err *err)
+{
+    if (a->failure == NULL)
+        a->failure = err_keep(err);
+    return false;
+}
+
+static bool
+refuse(struct arena *a, size_t count, size_t size)
+{
+    struct err err;
+    err_set(&err, ERR_INVALID, "allocation of %zu times %zu bytes", count, size);
+    return latch(a, &err);
+}
+
+static bool
 add_block(struct arena *a, size_t cap)
 {
+    struct err err;
     size_t total;
     if (!num_add(cap, sizeof(struct arena_block), &total))
-        return err_set(&a->failure, ERR_INVALID, "allocation of %zu bytes", cap);
-    struct arena_block *b = memory_alloc(a->budget, &total, &a->failure);
+        return refuse(a, 1, cap);
+    struct arena_block *b = memory_alloc(a->budget, &total, &err);
     if (b == NULL)
-        return false;
+        return latch(a, &err);
     *b = (struct arena_block){.before = a->last, .cap = total - sizeof *b};
     a->last = b;
     return true;
@@ -63,21 +80,25 @@ block_size_for(const struct arena *a, size_t size)
     (void)a;
     return size;
 #else
-    size_t doubled = a->last != NULL ? 2 * (a->last->cap + sizeof *a->last) : 0;
+    const struct arena_block *last = a->last;
+    size_t before = last != NULL ? last->cap + sizeof *last : 0;
+    size_t wanted = last != NULL && last->before != NULL ? 2 * before : before;
     size_t total =
-        NUM_MIN(NUM_MAX(doubled, (size_t)FIRST_BLOCK_BYTES), (size_t)LAST_BLOCK_BYTES);
-    return NUM_MAX(size, total - sizeof(struct arena_block));
+        NUM_MIN(NUM_MAX(wanted, (size_t)FIRST_BLOCK_BYTES), (size_t)LAST_BLOCK_BYTES);
+    size_t cap = total - sizeof(struct arena_block);
+    /* What leaves little room for others in a small block gets one of its own. */
+    return size > cap / 2 && total < LAST_BLOCK_BYTES ? size : NUM_MAX(size, cap);
 #endif
 }
 
 void *
 arena_alloc(struct arena *a, size_t size)
 {
-    if (a->failure.code != ERR_NONE)
+    if (a->failure != NULL)
         return NULL;
     size_t rounded;
     if (!num_add(size, (size_t)ALIGN - 1, &rounded)) {
-        err_set(&a->failure, ERR_INVALID, "allocation of %zu bytes", size);
+        refuse(a, 1, size);
         return NULL;
     }
     rounded -= rounded % ALIGN;
@@ -98,9 +119,7 @@ arena_calloc(struct arena *a, size_t count, size_t size)
 {
     size_t total;
     if (!num_mul(count, size, &total)) {
-        if (a->failure.code == ERR_NONE)
-            err_set(&a->failure, ERR_INVALID, "allocation of %zu times %zu bytes",
-                    count, size);
+        refuse(a, count, size);
         return NULL;
     }
     void *at = arena_alloc(a, total);
@@ -151,15 +170,15 @@ arena_rewind(struct arena *a, struct arena_mark mark)
     }
     if (a->last != NULL)
         a->last->used = mark.used;
-    a->failure.code = ERR_NONE;
+    err_forget(&a->failure);
 }
 
 bool
 arena_ok(const struct arena *a, struct err *err)
 {
-    if (a->failure.code == ERR_NONE)
+    if (a->failure == NULL)
         return true;
-    *err = a->failure;
+    *err = *a->failure;
     return false;
 }
 

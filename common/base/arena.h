@@ -17,7 +17,7 @@ struct arena {
     /* private */
     struct budget *budget;
     struct arena_block *last;
-    struct err failure;
+    const struct err *failure; /* kept; NULL: none */
 };
 
 /* A point to rewind to. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* inner, unless NULL, goes behind with ": ". Arguments may point into err->text, so
@@ -79,6 +80,27 @@ err_prepend(struct err *err, const char *fmt, ...)
     set_text(err, err->text, fmt, args);
     va_end(args);
     return 0;
+}
+
+static const struct err no_memory = {.code = ERR_NOMEM,
+                                     .text = "no memory to keep an error"};
+
+const struct err *
+err_keep(const struct err *err)
+{
+    struct err *kept = malloc(sizeof *kept);
+    if (kept == NULL)
+        return &no_memory;
+    *kept = *err;
+    return kept;
+}
+
+void
+err_forget(const struct err **kept)
+{
+    if (*kept != &no_memory)
+        free((void *)(uintptr_t)*kept);
+    *kept = NULL;
 }
 
 bool

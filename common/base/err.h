@@ -63,6 +63,13 @@ err_false(int unused)
     return false;
 }
 
+/* A copy of err on the heap, for what latches a failure and seldom has one; where there
+ * is no memory for it, an error that says so. Released by err_forget. */
+NODISCARD const struct err *err_keep(const struct err *err);
+
+/* Release what err_keep returned, and clear it. Accepts NULL. */
+void err_forget(const struct err **kept);
+
 /* Whether the same call may succeed later without anybody changing anything. */
 NODISCARD bool err_is_transient(enum err_code code);
 

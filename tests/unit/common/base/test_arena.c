@@ -69,6 +69,38 @@ serves_pieces_larger_than_a_block(void **state)
     memset(large, 1, 1 << 21);
 }
 
+/* A query holds thousands of arenas with little in them. */
+static void
+is_small_when_little_is_in_it(void **state)
+{
+    (void)state;
+    CLEANUP(fixture_fini) struct fixture f;
+    fixture_init(&f, 1 << 20);
+    assert_true(sizeof f.arena <= 64);
+    assert_non_null(arena_alloc(&f.arena, 100));
+    assert_in_range(budget_used(&f.budget), 100, 600);
+    for (int i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&f.arena, 32));
+    assert_in_range(budget_used(&f.budget), 3300, 8000);
+}
+
+/* The first failure is the one that is told, and the text of it. */
+static void
+tells_the_first_failure(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(fixture_fini) struct fixture f;
+    fixture_init(&f, 1 << 10);
+    assert_null(arena_alloc(&f.arena, 1 << 20));
+    assert_null(arena_calloc(&f.arena, SIZE_MAX / 8 + 2, 8));
+    expect_fails(arena_ok(&f.arena, &err), err, ERR_BUDGET);
+    assert_non_null(strstr(err.text, "test"));
+    arena_rewind(&f.arena, (struct arena_mark){0});
+    assert_null(arena_calloc(&f.arena, SIZE_MAX / 8 + 2, 8));
+    expect_fails(arena_ok(&f.arena, &err), err, ERR_INVALID);
+}
+
 static void
 latches_a_spent_budget_until_it_is_reset(void **state)
 {
@@ -164,6 +196,8 @@ main(void)
         cmocka_unit_test(allocates_nothing_before_the_first_piece),
         cmocka_unit_test(aligns_pieces_and_keeps_them_apart),
         cmocka_unit_test(serves_pieces_larger_than_a_block),
+        cmocka_unit_test(is_small_when_little_is_in_it),
+        cmocka_unit_test(tells_the_first_failure),
         cmocka_unit_test(latches_a_spent_budget_until_it_is_reset),
         cmocka_unit_test(refuses_sizes_that_wrap),
         cmocka_unit_test(zeroes_what_it_counts),

@@ -120,6 +120,25 @@ names_each_code_once(void **state)
     assert_string_equal(err_code_name(ERR_NOT_FOUND), "not_found");
 }
 
+static void
+is_kept_until_it_is_forgotten(void **state)
+{
+    (void)state;
+    struct err err;
+    const struct err *kept = NULL;
+    err_forget(&kept);
+    err_sys(&err, ENOENT, "open %s", "/x");
+    err.retry_after_ns = 7;
+    kept = err_keep(&err);
+    err_set(&err, ERR_INTERNAL, "another");
+    assert_int_equal(kept->code, ERR_NOT_FOUND);
+    assert_int_equal(kept->sys, ENOENT);
+    assert_int_equal(kept->retry_after_ns, 7);
+    assert_memory_equal(kept->text, "open /x", 7);
+    err_forget(&kept);
+    assert_null(kept);
+}
+
 int
 main(void)
 {
@@ -131,6 +150,7 @@ main(void)
         cmocka_unit_test(cuts_long_texts),
         cmocka_unit_test(tells_what_may_heal),
         cmocka_unit_test(names_each_code_once),
+        cmocka_unit_test(is_kept_until_it_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
