@@ -195,24 +195,31 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
     return true;
 }
 
+/* Label queries make no filter of a matcher (select.h): all values of its label are
+ * tested. */
 static bool
 estimate_set(struct request *r, const struct store_matcher_set *set, struct err *err)
 {
-    const struct store_label_arguments *a = &r->arguments;
     struct arena *arena = &r->read.arena;
-    size_t count = 0;
-    struct tsdb_label *at = arena_calloc(arena, set->count, sizeof *at);
-    if (at == NULL)
+    struct tsdb_label *demanded = arena_calloc(arena, set->count, sizeof *demanded);
+    struct bytes *scanned = arena_calloc(arena, set->count, sizeof *scanned);
+    struct store_estimate_query q = {.mint_ms = r->arguments.mint_ms,
+                                     .maxt_ms = r->arguments.maxt_ms};
+    if (demanded == NULL || scanned == NULL)
         return arena_ok(arena, err);
     for (size_t i = 0; i < set->count; i++) {
         const struct tsdb_matcher *m = set->at[i];
+        struct bytes name = tsdb_matcher_name(m);
         size_t values;
         const struct bytes *value = tsdb_matcher_set(m, &values);
         if (tsdb_matcher_type(m) == TSDB_MATCH_EQ && value->len > 0)
-            at[count++] = (struct tsdb_label){tsdb_matcher_name(m), *value};
+            demanded[q.demanded.len++] = (struct tsdb_label){name, *value};
+        else
+            scanned[q.scanned_count++] = name;
     }
-    store_estimate_add(&r->read.estimate, r->read.blocks,
-                       (struct tsdb_labels){at, count}, a->mint_ms, a->maxt_ms);
+    q.demanded.at = demanded;
+    q.scanned = scanned;
+    store_estimate_add(&r->read.estimate, r->read.blocks, &q);
     return true;
 }
 

@@ -214,36 +214,33 @@ reply(struct store_read_request *r)
                           r->ended ? r->out.len : NET_HTTP_LENGTH_UNKNOWN, stream);
 }
 
-/* What series must have, as far as it is told without a regular expression. */
 static bool
-demanded_labels(struct store_read_request *r, const struct wire_query *q,
-                struct tsdb_labels *demanded, struct err *err)
+estimate_query(struct store_read_request *r, const struct wire_query *q,
+               struct err *err)
 {
-    size_t count = 0;
+    struct store_estimate_query e = {0};
     struct tsdb_label *at = arena_calloc(&r->arena, q->matcher_count, sizeof *at);
     if (at == NULL)
         return arena_ok(&r->arena, err);
     for (size_t i = 0; i < q->matcher_count; i++) {
         const struct wire_matcher *m = &q->matchers[i];
         if (m->type == TSDB_MATCH_EQ && m->value.len > 0)
-            at[count++] = (struct tsdb_label){m->name, m->value};
+            at[e.demanded.len++] = (struct tsdb_label){m->name, m->value};
+        else
+            e.alternatives += store_estimate_alternatives(m->value);
     }
-    *demanded = (struct tsdb_labels){at, count};
+    e.demanded.at = at;
+    store_read_range(q, &e.mint_ms, &e.maxt_ms);
+    store_estimate_add(&r->estimate, r->blocks, &e);
     return true;
 }
 
 static bool
 estimate(struct store_read_request *r, struct err *err)
 {
-    for (size_t i = 0; i < r->wire.query_count; i++) {
-        const struct wire_query *q = &r->wire.queries[i];
-        struct tsdb_labels demanded;
-        int64_t mint_ms, maxt_ms;
-        if (!demanded_labels(r, q, &demanded, err))
+    for (size_t i = 0; i < r->wire.query_count; i++)
+        if (!estimate_query(r, &r->wire.queries[i], err))
             return false;
-        store_read_range(q, &mint_ms, &maxt_ms);
-        store_estimate_add(&r->estimate, r->blocks, demanded, mint_ms, maxt_ms);
-    }
     return true;
 }
 

@@ -12,13 +12,14 @@ series_of(struct store_posting_range range)
     return store_posting_refs(range.len, 1);
 }
 
-/* Chunks of one series of a block that lie in the range. */
+/* Chunks of one series of a block that lie in the range; more than a small request has
+ * are as good as that. */
 static uint64_t
-chunks_each(const struct store_block *b, int64_t mint_ms, int64_t maxt_ms)
+chunks_each(const struct store_block *b, const struct store_estimate_query *q)
 {
-    uint64_t from = (uint64_t)NUM_MAX(mint_ms, b->meta.mint_ms);
-    uint64_t to = (uint64_t)NUM_MIN(maxt_ms, b->meta.maxt_ms);
-    return (to - from) / CHUNK_MS + 1;
+    uint64_t from = (uint64_t)NUM_MAX(q->mint_ms, b->meta.mint_ms);
+    uint64_t to = (uint64_t)NUM_MIN(q->maxt_ms, b->meta.maxt_ms);
+    return NUM_MIN((to - from) / CHUNK_MS + 1, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS);
 }
 
 /* Whether the block's external labels allow the label; it is theirs when they have it.
@@ -31,6 +32,7 @@ allows(const struct store_block *b, struct tsdb_label label, bool *is_external)
     return !*is_external || bytes_eq(value, label.value);
 }
 
+/* Yields how many series of the block have what is demanded, at most. */
 static bool
 count_series(struct store_estimate *e, const struct store_block *b,
              struct tsdb_labels demanded, uint64_t *series)
@@ -55,19 +57,50 @@ count_series(struct store_estimate *e, const struct store_block *b,
     return true;
 }
 
+static bool
+count_values(struct store_estimate *e, const struct store_block *b,
+             const struct store_estimate_query *q)
+{
+    for (size_t i = 0; i < q->scanned_count; i++) {
+        struct store_value_rows rows;
+        struct err ignored;
+        if (!store_index_header_rows(b->header, q->scanned[i], (struct bytes){0}, &rows,
+                                     &ignored))
+            return false;
+        e->lookups += rows.end - rows.begin;
+    }
+    return true;
+}
+
+/* Add what the query reads of one block. */
+static bool
+look_at(struct store_estimate *e, const struct store_block *b,
+        const struct store_estimate_query *q)
+{
+    uint64_t series;
+    if (!count_series(e, b, q->demanded, &series))
+        return false;
+    if (series == 0)
+        return true;
+    e->blocks++;
+    e->chunks +=
+        NUM_MIN(series, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS + 1) * chunks_each(b, q);
+    e->lookups += q->alternatives;
+    return count_values(e, b, q);
+}
+
 void
 store_estimate_add(struct store_estimate *e, const struct store_block_set *blocks,
-                   struct tsdb_labels demanded, int64_t mint_ms, int64_t maxt_ms)
+                   const struct store_estimate_query *q)
 {
     for (size_t i = 0; i < blocks->count; i++) {
         const struct store_block *b = blocks->blocks[i];
-        uint64_t series = 1;
-        if (!store_block_overlaps(b, mint_ms, maxt_ms))
+        if (!store_block_overlaps(b, q->mint_ms, q->maxt_ms))
             continue;
         if (store_estimate_is_small(e))
-            e->is_unknown = !count_series(e, b, demanded, &series);
-        e->blocks += series > 0;
-        e->chunks += series * chunks_each(b, mint_ms, maxt_ms);
+            e->is_unknown = !look_at(e, b, q);
+        else
+            e->blocks++;
     }
 }
 
@@ -77,4 +110,13 @@ store_estimate_is_small(const struct store_estimate *e)
     return !e->is_unknown && e->chunks <= STORE_ESTIMATE_SMALL_CHUNKS &&
            e->blocks <= STORE_ESTIMATE_SMALL_BLOCKS &&
            e->lookups <= STORE_ESTIMATE_SMALL_LOOKUPS;
+}
+
+uint64_t
+store_estimate_alternatives(struct bytes regex)
+{
+    uint64_t count = 1;
+    for (size_t i = 0; i < regex.len; i++)
+        count += regex.at[i] == '|';
+    return count;
 }

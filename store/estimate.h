@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guess of what a request will read, before it is admitted: from the labels that it
- * demands and the lengths of their postings. No regular expression is made, nothing is
- * fetched, and looking at series ends as soon as the request is not small. */
+ * demands, the lengths of their postings, and how much of headers it will look at.
+ * Nothing is fetched, and looking at series ends as soon as the request is not small.
+ */
 #ifndef STORE_ESTIMATE_H
 #define STORE_ESTIMATE_H
 
@@ -11,7 +12,7 @@
 enum {
     STORE_ESTIMATE_SMALL_CHUNKS = 10000,
     STORE_ESTIMATE_SMALL_BLOCKS = 64,
-    STORE_ESTIMATE_SMALL_LOOKUPS = 256
+    STORE_ESTIMATE_SMALL_LOOKUPS = 16 * 1024
 };
 
 /* The zero value is a request of no query. */
@@ -22,11 +23,23 @@ struct store_estimate {
     bool is_unknown;  /* a header could not be read: the query will say why */
 };
 
-/* Add a query for series that have all of the demanded labels, in a range of both ends
- * inclusive. Reads pages of headers. */
+/* One query of a request, as far as it is told without a regular expression. */
+struct store_estimate_query {
+    struct tsdb_labels demanded; /* the series have all of them */
+    uint64_t alternatives;       /* pairs that are looked up besides, in each block */
+    const struct bytes *scanned; /* labels of which every value is looked at */
+    size_t scanned_count;
+    int64_t mint_ms; /* both ends inclusive */
+    int64_t maxt_ms;
+};
+
+/* Add a query. Reads pages of headers. */
 void store_estimate_add(struct store_estimate *e, const struct store_block_set *blocks,
-                        struct tsdb_labels demanded, int64_t mint_ms, int64_t maxt_ms);
+                        const struct store_estimate_query *q);
 
 NODISCARD bool store_estimate_is_small(const struct store_estimate *e);
+
+/* Pairs that a matcher with this regular expression may look up. */
+uint64_t store_estimate_alternatives(struct bytes regex);
 
 #endif

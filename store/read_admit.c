@@ -93,6 +93,8 @@ store_read_admit(struct store_read_request *r, struct err *err)
     r->queue_until_ns = NUM_MIN(r->source.deadline_ns,
                                 clock_deadline(r->api->options.queue_timeout_ns));
     r->is_begun = enter_gate(r, err) && reserve_memory(r, err);
+    if (r->is_begun)
+        r->source.deadline_ns = clock_deadline(r->api->options.query_timeout_ns);
     return r->is_begun;
 }
 

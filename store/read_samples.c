@@ -15,6 +15,7 @@
 
 #include <inttypes.h>
 
+#include "common/base/num.h"
 #include "common/codec/compress.h"
 #include "common/codec/snappy_records.h"
 #include "common/codec/varint.h"
@@ -250,7 +251,6 @@ compress(struct store_read_samples *s, struct bytes ready, struct buf *out,
 {
     /* Labels compress better with the general encoder. */
     bool is_records = s->record > 0 && s->records_len >= ready.len - ready.len / 32;
-    s->records_len = 0;
     return is_records ? snappy_records_append(ready, s->record, out, err)
                       : compress_snappy_append(ready, out, err);
 }
@@ -268,6 +268,7 @@ compress_some(struct store_read_request *r, struct err *err)
         return true;
     if (!compress(r->samples, bytes_of(plain->at, ready), &r->out, err))
         return false;
+    r->samples->records_len = NUM_MIN(r->samples->records_len, rest);
     memmove(plain->at, plain->at + ready, rest);
     plain->len = rest;
     return true;

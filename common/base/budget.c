@@ -113,13 +113,13 @@ arbiter_of(struct budget *b)
 }
 
 static bool
-refuse(const struct budget *b, size_t used, size_t n, enum err_code code,
+refuse(const struct budget *b, size_t limit, size_t used, size_t n, enum err_code code,
        struct err *err)
 {
     return err_set(err, code,
                    "memory budget of the %s is spent: limit %zu bytes, used %zu, asked "
                    "%zu more",
-                   b->name, b->limit, used, n);
+                   b->name, limit, used, n);
 }
 
 /* Let the ancestors lend n more for b, which will then use or reserve total. */
@@ -130,10 +130,11 @@ borrow(struct budget *b, size_t n, size_t total, struct err *err)
     if (spent == NULL)
         return true;
     if (total > limit_for(b, spent))
-        return refuse(spent, total - n, n, ERR_BUDGET, err);
+        return refuse(spent, limit_for(b, spent), total - n, n, ERR_BUDGET, err);
     struct budget_arbiter *arbiter = spent->arbiter; /* only caches of the root help */
     struct err refusal = {0};                        /* err may be one that latches */
-    refuse(spent, budget_used(spent), n, ERR_UNAVAILABLE, &refusal);
+    refuse(spent, limit_for(b, spent), budget_used(spent), n, ERR_UNAVAILABLE,
+           &refusal);
     if (arbiter != NULL && budget_arbiter_take(arbiter, b, n, &refusal))
         return true;
     *err = refusal;
@@ -147,7 +148,8 @@ take_root(struct budget *b, size_t n, struct err *err)
     bool may_fit = b->arbiter != NULL && n <= b->limit;
     if (may_fit && budget_arbiter_reclaim(b->arbiter, b, n))
         return true;
-    return refuse(b, budget_used(b), n, may_fit ? ERR_UNAVAILABLE : ERR_BUDGET, err);
+    return refuse(b, b->limit, budget_used(b), n,
+                  may_fit ? ERR_UNAVAILABLE : ERR_BUDGET, err);
 }
 
 bool

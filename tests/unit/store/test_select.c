@@ -365,7 +365,7 @@ estimates_by_the_labels_that_are_demanded(void **at)
         {"cluster", "y", INT64_MAX, 0, 0, true},
         {NULL, NULL, -1, 0, 0, true},
         {NULL, NULL, 0, SERIES, 1, true},
-        {NULL, NULL, INT64_MAX, 3 * SERIES * 5 + 5, 4, false},
+        {NULL, NULL, INT64_MAX, 3 * SERIES * 5, 4, false},
     };
     struct fixture *f = *at;
     serve(f, BLOCKS, "cluster");
@@ -377,13 +377,39 @@ estimates_by_the_labels_that_are_demanded(void **at)
             label.name = bytes_of_str(cases[i].label);
             label.value = bytes_of_str(cases[i].value);
         }
-        store_estimate_add(
-            &e, f->set, cases[i].label != NULL ? (struct tsdb_labels){&label, 1} : none,
-            INT64_MIN, cases[i].maxt_ms);
+        const struct store_estimate_query q = {
+            .demanded = cases[i].label != NULL ? (struct tsdb_labels){&label, 1} : none,
+            .mint_ms = INT64_MIN,
+            .maxt_ms = cases[i].maxt_ms};
+        store_estimate_add(&e, f->set, &q);
         assert_int_equal(store_estimate_is_small(&e), cases[i].is_small);
         assert_in_range(e.chunks, cases[i].chunks, cases[i].chunks * 11 / 10);
         assert_int_equal(e.blocks, cases[i].blocks);
     }
+}
+
+/* One series, but a wide look at headers: every pair of an alternation, every value of
+ * a label. */
+static void
+estimates_what_is_looked_at_in_headers(void **at)
+{
+    struct fixture *f = *at;
+    const struct tsdb_label id = {BYTES("id"), BYTES("0300")};
+    const struct bytes scanned = BYTES("id");
+    struct store_estimate_query q = {.demanded = {&id, 1}, .maxt_ms = INT64_MAX};
+    struct store_estimate plain = {0}, alternation = {0}, scan = {0};
+    serve(f, BLOCKS, "cluster");
+    store_estimate_add(&plain, f->set, &q);
+    assert_true(store_estimate_is_small(&plain));
+    assert_int_equal(store_estimate_alternatives(BYTES("a|b.*|c")), 3);
+    q.alternatives = STORE_ESTIMATE_SMALL_LOOKUPS / 2;
+    store_estimate_add(&alternation, f->set, &q);
+    assert_false(store_estimate_is_small(&alternation));
+    q.alternatives = 0;
+    q.scanned = &scanned;
+    q.scanned_count = 1;
+    store_estimate_add(&scan, f->set, &q);
+    assert_int_equal(scan.lookups, plain.lookups + BLOCKS * SERIES);
 }
 
 int
@@ -397,6 +423,8 @@ main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(
             leaves_to_the_series_what_their_postings_are_not_worth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(estimates_what_is_looked_at_in_headers, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(estimates_by_the_labels_that_are_demanded,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(selects_the_same_with_any_plan, set_up,
