@@ -39,7 +39,7 @@ def upload(config, block):
                            re.MULTILINE))
     for name in ("chunks/000001", "index", "meta.json"):
         subprocess.run(
-            ["curl", "-fsS", "-m", "30", "-T", os.path.join(block, name),
+            ["curl", "-fsS", "-m", "30", "--retry", "5", "-T", os.path.join(block, name),
              "--aws-sigv4", "aws:amz:us-east-1:s3", "-o", os.devnull,
              "--user", f"{keys['access_key']}:{keys['secret_key']}",
              "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD",

@@ -21,7 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
-from daemon import Daemon, dir_bucket, free_port, wait_until  # noqa: E402
+from daemon import Daemon, dir_bucket, free_port, is_sanitized, wait_until  # noqa: E402
 from fault_control import FaultControl  # noqa: E402
 from minio import Minio  # noqa: E402
 from raw_reply import RawReply, read_to_end, request  # noqa: E402
@@ -34,7 +34,7 @@ PERMANENT = ("cut after=100", "status status=403 code=AccessDenied", "reset afte
 PASSING = ("cut after=1000 times=2", "lost times=1", "reset after=0 times=2",
            "status status=503 code=SlowDown times=1")
 TIMEOUT_S, IMPATIENT_S = 60, 0.5
-SLOT_S = 1
+SLOT_S, SLOT_SANITIZED_S = 1, 5
 IN_FLIGHT = "thanos_bucket_store_series_gate_queries_in_flight"
 READ = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
         "X-Prometheus-Remote-Read-Version": "0.1.0"}
@@ -180,6 +180,13 @@ def passes(world, name, fault):
     world.proxy.tell("clear")
 
 
+def has_objects(world):
+    """It says that it is ready a little before that."""
+    [key, *_] = (f"{block.name}/meta.json" for block in world.minio.objects.iterdir())
+    return subprocess.run(["curl", "-fs", "-o", os.devnull, world.minio.presigned("GET", key)],
+                          check=False).returncode == 0
+
+
 def dies(world, name):
     """The server is killed while it is about to answer, and comes back."""
     world.proxy.fault(f"delay ms=500 skip={world.middle(name)}")
@@ -192,6 +199,7 @@ def dies(world, name):
     outcome = world.is_no_answer(name, "killed", reader.reply())
     print(f"  {name}, MinIO killed: {outcome}")
     world.minio.__enter__()
+    wait_until("MinIO to have its objects", lambda: has_objects(world))
     world.is_right(name, "after a restart of MinIO")
 
 
@@ -217,7 +225,7 @@ def frees_the_slot(world, name, fault, skip):
     reader.leave()
     begin = time.monotonic()
     wait_until(f"the slot of a reader of {name} who left", lambda: world.store.metric(
-        IN_FLIGHT) == 0, SLOT_S)
+        IN_FLIGHT) == 0, SLOT_SANITIZED_S if is_sanitized(world.store.command[0]) else SLOT_S)
     print(f"  {name}, {fault} skip={skip}: slot free after {time.monotonic() - begin:.2f} s")
     world.proxy.tell("clear")
     world.is_right(name, f"after a reader left in {fault}")
