@@ -13,7 +13,8 @@
 #include "store/api_read_priv.h"
 
 enum {
-    MAX_DECODED = 32 * 1024 * 1024, /* as Prometheus */
+    /* A quarter of what Prometheus takes: it is held while the request waits. */
+    MAX_DECODED = STORE_API_READ_MAX_BODY,
     /* Bounds of what one request may ask; Prometheus sends one query. */
     MAX_QUERIES = 100,
     MAX_MATCHERS = 1000, /* of which pairs are compared, for each block */

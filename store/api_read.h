@@ -40,8 +40,8 @@ struct store_api_read *store_api_read_new(const struct store_api_read_options *o
 /* No request may be running. *r becomes NULL; accepts NULL. */
 void store_api_read_free(struct store_api_read **r);
 
-/* Largest compressed body, as in Prometheus. */
-enum { STORE_API_READ_MAX_BODY = 32 * 1024 * 1024 };
+/* Largest body, compressed and not. */
+enum { STORE_API_READ_MAX_BODY = 8 * 1024 * 1024 };
 
 /* Route handler; arg is the struct store_api_read. */
 void store_api_read_handle(void *arg, struct net_http_exchange *x);

@@ -23,7 +23,7 @@ from daemon import Daemon, dir_bucket, wait_until, write  # noqa: E402
 from garbage_blocks import break_blocks  # noqa: E402
 
 READ = "/api/v1/read"
-MAX_BODY = 32 << 20
+MAX_BODY = 8 << 20
 MEMORY_LIMIT_MIB = 256
 # The limit is on queries and caches; beside it there are stacks, the sockets' buffers,
 # and what the allocator keeps.
