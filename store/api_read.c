@@ -76,6 +76,8 @@ store_read_request_init(struct store_read_request *r, struct store_api_read *api
     r->source.deadline_ns = clock_deadline(api->options.query_timeout_ns);
     r->source.is_abandoned = is_gone;
     r->source.abandoned_arg = r;
+    r->source.share = store_read_share;
+    r->source.share_arg = r;
 }
 
 void

@@ -36,6 +36,7 @@ struct store_read_request {
     struct budget_member member; /* waits for memory */
     struct store_fetch_source source;
     struct store_limits limits;
+    size_t lookahead_bytes; /* that were given when a query was opened; 0: none yet */
     /* The query that is being answered: wire.queries[at]. */
     size_t at;
     bool is_open;
@@ -73,8 +74,12 @@ void store_read_failed(struct store_read_request *r, struct err *err);
 void store_read_count_failure(struct store_read_request *r, struct err *err);
 void store_read_add_skipped(struct store_read_request *r);
 
-/* Bytes that a query of r may read ahead now. */
-size_t store_read_lookahead(const struct store_read_request *r);
+/* Bytes that a query of r that is opened now may read ahead. Others share what there is
+ * with it as they come and go: see store_read_share. */
+size_t store_read_lookahead(struct store_read_request *r);
+
+/* For store_fetch_source.share; arg is the request. */
+double store_read_share(void *arg);
 
 /* The figures of a request: begin, after its budget, and end, before its source goes,
  * which logs them and yields the totals; between them what they are made of. */

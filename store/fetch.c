@@ -40,6 +40,14 @@ store_fetch_check(const struct store_fetch_source *source, struct err *err)
     return true;
 }
 
+size_t
+store_fetch_share(const struct store_fetch_source *source, size_t bytes)
+{
+    return source->share == NULL
+               ? bytes
+               : (size_t)((double)bytes * source->share(source->share_arg));
+}
+
 static bool
 is_before(const struct store_piece *a, const struct store_piece *b)
 {

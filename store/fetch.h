@@ -74,6 +74,10 @@ struct store_fetch_source {
     /* Polled while a query waits: whether its reader has left. NULL: never. */
     bool (*is_abandoned)(void *arg);
     void *abandoned_arg;
+    /* Asked when more is to be read ahead: what part of its look-ahead the query may
+     * use now, above 0 and at most 1. NULL: all of it. */
+    double (*share)(void *arg);
+    void *share_arg;
     struct store_data_totals data[STORE_DATA_KINDS]; /* of the query */
     /* private */
     struct pool_lane lane;
@@ -87,6 +91,9 @@ void store_fetch_source_fini(struct store_fetch_source *source);
  * Errors ERR_TIMEOUT, ERR_CANCELLED. */
 NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
                                  struct err *err);
+
+/* What the query may read ahead now of so many bytes. */
+size_t store_fetch_share(const struct store_fetch_source *source, size_t bytes);
 
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {

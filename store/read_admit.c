@@ -69,6 +69,19 @@ goes_on(void *arg, struct err *err)
                     r->estimate.blocks));
 }
 
+/* All together read ahead as much as one part of the limit. */
+static size_t
+lookahead_now(const struct store_read_request *r)
+{
+    const struct store_api_read_options *o = &r->api->options;
+    size_t all =
+        NUM_MIN(budget_limit(o->budget) / SHARE_OF_LOOKAHEAD, (size_t)MAX_LOOKAHEADS);
+    size_t share = all / NUM_MAX(store_gate_running(&r->api->gate), 1U);
+    size_t most =
+        NUM_MIN(o->lookahead_bytes, o->query_memory_limit / LOOKAHEADS_OF_QUERY);
+    return NUM_MIN(most, NUM_MAX(share, (size_t)MIN_LOOKAHEAD));
+}
+
 /* A big query waits, before it begins, until it may expect to get what it needs. */
 static bool
 reserve_memory(struct store_read_request *r, struct err *err)
@@ -80,7 +93,7 @@ reserve_memory(struct store_read_request *r, struct err *err)
     if (r->lane == STORE_LANE_SMALL)
         return true;
     budget_set_headroom(&r->budget, all / SHARE_OF_SMALL);
-    uint64_t expected = EXPECTED_LOOKAHEADS * store_read_lookahead(r) + EXPECTED_BYTES +
+    uint64_t expected = EXPECTED_LOOKAHEADS * lookahead_now(r) + EXPECTED_BYTES +
                         EXPECTED_BYTES_PER_BLOCK * r->estimate.blocks;
     return budget_reserve(&r->budget, NUM_MIN(all / 2, expected), err);
 }
@@ -117,13 +130,16 @@ store_read_part(struct store_read_request *r)
 }
 
 size_t
-store_read_lookahead(const struct store_read_request *r)
+store_read_lookahead(struct store_read_request *r)
 {
-    const struct store_api_read_options *o = &r->api->options;
-    size_t all =
-        NUM_MIN(budget_limit(o->budget) / SHARE_OF_LOOKAHEAD, (size_t)MAX_LOOKAHEADS);
-    size_t share = all / NUM_MAX(store_gate_running(&r->api->gate), 1U);
-    size_t most =
-        NUM_MIN(o->lookahead_bytes, o->query_memory_limit / LOOKAHEADS_OF_QUERY);
-    return NUM_MIN(most, NUM_MAX(share, (size_t)MIN_LOOKAHEAD));
+    r->lookahead_bytes = lookahead_now(r);
+    return r->lookahead_bytes;
+}
+
+double
+store_read_share(void *arg)
+{
+    const struct store_read_request *r = arg;
+    size_t now = lookahead_now(r);
+    return now < r->lookahead_bytes ? (double)now / (double)r->lookahead_bytes : 1;
 }

@@ -44,10 +44,28 @@ window(struct store_series_stream *s, size_t ahead)
     return &s->windows[(s->window_turn + ahead) % s->ahead.depth];
 }
 
+/* What the stream may read ahead now: less than at first when more queries run. */
+static size_t
+bytes_ahead(const struct store_series_stream *s)
+{
+    const struct store_fetch_source *source = s->context.source;
+    size_t bytes = store_fetch_share(source, s->ahead.bytes);
+    return objstore_can(source->bucket, OBJSTORE_IS_LOCAL)
+               ? NUM_MIN(bytes, (size_t)LOCAL_BYTES)
+               : bytes;
+}
+
+/* What a window may become. */
+static size_t
+window_share(const struct store_series_stream *s)
+{
+    return bytes_ahead(s) / PARTS * (PARTS - 1) / (s->ahead.depth - 1);
+}
+
 static bool
 start_batches(struct store_series_stream *s, struct err *err)
 {
-    size_t share = s->ahead.bytes / PARTS;
+    size_t share = bytes_ahead(s) / PARTS;
     while (s->next_ref < s->refs.count && s->batches_ahead + 1 < s->ahead.depth) {
         struct store_series_batch *b = batch(s, ++s->batches_ahead);
         const struct store_refs left = {
@@ -72,14 +90,11 @@ store_series_stream_open(struct store_series_stream *s,
     memset(s, 0, sizeof *s); /* larger than a frame may be */
     s->context = *context;
     s->refs = refs;
-    if (objstore_can(context->source->bucket, OBJSTORE_IS_LOCAL))
-        ahead.bytes = NUM_MIN(ahead.bytes, (size_t)LOCAL_BYTES);
     s->ahead = ahead;
-    s->window_share = ahead.bytes / PARTS * (PARTS - 1) / (ahead.depth - 1);
-    s->window_bytes = s->window_share;
+    s->window_bytes = SIZE_MAX;
     s->most_refs = FEW_REFS;
     if (refs.count > FEW_REFS) {
-        s->window_bytes = NUM_MIN(s->window_share, (size_t)FIRST_WINDOW);
+        s->window_bytes = FIRST_WINDOW;
         s->most_refs = FIRST_REFS;
     }
     s->batches = arena_calloc(arena, ahead.depth, sizeof *s->batches);
@@ -135,7 +150,8 @@ start_window(struct store_series_stream *s, enum effort effort, struct err *err)
     const struct store_entry *entries = batch(s, 0)->entries.at + s->next_entry;
     size_t left = batch(s, 0)->entries.count - s->next_entry;
     struct store_chunk_window *w = window(s, ++s->windows_ahead);
-    if (!store_chunk_window_start(w, &s->context, entries, left, s->window_bytes, err))
+    size_t most = NUM_MIN(s->window_bytes, window_share(s));
+    if (!store_chunk_window_start(w, &s->context, entries, left, most, err))
         return false;
     s->next_entry += w->count;
     if (s->next_entry == batch(s, 0)->entries.count && s->batches_ahead == 0) {
@@ -177,8 +193,8 @@ advance_window(struct store_series_stream *s, struct err *err)
     s->window_turn = (s->window_turn + 1) % s->ahead.depth;
     s->windows_ahead--;
     bool is_here = store_records_is_done(&window(s, 0)->records);
-    if (!is_here)
-        s->window_bytes = NUM_MIN(GROWTH * s->window_bytes, s->window_share);
+    if (!is_here && s->window_bytes < s->ahead.bytes)
+        s->window_bytes *= GROWTH;
     enum effort effort = is_here && !s->is_begun ? TAKE_DECODED : TAKE_ARRIVED;
     s->is_begun = true;
     return start_windows(s, effort, err);

@@ -11,7 +11,8 @@
 
 /* How far a stream reads ahead. */
 struct store_lookahead {
-    size_t bytes; /* of entries and chunks; a single series may be larger */
+    size_t bytes; /* of entries and chunks; a single series may be larger. Times the
+                   * share that the query has of it (fetch.h) */
     size_t depth; /* in so many portions of each; at least 2 */
 };
 
@@ -23,8 +24,7 @@ struct store_series_stream {
     size_t next_ref;     /* the first that is in no batch yet */
     size_t next_entry;   /* of the decoded batch: the first that is in no window yet */
     size_t most_refs;    /* in the next batch */
-    size_t window_bytes; /* of the next window */
-    size_t window_share; /* what it may become */
+    size_t window_bytes; /* of the next window, if its share allows it */
     bool is_begun;
     struct store_label_order order;
     /* Rings of depth, because reads in flight must not move: the one at turn is used,
