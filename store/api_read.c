@@ -270,5 +270,7 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
     }
     store_read_failed(r, &err);
     request_free(r);
+    if (err.code == ERR_DENIED) /* by the bucket, to us: nothing that the reader did */
+        err.code = ERR_INTERNAL;
     net_http_reply_err(x, &err);
 }

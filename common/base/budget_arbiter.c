@@ -183,6 +183,7 @@ wait_for_others(struct budget_arbiter *a, struct budget_member *m, size_t n,
 {
     enum step step;
     bool goes_on;
+    mutex_check_none_held();
     begin_waiting(a, m, n);
     do {
         step = wait_a_while(a, m, n);

@@ -73,6 +73,12 @@ mutex_check_held(const struct mutex *m)
 }
 
 void
+mutex_check_none_held(void)
+{
+    CHECK(held == 0);
+}
+
+void
 cond_init(struct cond *c)
 {
     pthread_condattr_t attr;

@@ -32,6 +32,9 @@ void mutex_unlock(struct mutex *m);
 /* Abort unless the calling thread holds m. */
 void mutex_check_held(const struct mutex *m);
 
+/* Abort if the calling thread holds any lock: it is about to wait for others. */
+void mutex_check_none_held(void);
+
 void cond_init(struct cond *c);
 void cond_fini(struct cond *c);
 void cond_signal(struct cond *c);

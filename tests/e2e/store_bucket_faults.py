@@ -144,7 +144,7 @@ class World:
             assert self.wanted[name].startswith(reply.body), f"{when}: {name}: a wrong part"
             return f"cut after {len(reply.body)} of {len(self.wanted[name])} bytes"
         text = reply.body.decode().strip()
-        assert reply.is_whole and 400 <= reply.status < 600 and text, (when, name, reply.status)
+        assert reply.is_whole and 500 <= reply.status < 600 and text, (when, name, reply.status)
         return f"{reply.status}: {text[:160]}"
 
 

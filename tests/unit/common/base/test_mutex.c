@@ -67,6 +67,15 @@ lock_twice(void *arg)
 }
 
 static void
+wait_with_a_lock(void *arg)
+{
+    struct pair *p = arg;
+    mutex_check_none_held();
+    mutex_lock(&p->low);
+    mutex_check_none_held();
+}
+
+static void
 unlock_what_is_free(void *arg)
 {
     struct pair *p = arg;
@@ -112,8 +121,7 @@ aborts_on_misuse(void **state)
     static void (*const misuses[])(void *) = {
         lock_against_rank,       lock_twice,        unlock_what_is_free,
         check_what_is_free,      init_without_rank, destroy_what_is_held,
-        wait_with_a_higher_lock,
-    };
+        wait_with_a_higher_lock, wait_with_a_lock};
     (void)state;
     struct pair p;
     pair_init(&p);
