@@ -6,20 +6,25 @@
 /* A chunk has 120 samples: at a scrape interval of 15 s half an hour. */
 enum { CHUNK_MS = 30 * 60 * 1000 };
 
+/* What a series costs beside its chunks, in chunks: its entry is decoded, its labels
+ * are compared and sent. */
+enum { SERIES_COST = 4 };
+
 static uint64_t
 series_of(struct store_posting_range range)
 {
     return store_posting_refs(range.len, 1);
 }
 
-/* Chunks of one series of a block that lie in the range; more than a small request has
- * are as good as that. */
+/* What one series of a block costs in the range, in chunks; more than a small request
+ * may is as good as that. */
 static uint64_t
-chunks_each(const struct store_block *b, const struct store_estimate_query *q)
+cost_each(const struct store_block *b, const struct store_estimate_query *q)
 {
     uint64_t from = (uint64_t)NUM_MAX(q->mint_ms, b->meta.mint_ms);
     uint64_t to = (uint64_t)NUM_MIN(q->maxt_ms, b->meta.maxt_ms);
-    return NUM_MIN((to - from) / CHUNK_MS + 1, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS);
+    return NUM_MIN((to - from) / CHUNK_MS + 1 + SERIES_COST,
+                   (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS);
 }
 
 /* Whether the block's external labels allow the label; it is theirs when they have it.
@@ -84,7 +89,7 @@ look_at(struct store_estimate *e, const struct store_block *b,
         return true;
     e->blocks++;
     e->chunks +=
-        NUM_MIN(series, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS + 1) * chunks_each(b, q);
+        NUM_MIN(series, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS + 1) * cost_each(b, q);
     e->lookups += q->alternatives;
     return count_values(e, b, q);
 }

@@ -17,7 +17,7 @@ enum {
 
 /* The zero value is a request of no query. */
 struct store_estimate {
-    uint64_t chunks;  /* of a small request */
+    uint64_t chunks;  /* of a small request, series counted as some */
     uint64_t blocks;  /* that may have some of the series */
     uint64_t lookups; /* of label pairs in headers */
     bool is_unknown;  /* a header could not be read: the query will say why */

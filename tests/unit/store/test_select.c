@@ -357,15 +357,15 @@ estimates_by_the_labels_that_are_demanded(void **at)
         uint64_t blocks;
         bool is_small;
     } cases[] = {
-        {"__name__", "m3", INT64_MAX, 4 * PER_METRIC * 5, 4, true},
-        {"id", "0300", INT64_MAX, 4 * 5, 4, true},
+        {"__name__", "m3", INT64_MAX, 4 * PER_METRIC * 9, 4, true},
+        {"id", "0300", INT64_MAX, 4 * 9, 4, true},
         {"id", "no", INT64_MAX, 0, 0, true},
         {"no", "0300", INT64_MAX, 0, 0, true},
-        {"cluster", "x", BLOCK_MS / 4, SERIES * 2, 1, true},
+        {"cluster", "x", BLOCK_MS / 4, SERIES * 6, 1, true},
         {"cluster", "y", INT64_MAX, 0, 0, true},
         {NULL, NULL, -1, 0, 0, true},
-        {NULL, NULL, 0, SERIES, 1, true},
-        {NULL, NULL, INT64_MAX, 3 * SERIES * 5, 4, false},
+        {NULL, NULL, 0, SERIES * 5, 1, true},
+        {NULL, NULL, INT64_MAX, 2 * SERIES * 9, 4, false},
     };
     struct fixture *f = *at;
     serve(f, BLOCKS, "cluster");
