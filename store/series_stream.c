@@ -20,10 +20,11 @@ enum { FIRST_REFS = 64, GROWTH = 4, FEW_REFS = 512 };
  * caches of the CPU, and far ones are read in large pieces. */
 enum { FIRST_WINDOW = 256 * 1024 };
 
-/* Most that is read ahead of files of this machine: they are there as soon as a thread
- * gets to them. More was not faster, but pushed out of the caches of the CPU what was
- * read before, and twenty broad queries held 20 MiB each. */
-enum { LOCAL_BYTES = 1024 * 1024 };
+/* What is read ahead of files of this machine, at most, and as a part of what would be
+ * of others: they are there as soon as a thread gets to them. More was not faster, but
+ * pushed out of the caches of the CPU what was read before, and twenty broad queries
+ * held 20 MiB each. */
+enum { LOCAL_BYTES = 1024 * 1024, LOCAL_PART = 4 };
 
 /* How far starting a window may go for its entries. */
 enum effort { TAKE_DECODED, TAKE_ARRIVED, WAIT_FOR_THEM };
@@ -51,7 +52,7 @@ bytes_ahead(const struct store_series_stream *s)
     const struct store_fetch_source *source = s->context.source;
     size_t bytes = store_fetch_share(source, s->ahead.bytes);
     return objstore_can(source->bucket, OBJSTORE_IS_LOCAL)
-               ? NUM_MIN(bytes, (size_t)LOCAL_BYTES)
+               ? NUM_MIN(bytes / LOCAL_PART, (size_t)LOCAL_BYTES)
                : bytes;
 }
 

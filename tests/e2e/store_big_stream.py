@@ -23,7 +23,6 @@ from daemon import Daemon, dir_bucket, is_sanitized, wait_until  # noqa: E402
 from resident import Peak, resident  # noqa: E402
 
 ROOM_MIB = 64
-LOOKAHEAD = "--store.lookahead=4MiB"  # of each reader; what is decoded of it comes on top
 STEP_S = 15
 SLOW_PAUSE_S, SLOW_BYTES = 0.1, 64 << 10
 READ_HEAD = ("POST /api/v1/read HTTP/1.1\r\nHost: h\r\nContent-Encoding: snappy\r\n"
@@ -127,7 +126,7 @@ def main():
         with Daemon(os.path.join(o.build, "blockhouse-store"),
                     "--http-address=127.0.0.1:{port}", f"--data-dir={directory}/data",
                     f"--objstore.config={dir_bucket(bucket)}", "--http-unready-delay=0s",
-                    "--store.query-timeout=1h", LOOKAHEAD) as store:
+                    "--store.query-timeout=1h") as store:
             check(os.path.join(o.build, "tests/bench/bench_read_client"), store, size)
 
 

@@ -142,7 +142,7 @@ reads_less_ahead_when_its_share_shrinks(void **state)
         .source = &source,
         .limits = &limits,
         .budget = &budget,
-        .lookahead_bytes = LOOKAHEAD,
+        .lookahead_bytes = 4 * (size_t)LOOKAHEAD, /* a quarter, of local files */
     };
     expect_ok(store_query_open(&q, &options, &err), err);
     read_some(&q, &budget, 500);
