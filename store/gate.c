@@ -17,8 +17,6 @@ store_gate_init(struct store_gate *g, unsigned slots, unsigned max_waiting)
     mutex_init(&g->lock, LOCK_GATE);
     for (int i = 0; i < STORE_LANES; i++)
         cond_init(&g->lanes[i].freed);
-    g->lanes[STORE_LANE_BIG].slots = slots;
-    g->lanes[STORE_LANE_SMALL].slots = store_gate_slots(g);
 }
 
 void
@@ -46,12 +44,11 @@ count_running(const struct store_gate *g)
 static bool
 has_slot(const struct store_gate *g, enum store_lane lane)
 {
-    unsigned running = count_running(g);
     if (g->slots == 0)
         return true;
-    return lane == STORE_LANE_SMALL ? running < g->lanes[lane].slots
-                                    : g->lanes[lane].running < g->lanes[lane].slots &&
-                                          running < g->lanes[STORE_LANE_SMALL].slots;
+    if (lane == STORE_LANE_BIG && g->lanes[lane].running >= g->slots)
+        return false;
+    return count_running(g) < store_gate_slots(g);
 }
 
 enum outcome { ENTERED, FULL, WAITING };

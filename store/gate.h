@@ -18,7 +18,6 @@ struct store_gate {
     unsigned slots; /* 0: no gate */
     unsigned max_waiting;
     struct {
-        unsigned slots; /* that queries of this lane may use, whoever uses them */
         struct cond freed;
         /* guarded by lock */
         unsigned running;

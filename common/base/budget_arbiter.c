@@ -23,7 +23,7 @@ budget_arbiter_init(struct budget_arbiter *a, struct budget *root)
 void
 budget_arbiter_fini(struct budget_arbiter *a)
 {
-    CHECK(a->joined == 0);
+    CHECK(a->members == NULL);
     a->root->arbiter = NULL;
     cond_fini(&a->given);
     mutex_fini(&a->lock);
@@ -48,7 +48,6 @@ budget_arbiter_join(struct budget_arbiter *a, struct budget_member *m)
     if (m->next != NULL)
         m->next->link = &m->next;
     a->members = m;
-    a->joined++;
     m->budget->member = m;
 }
 
@@ -63,7 +62,6 @@ budget_arbiter_part(struct budget_member *m)
     *m->link = m->next;
     if (m->next != NULL)
         m->next->link = m->link;
-    a->joined--;
     cond_broadcast(&a->given);
 }
 

@@ -28,7 +28,6 @@ struct budget_arbiter {
     struct cond given;
     atomic_size_t waiting; /* written under lock */
     /* guarded by lock */
-    size_t joined;
     struct budget_member *members;
 };
 
