@@ -117,6 +117,10 @@ try_read_back(void *arg, struct err *err)
                         err);
 }
 
+/* How often an object is read that is not what a create has sent: a body may be damaged
+ * on its way, or another one's, and nothing in an answer tells. */
+enum { READ_BACKS = 3 };
+
 /* An object is there, and an earlier try of this create may be what has made it: only
  * its answer was lost. */
 static bool
@@ -125,10 +129,14 @@ is_created(struct objstore_s3 *s3, const struct objstore_call *call,
 {
     struct reading_back r = {.s3 = s3, .call = call, .put = put};
     struct err why;
-    bool ok = objstore_retry(s3->retrier, call, try_read_back, &r, &why);
-    bool same = ok && bytes_eq(buf_bytes(&r.there), put->data);
+    bool same = false, is_unknown = false;
+    for (int i = 0; i < READ_BACKS && !same && !is_unknown; i++) {
+        bool ok = objstore_retry(s3->retrier, call, try_read_back, &r, &why);
+        same = ok && bytes_eq(buf_bytes(&r.there), put->data);
+        is_unknown = !ok && err_is_transient(why.code);
+    }
     buf_fini(&r.there);
-    if (!ok && err_is_transient(why.code))
+    if (is_unknown)
         return err_set(err, ERR_UNAVAILABLE,
                        "the answer was lost, and the object cannot be read back: %s",
                        why.text);

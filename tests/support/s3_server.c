@@ -192,6 +192,10 @@ get_object(struct s3_server *s, size_t key, const struct net_http_exchange *x,
     s3_answer_header(a, "Content-Range", said);
     a->status = 206;
     buf_put(&a->body, bytes_of(o->data.at + first, last - first + 1));
+    if (s->faults.flips > 0) {
+        s->faults.flips--;
+        a->body.at[0] ^= 1;
+    }
 }
 
 static void

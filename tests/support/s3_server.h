@@ -66,6 +66,7 @@ struct s3_faults {
     unsigned error_in_200;  /* so many completions fail behind the status */
     bool blanks;            /* completions begin with them */
     unsigned lose[S3_OPS];  /* so many answers are lost when the work is done */
+    unsigned flips;         /* so many objects are read with a wrong bit */
     /* Answers instead of the work; part: only those of this number. */
     struct {
         unsigned times;

@@ -338,6 +338,8 @@ recovers_a_create_whose_answer_is_lost(void **state)
 {
     (void)state;
     static const struct s3_faults LOST = {.lose[S3_PUT] = 1};
+    static const struct s3_faults DAMAGED = {
+        .lose[S3_PUT] = 1, .flips = 1, .fail[S3_GET] = {1, 404, "NoSuchKey", NULL, 0}};
     static const struct s3_faults UNREADABLE = {
         .lose[S3_PUT] = 1, .fail[S3_GET] = {100, 500, "InternalError", NULL, 0}};
     static const struct s3_faults FAILED = {
@@ -353,7 +355,11 @@ recovers_a_create_whose_answer_is_lost(void **state)
     expect_log(m, "DELETE PUT PUT GET HEAD ");
     s3_server_break(&m->server, &FAILED);
     expect_fails(create(m, "theirs"), m->err, ERR_CONFLICT);
-    expect_log(m, "PUT PUT GET ");
+    expect_log(m, "PUT PUT GET GET GET ");
+    expect_ok(objstore_remove(m->bucket, &CALL, text(S3_KEY), &m->err), m->err);
+    s3_server_break(&m->server, &DAMAGED);
+    expect_ok(create(m, "mine"), m->err);
+    expect_log(m, "DELETE PUT PUT GET GET GET HEAD ");
     modeled_free(m);
     m = modeled_new(OBJSTORE_S3_INTEGRITY_AUTO, &UNREADABLE);
     expect_fails(create(m, "mine"), m->err, ERR_UNAVAILABLE);
