@@ -51,10 +51,10 @@ def encode(queries, accepted):
     return snappy.compress(request.SerializeToString())
 
 
-def post(daemon, body, **more):
+def post(daemon, body, agent="Prometheus/3.16.0", **more):
     return daemon.request("POST", "/api/v1/read", body=body, headers={
         "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "User-Agent": "Prometheus/3.16.0", "X-Prometheus-Remote-Read-Version": "0.1.0",
+        "User-Agent": agent, "X-Prometheus-Remote-Read-Version": "0.1.0",
     }, **more)
 
 
