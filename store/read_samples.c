@@ -30,14 +30,6 @@ enum {
 };
 
 static bool
-name_series(const struct store_series *series, struct err *err)
-{
-    CLEANUP(buf_fini) struct buf text = {0};
-    tsdb_labels_print(series->labels, &text);
-    return err_wrap(err, "series %s", buf_text(&text));
-}
-
-static bool
 open_chunk(struct store_read_samples *s, const struct tsdb_timed_chunk *chunk,
            struct err *err)
 {
@@ -120,7 +112,7 @@ count_query(struct store_read_request *r, struct err *err)
         if (end)
             break;
         if (!count_series(r, &series, err))
-            return name_series(&series, err);
+            return store_read_name_series(&series, err);
     }
     store_read_close(r);
     return true;
@@ -236,7 +228,7 @@ write_portion(struct store_read_samples *s, struct err *err)
 {
     size_t before = s->plain.len;
     if (!store_chunk_samples_next(&s->chunk, err))
-        return name_series(&s->series, err);
+        return store_read_name_series(&s->series, err);
     store_chunk_samples_put(&s->chunk, &s->plain);
     size_t len = s->plain.len - before;
     s->in_chunk = s->chunk.count > 0;
@@ -254,7 +246,7 @@ begin_chunk(struct store_read_samples *s, struct err *err)
 {
     s->in_chunk = true;
     return open_chunk(s, &s->series.chunks[s->next_chunk++], err) ||
-           name_series(&s->series, err);
+           store_read_name_series(&s->series, err);
 }
 
 /* Write a little more of the answer to s->plain. */

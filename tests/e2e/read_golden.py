@@ -9,6 +9,7 @@ What should be answered is computed here, naively: external labels are put over 
 labels of each series, equal series become one, and every matcher is evaluated against
 the result with Python's regular expressions.
 """
+import contextlib
 import glob
 import gzip
 import itertools
@@ -17,17 +18,23 @@ import os
 import random
 import re
 import shutil
-import struct
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
+import slow_chunks as sc  # noqa: E402
 from daemon import Daemon, dir_bucket  # noqa: E402
 
 ALL = ("__name__", "!=", "no such metric")
-STALE = "7ff0000000000002"
+STALE = f"{sc.STALE:016x}"
+
+# Who knows which encodings, the newest of them being told; the others are encoded anew.
+ALL_PLAIN, ALL_STORED = sc.FLOATHISTOGRAM, sc.FLOATHISTOGRAM_ST
+CLIENTS = {"Prometheus/2.42.0": ALL_PLAIN, "Prometheus/3.9.1": ALL_PLAIN,
+           "Prometheus/3.11.0": sc.XOR2, "Prometheus/3.14.0-rc.1": ALL_STORED}
+OTHER_CLIENTS = ("Prometheus/", "Thanos/0.42.5", None)
 
 # Every type of matcher on stored, external, overridden and absent labels. Patterns mean
 # the same in RE2 and in Python.
@@ -106,8 +113,12 @@ def holds(matcher, labels):
     return bool(re.fullmatch(value, actual, re.DOTALL)) == (kind == "=~")
 
 
-def bits_of(value):
-    return f"{struct.unpack('<Q', struct.pack('<d', value))[0]:016x}"
+def hex_of(bits):
+    return f"{bits:016x}"
+
+
+def bits_of(number):
+    return hex_of(sc.bits_of(number))
 
 
 def expected_value(encoding, sample):
@@ -140,6 +151,20 @@ def value_of(h):
         assert not h.negative_counts and not h.positive_counts
     return (is_float, h.reset_hint, *map(bits_of, counts), bits_of(h.sum), h.schema,
             bits_of(h.zero_threshold), *spans, *buckets, list(map(bits_of, h.custom_values)))
+
+
+def decoded_value(value):
+    """The same of a value of slow_chunks."""
+    if isinstance(value, int):
+        return hex_of(value)
+    counts, buckets = (value.count, value.zero_count), (value.negative, value.positive)
+    if value.is_float:
+        counts, buckets = map(hex_of, counts), [list(map(hex_of, side)) for side in buckets]
+    else:
+        counts, buckets = map(bits_of, map(float, counts)), map(list, buckets)
+    return (value.is_float, value.hint, *counts, hex_of(value.sum), value.schema,
+            hex_of(value.zero_threshold), list(value.negative_spans),
+            list(value.positive_spans), *buckets, list(map(hex_of, value.bounds)))
 
 
 def check_streamed(store, golden, *queries):
@@ -201,6 +226,41 @@ def answers_several_queries(store, golden):
         "no matchers at all select nothing"
 
 
+def check_chunk(chunk, key, samples, newest):
+    """A chunk of an answer to a client that knows the encodings up to newest; key and
+    samples are those of the stored chunk."""
+    encoding, low, high, data = chunk
+    assert (low, high) == key[:2]
+    if key[2] <= newest:
+        assert (encoding, data) == key[2:], f"chunk at {low} is not as stored"
+        return
+    assert encoding == key[2] - 3  # the one without start timestamps
+    decoded = sc.decode(encoding, data)
+    assert [(one.ms, decoded_value(one.value)) for one in decoded] == samples
+    header = () if encoding in sc.OF_FLOATS else (sc.header_of(key[2], key[3]),)
+    assert sc.encode(encoding, decoded, *header) == data, "as another encoder writes it"
+
+
+def check_client(store, golden, agent, newest):
+    middle = (golden.begin + golden.end) // 2
+    for begin, end in (golden.begin, golden.end), (middle, middle):
+        answer = rr.read_streamed(store, [rr.query([ALL], begin, end)], agent=agent)
+        expected = list(golden.selected([ALL], begin, end))
+        assert [labels for _, labels, _ in answer] == [labels for labels, _ in expected]
+        for (_, labels, chunks), (_, keys) in zip(answer, expected):
+            assert len(chunks) == len(keys)
+            for chunk, key in zip(chunks, keys):
+                check_chunk(chunk, key, golden.series[labels][key], newest)
+
+
+def knows_its_clients(store, golden):
+    for agent, newest in CLIENTS.items():
+        check_client(store, golden, agent, newest)
+    for agent in OTHER_CLIENTS:
+        check_client(store, golden, agent, ALL_PLAIN)
+    print(f"  chunks for {len(CLIENTS) + len(OTHER_CLIENTS)} clients")
+
+
 def expected_samples(golden, matchers, begin, end):
     for labels, keys in golden.selected(matchers, begin, end):
         samples = [(ms, value) for key in keys
@@ -251,21 +311,32 @@ def check_samples(store, golden):
     print(f"  {len(values)} samples, {len(histograms)} of them histograms, bit for bit")
 
 
-def check(program, golden):
+@contextlib.contextmanager
+def store_over(program, golden, *flags):
     with tempfile.TemporaryDirectory() as directory:
         bucket = os.path.join(directory, "bucket")
         shutil.copytree(golden.block, os.path.join(bucket, os.path.basename(golden.block)),
                         ignore=shutil.ignore_patterns("tombstones"))
         with Daemon(program, "--http-address=127.0.0.1:{port}",
                     f"--data-dir={directory}/data",
-                    f"--objstore.config={dir_bucket(bucket)}") as store:
-            print(f"{golden.name}: {len(golden.series)} series")
-            check_streamed(store, golden, ([ALL], golden.begin, golden.end))
-            matches_one_by_one(store, golden)
-            matches_combined(store, golden)
-            cuts_ranges(store, golden)
-            answers_several_queries(store, golden)
-            check_samples(store, golden)
+                    f"--objstore.config={dir_bucket(bucket)}", *flags) as store:
+            yield store
+
+
+def check(program, golden):
+    print(f"{golden.name}: {len(golden.series)} series")
+    with store_over(program, golden) as store:
+        check_streamed(store, golden, ([ALL], golden.begin, golden.end))
+        matches_one_by_one(store, golden)
+        matches_combined(store, golden)
+        cuts_ranges(store, golden)
+        answers_several_queries(store, golden)
+        knows_its_clients(store, golden)
+        check_samples(store, golden)
+    with store_over(program, golden, "--store.read-encodings=stored") as store:
+        for agent in OTHER_CLIENTS:
+            check_client(store, golden, agent, ALL_STORED)
+        check_client(store, golden, "Prometheus/3.9.1", ALL_PLAIN)
 
 
 def main():

@@ -52,10 +52,11 @@ def encode(queries, accepted):
 
 
 def post(daemon, body, agent="Prometheus/3.16.0", **more):
+    """agent: what the client says that it is; None: nothing."""
     return daemon.request("POST", "/api/v1/read", body=body, headers={
         "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "User-Agent": agent, "X-Prometheus-Remote-Read-Version": "0.1.0",
-    }, **more)
+        "X-Prometheus-Remote-Read-Version": "0.1.0",
+        **({} if agent is None else {"User-Agent": agent})}, **more)
 
 
 def frames(body):
@@ -79,14 +80,14 @@ def frames(body):
         yield message
 
 
-def read_streamed(daemon, queries):
+def read_streamed(daemon, queries, **more):
     """[(query_index, labels, [(type, min, max, data)])] in the order of the answer."""
-    return series_of(post_streamed(daemon, queries))
+    return series_of(post_streamed(daemon, queries, **more))
 
 
-def post_streamed(daemon, queries):
+def post_streamed(daemon, queries, **more):
     return post(daemon, encode(queries, [pb.ReadRequest.STREAMED_XOR_CHUNKS,
-                                         pb.ReadRequest.SAMPLES]))
+                                         pb.ReadRequest.SAMPLES]), **more)
 
 
 def series_of(answer):
