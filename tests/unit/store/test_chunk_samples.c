@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <time.h>
 
 #include "common/base/compiler.h"
 #include "common/tsdb/chunk_histogram_writer.h"
@@ -190,16 +191,10 @@ an_empty_chunk_has_none(void **state)
         assert_int_equal(put_all(&f, &chunks[i], INT64_MIN, INT64_MAX, &out), 0);
 }
 
-enum { HISTOGRAMS = 1000, BUCKETS = 4000 };
-
-/* Histograms of many buckets, all of which take a bit in the chunk but one. */
+/* count histograms like h, whose count is its number. */
 static struct tsdb_chunk
-encode_histograms(struct buf *data)
+encode_histograms(struct tsdb_histogram h, uint64_t count, struct buf *data)
 {
-    static uint64_t counts[BUCKETS];
-    static const struct tsdb_span span = {0, BUCKETS};
-    struct tsdb_histogram h = {.is_float = true,
-                               .positive = {&span, counts, 1, BUCKETS}};
     struct tsdb_histogram_writer writer;
     struct budget budget;
     struct arena arena;
@@ -207,14 +202,25 @@ encode_histograms(struct buf *data)
     budget_init(&budget, "encoder", SIZE_MAX, NULL);
     arena_init(&arena, &budget);
     tsdb_histogram_writer_init(&writer, data, &arena, TSDB_RESET_UNKNOWN);
-    for (uint64_t i = 0; i < HISTOGRAMS; i++) {
-        counts[0] = h.count = i;
-        expect_ok(tsdb_histogram_append(&writer, (int64_t)i, &h, &err), err);
-    }
+    for (h.count = 0; h.count < count; h.count++)
+        expect_ok(tsdb_histogram_append(&writer, (int64_t)h.count, &h, &err), err);
     tsdb_histogram_finish(&writer);
     arena_fini(&arena);
     budget_fini(&budget);
-    return tsdb_chunk_loose(TSDB_CHUNK_FLOAT_HISTOGRAM, buf_bytes(data));
+    return tsdb_chunk_loose(tsdb_histogram_writer_encoding(&writer), buf_bytes(data));
+}
+
+enum { HISTOGRAMS = 1000, BUCKETS = 4000 };
+
+/* Histograms of many buckets, of which each takes a bit in the chunk. */
+static struct tsdb_chunk
+encode_wide(struct buf *data)
+{
+    static const uint64_t counts[BUCKETS];
+    static const struct tsdb_span span = {0, BUCKETS};
+    const struct tsdb_histogram h = {.is_float = true,
+                                     .positive = {&span, counts, 1, BUCKETS}};
+    return encode_histograms(h, HISTOGRAMS, data);
 }
 
 static void
@@ -224,10 +230,54 @@ holds_one_histogram_at_a_time(void **state)
     CLEANUP(fixture_fini) struct fixture f;
     CLEANUP(buf_fini) struct buf out = {0};
     fixture_init(&f, SIZE_MAX);
-    const struct tsdb_chunk chunk = encode_histograms(&f.data);
+    const struct tsdb_chunk chunk = encode_wide(&f.data);
     assert_int_equal(put_all(&f, &chunk, 0, HISTOGRAMS, &out), HISTOGRAMS);
     assert_true(out.len > (size_t)HISTOGRAMS * BUCKETS * sizeof(uint64_t));
     assert_true(budget_peak(&f.budget) < 4 * BUCKETS * sizeof(uint64_t));
+}
+
+static double
+cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* What it takes to tell the size of so many histograms with so many spans. */
+static double
+measure(uint64_t histograms, uint32_t spans)
+{
+    CLEANUP(fixture_fini) struct fixture f;
+    CLEANUP(arena_fini) struct arena arena;
+    struct store_chunk_samples *s = &f.samples;
+    uint64_t size = 0;
+    struct err err;
+    fixture_init(&f, SIZE_MAX);
+    arena_init(&arena, &f.budget);
+    const struct tsdb_span *empty = arena_calloc(&arena, spans, sizeof *empty);
+    const struct tsdb_chunk chunk = encode_histograms(
+        (struct tsdb_histogram){.positive = {.spans = empty, .span_count = spans}},
+        histograms, &f.data);
+    double begin = cpu_s();
+    expect_ok(store_chunk_samples_open(s, &chunk, INT64_MIN, INT64_MAX, &err), err);
+    do {
+        expect_ok(store_chunk_samples_next(s, &err), err);
+        size += store_chunk_samples_size(s);
+    } while (s->count > 0);
+    assert_true(size > histograms * spans);
+    return cpu_s() - begin;
+}
+
+static void
+many_spans_are_counted_once(void **state)
+{
+    enum { MANY = 30000, SLACK = 20 };
+    (void)state;
+    double apart = measure(MANY, 1) + measure(1, MANY);
+    double together = measure(MANY, MANY);
+    if (together > SLACK * apart)
+        fail_msg("%.4f s for both, %.4f s for each alone", together, apart);
 }
 
 static void
@@ -255,7 +305,7 @@ reports_what_it_cannot_decode(void **state)
     expect_failure(&f, &chunk, ERR_CORRUPT);
     expect_failure(&f, &aggregates, ERR_UNSUPPORTED);
     buf_clear(&f.data);
-    chunk = encode_histograms(&f.data);
+    chunk = encode_wide(&f.data);
     chunk.data.len--;
     expect_failure(&f, &chunk, ERR_CORRUPT);
     assert_int_equal(f.samples.count, 0);
@@ -271,7 +321,7 @@ keeps_to_its_budget(void **state)
     struct tsdb_chunk chunk = encode(samples, COUNT, &f.data);
     expect_failure(&f, &chunk, ERR_BUDGET);
     buf_clear(&f.data);
-    chunk = encode_histograms(&f.data);
+    chunk = encode_wide(&f.data);
     expect_failure(&f, &chunk, ERR_BUDGET);
 }
 
@@ -284,6 +334,7 @@ main(void)
         cmocka_unit_test(yields_samples_of_all_encodings),
         cmocka_unit_test(an_empty_chunk_has_none),
         cmocka_unit_test(holds_one_histogram_at_a_time),
+        cmocka_unit_test(many_spans_are_counted_once),
         cmocka_unit_test(reports_what_it_cannot_decode),
         cmocka_unit_test(keeps_to_its_budget),
     };
