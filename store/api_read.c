@@ -250,6 +250,8 @@ estimate(struct store_read_request *r, struct err *err)
 static bool
 begin(struct store_read_request *r, struct err *err)
 {
+    r->newest_encoding = store_read_client_newest(
+        net_http_exchange_header(r->exchange, "User-Agent"), r->api->options.encodings);
     if (!decode_request(r, err) || !store_read_take_blocks(r, err) ||
         !estimate(r, err) || !store_read_admit(r, err))
         return false;

@@ -11,6 +11,7 @@
 #include "common/net/http_server.h"
 #include "store/block_set.h"
 #include "store/range_cache.h"
+#include "store/read_client.h"
 
 struct store_api_read;
 
@@ -33,6 +34,7 @@ struct store_api_read_options {
     uint64_t max_sampled; /* samples in a sampled answer; 0: none */
     unsigned concurrency; /* 0: no gate */
     bool skip_bad_blocks; /* damaged data are left out; else they are an error */
+    enum store_read_encodings encodings; /* of streamed answers */
 };
 
 struct store_api_read *store_api_read_new(const struct store_api_read_options *options);

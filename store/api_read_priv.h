@@ -27,6 +27,7 @@ struct store_read_request {
     struct budget budget;
     struct arena arena; /* the decoded request */
     struct wire_read_request wire;
+    enum tsdb_chunk_encoding newest_encoding; /* that the reader knows */
     struct store_block_set *blocks;
     struct store_estimate estimate;
     int64_t queue_until_ns;
@@ -119,6 +120,9 @@ void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *max
 /* Whether a query asks which series there are, and for no sample. Streamed answers
  * always have chunks: a series without one could not be told there. */
 NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r);
+
+/* Say in err which series it is about. Returns false. */
+bool store_read_name_series(const struct store_series *series, struct err *err);
 
 /* Fill r->out with frames: some, or none at the end (r->ended). */
 NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);

@@ -153,6 +153,7 @@ start_read(struct store *s, struct err *err)
         .max_samples = (uint64_t)s->options.limit_request_samples,
         .max_bytes = s->options.limit_downloaded_bytes,
         .skip_bad_blocks = s->options.skip_bad_blocks,
+        .encodings = s->options.encodings,
         .max_sampled = (uint64_t)s->options.read_max_samples,
         .concurrency = (unsigned)s->options.series_max_concurrency,
     });

@@ -115,6 +115,19 @@ derive_bad_block(struct store_options *o, struct err *err)
     return true;
 }
 
+static bool
+derive_encodings(struct store_options *o, struct err *err)
+{
+    static const char *const choices[] = {
+        [STORE_READ_PLAIN] = "plain", [STORE_READ_STORED] = "stored"};
+    size_t chosen;
+    if (!app_flags_choose("store.read-encodings", o->read_encodings, choices,
+                          ARRAY_LEN(choices), &chosen, err))
+        return false;
+    o->encodings = (enum store_read_encodings)chosen;
+    return true;
+}
+
 /* Former names stand for the new ones. */
 static void
 derive_limits(struct store_options *o)
@@ -134,7 +147,7 @@ store_options_parse(struct store_options *options, int argc, char **argv,
         (!app_flags_log(options->log_level, options->log_format, &options->level,
                         &options->format, err) ||
          !derive_times(options, err) || !derive_memory(options, err) ||
-         !derive_bad_block(options, err)))
+         !derive_bad_block(options, err) || !derive_encodings(options, err)))
         return APP_FLAGS_USAGE;
     derive_limits(options);
     return result;

@@ -7,6 +7,7 @@
 
 #include "common/app/flags.h"
 #include "common/base/log.h"
+#include "store/read_client.h"
 #include "store/time_bound.h"
 
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
@@ -28,6 +29,7 @@ struct store_options {
     struct store_time_bound mint;
     struct store_time_bound maxt;
     bool skip_bad_blocks;
+    enum store_read_encodings encodings;
 };
 
 /* Parse argv and check what the flag table cannot. Limits of 0 that mean a share of the

@@ -6,7 +6,7 @@
  * hundred times as large as what may be held of it. So the queries run twice over the
  * same blocks. The first time samples are only counted: then all sizes are known, and
  * whatever is an error is one before the answer begins. The second time they are
- * written, chunk by chunk, and sent as they are compressed. The series of a small
+ * written, a few at a time, and sent as they are compressed. The series of a small
  * answer are kept when they are counted and not read again.
  *
  * Should the second run find other sizes than the first (a piece of a block was damaged
@@ -20,7 +20,6 @@
 #include "common/codec/snappy_records.h"
 #include "common/codec/varint.h"
 #include "store/api_read_priv.h"
-#include "store/chunk_samples.h"
 
 enum {
     KEPT_MOST = 4 * 1024 * 1024, /* bytes of series that are not read again */
@@ -31,19 +30,11 @@ enum {
 };
 
 static bool
-name_series(const struct store_series *series, struct err *err)
+open_chunk(struct store_read_samples *s, const struct tsdb_timed_chunk *chunk,
+           struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text = {0};
-    tsdb_labels_print(series->labels, &text);
-    return err_wrap(err, "series %s", buf_text(&text));
-}
-
-/* The samples of a chunk that the query asks for. */
-static bool
-decode_chunk(struct store_read_samples *s, const struct tsdb_timed_chunk *chunk,
-             struct err *err)
-{
-    return store_chunk_samples(&chunk->chunk, s->mint_ms, s->maxt_ms, &s->decoded, err);
+    return store_chunk_samples_open(&s->chunk, &chunk->chunk, s->mint_ms, s->maxt_ms,
+                                    err);
 }
 
 static bool
@@ -59,6 +50,25 @@ check_count(const struct store_read_request *r, struct err *err)
                    most);
 }
 
+/* Adds to *len the bytes of the samples of a chunk. */
+static bool
+count_chunk(struct store_read_request *r, const struct tsdb_timed_chunk *chunk,
+            uint64_t *len, struct err *err)
+{
+    struct store_read_samples *s = r->samples;
+    if (!open_chunk(s, chunk, err))
+        return false;
+    do {
+        if (!store_chunk_samples_next(&s->chunk, err))
+            return false;
+        *len += store_chunk_samples_size(&s->chunk);
+        s->count += s->chunk.count;
+        if (!check_count(r, err))
+            return false;
+    } while (s->chunk.count > 0);
+    return true;
+}
+
 static bool
 count_series(struct store_read_request *r, const struct store_series *series,
              struct err *err)
@@ -66,15 +76,9 @@ count_series(struct store_read_request *r, const struct store_series *series,
     struct store_read_samples *s = r->samples;
     struct store_sampled_result *result = &s->results[r->at];
     uint64_t len = 0;
-    for (size_t i = 0; i < series->chunk_count; i++) {
-        if (!decode_chunk(s, &series->chunks[i], err))
+    for (size_t i = 0; i < series->chunk_count; i++)
+        if (!count_chunk(r, &series->chunks[i], &len, err))
             return false;
-        size_t count = store_samples_count(&s->decoded);
-        len += wire_samples_size(store_samples_at(&s->decoded), count);
-        s->count += count;
-        if (!check_count(r, err))
-            return false;
-    }
     bool is_answered = len > 0 || store_read_wants_labels_only(r);
     varint_put_u64(&s->sizes, is_answered ? len + 1 : 0);
     store_kept_series_add(&s->kept, series);
@@ -108,7 +112,7 @@ count_query(struct store_read_request *r, struct err *err)
         if (end)
             break;
         if (!count_series(r, &series, err))
-            return name_series(&series, err);
+            return store_read_name_series(&series, err);
     }
     store_read_close(r);
     return true;
@@ -209,28 +213,40 @@ begin_series(struct store_read_request *r, struct err *err)
 static void
 note_records(struct store_read_samples *s, size_t len, size_t count)
 {
-    size_t record = count > 0 && len % count == 0 ? len / count : 0;
+    size_t record = len % count == 0 ? len / count : 0;
+    if (record > SNAPPY_RECORDS_MOST)
+        record = 0;
     if (record != s->record)
         s->records_len = 0;
     s->record = record;
     s->records_len += len;
 }
 
+/* Write the next samples of the chunk. */
 static bool
-write_chunk(struct store_read_samples *s, struct err *err)
+write_portion(struct store_read_samples *s, struct err *err)
 {
     size_t before = s->plain.len;
-    if (!decode_chunk(s, &s->series.chunks[s->next_chunk++], err))
-        return name_series(&s->series, err);
-    wire_samples_put(store_samples_at(&s->decoded), store_samples_count(&s->decoded),
-                     &s->plain);
+    if (!store_chunk_samples_next(&s->chunk, err))
+        return store_read_name_series(&s->series, err);
+    store_chunk_samples_put(&s->chunk, &s->plain);
     size_t len = s->plain.len - before;
-    bool is_last = s->next_chunk == s->series.chunk_count;
-    if (len > s->samples_left || (is_last && len < s->samples_left))
+    s->in_chunk = s->chunk.count > 0;
+    bool is_last = !s->in_chunk && s->next_chunk == s->series.chunk_count;
+    if (len > s->samples_left || (is_last && s->samples_left > 0))
         return has_changed(err);
     s->samples_left -= len;
-    note_records(s, len, store_samples_count(&s->decoded));
+    if (s->in_chunk)
+        note_records(s, len, s->chunk.count);
     return true;
+}
+
+static bool
+begin_chunk(struct store_read_samples *s, struct err *err)
+{
+    s->in_chunk = true;
+    return open_chunk(s, &s->series.chunks[s->next_chunk++], err) ||
+           store_read_name_series(&s->series, err);
 }
 
 /* Write a little more of the answer to s->plain. */
@@ -240,8 +256,10 @@ write_more(struct store_read_request *r, struct err *err)
     struct store_read_samples *s = r->samples;
     if (!s->in_result)
         return begin_result(r, err);
+    if (s->in_chunk)
+        return write_portion(s, err);
     if (s->next_chunk < s->series.chunk_count)
-        return write_chunk(s, err);
+        return begin_chunk(s, err);
     return begin_series(r, err);
 }
 
@@ -294,7 +312,7 @@ store_read_samples_begin(struct store_read_request *r, struct err *err)
         return arena_ok(&r->arena, err);
     r->samples = s;
     buf_init(&s->sizes, &r->budget);
-    buf_init(&s->decoded, &r->budget);
+    store_chunk_samples_init(&s->chunk, &r->budget);
     buf_init(&s->plain, &r->budget);
     store_kept_series_init(&s->kept, KEPT_MOST, &r->budget);
     if (!count_all(r, &size, err))
@@ -309,7 +327,7 @@ bool
 store_read_samples_fill(struct store_read_request *r, struct err *err)
 {
     buf_clear(&r->out);
-    return write_piece(r, PIECE_BYTES, err);
+    return store_fetch_check(&r->source, err) && write_piece(r, PIECE_BYTES, err);
 }
 
 void
@@ -319,6 +337,6 @@ store_read_samples_fini(struct store_read_samples *s)
         return;
     store_kept_series_fini(&s->kept);
     buf_fini(&s->sizes);
-    buf_fini(&s->decoded);
+    store_chunk_samples_fini(&s->chunk);
     buf_fini(&s->plain);
 }

@@ -4,6 +4,7 @@
 #define STORE_READ_SAMPLES_H
 
 #include "common/base/cursor.h"
+#include "store/chunk_samples.h"
 #include "store/kept_series.h"
 
 /* What the answer to one query holds. */
@@ -19,7 +20,7 @@ struct store_read_samples {
     uint64_t count;   /* samples */
     int64_t mint_ms;  /* range of the query that is being answered */
     int64_t maxt_ms;
-    struct buf decoded; /* samples of a chunk (chunk_samples.h) */
+    struct store_chunk_samples chunk; /* that is being counted or written */
     struct store_kept_series kept;
     /* Writing. */
     struct cursor next_size;
@@ -28,9 +29,10 @@ struct store_read_samples {
     struct store_sampled_result left; /* of the result that is being written */
     struct store_series series;       /* that is being written; borrowed */
     size_t next_chunk;
+    bool in_chunk;         /* the one before next_chunk has more */
     uint64_t samples_left; /* of it, in bytes */
     struct buf plain;      /* written and not yet compressed */
-    size_t record;         /* bytes of each sample of the chunk written last; 0: they
+    size_t record;         /* bytes of each sample of the portion written last; 0: they
                               differ */
     size_t records_len;    /* bytes of such samples that were written to plain */
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "store/api_read_priv.h"
+#include "store/plain_chunks.h"
 
 /* Frames are handed to the socket in pieces of about this size: with a frame more they
  * nearly always fit into what the server sends at once. */
@@ -15,17 +16,23 @@ put_frame(struct store_read_request *r, const struct store_series *series,
 {
     uint64_t size = wire_frame_put(r->at, series->labels, series->chunks,
                                    series->chunk_count, &r->out);
-    if (size > WIRE_FRAME_MAX) {
-        CLEANUP(buf_fini) struct buf text = {0};
-        tsdb_labels_print(series->labels, &text);
+    if (size > WIRE_FRAME_MAX)
         return err_set(err, ERR_BUDGET,
-                       "series %s needs a frame of %" PRIu64
-                       " bytes, clients accept %d: "
+                       "a frame of %" PRIu64 " bytes is needed, clients accept %d: "
                        "narrow the time range",
-                       buf_text(&text), size, WIRE_FRAME_MAX);
-    }
+                       size, WIRE_FRAME_MAX);
     store_read_count_series(r, series);
     return buf_ok(&r->out, err);
+}
+
+static bool
+put_series(struct store_read_request *r, struct store_series *series, struct err *err)
+{
+    CLEANUP(store_plain_chunks_fini) struct store_plain_chunks plain;
+    store_plain_chunks_init(&plain, &r->budget);
+    return (store_plain_chunks_make(&plain, r->newest_encoding, series, err) &&
+            put_frame(r, series, err)) ||
+           store_read_name_series(series, err);
 }
 
 bool
@@ -45,7 +52,7 @@ store_read_stream_fill(struct store_read_request *r, struct err *err)
             return false;
         if (end)
             store_read_close(r);
-        else if (series.chunk_count > 0 && !put_frame(r, &series, err))
+        else if (series.chunk_count > 0 && !put_series(r, &series, err))
             return false;
     }
     return true;

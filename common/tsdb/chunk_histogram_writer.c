@@ -28,13 +28,25 @@ tsdb_histogram_writer_init(struct tsdb_histogram_writer *w, struct buf *out,
     bits_write(&w->bits, 0, 8 * HEADER_SIZE);
 }
 
+/* What fits, but for the layout, of which only the number of buckets is compared. */
+static bool
+has_room(const struct tsdb_histogram_writer *w, const struct tsdb_histogram *h)
+{
+    if (w->count == 0)
+        return true;
+    return w->count < UINT16_MAX && h->is_float == w->last.is_float &&
+           (tsdb_histogram_is_stale(h) ||
+            (h->positive.count == w->last.positive.count &&
+             h->negative.count == w->last.negative.count));
+}
+
 bool
 tsdb_histogram_writer_fits(const struct tsdb_histogram_writer *w,
                            const struct tsdb_histogram *h)
 {
     if (w->count == 0)
         return true;
-    return w->count < UINT16_MAX && h->is_float == w->last.is_float &&
+    return has_room(w, h) &&
            (tsdb_histogram_is_stale(h) || tsdb_histogram_same_layout(&w->last, h));
 }
 
@@ -171,7 +183,7 @@ tsdb_histogram_append(struct tsdb_histogram_writer *w, int64_t t_ms,
 {
     const struct tsdb_histogram stale = {.is_float = h->is_float,
                                          .sum_bits = TSDB_STALE_BITS};
-    CHECK(tsdb_histogram_writer_fits(w, h));
+    CHECK(has_room(w, h));
     if (tsdb_histogram_is_stale(h))
         h = &stale; /* whatever else it may say */
     if (w->count == 0) {

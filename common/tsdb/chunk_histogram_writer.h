@@ -37,7 +37,7 @@ void tsdb_histogram_writer_init(struct tsdb_histogram_writer *w, struct buf *out
                                 struct arena *arena, enum tsdb_counter_reset reset);
 
 /* Whether the chunk can hold h as its next sample: there is room for one more, and h
- * has the kind and the layout of the first one, or is a stale marker. */
+ * has the kind and the layout of the first one, or is a stale marker. O(spans). */
 NODISCARD bool tsdb_histogram_writer_fits(const struct tsdb_histogram_writer *w,
                                           const struct tsdb_histogram *h);
 
@@ -47,8 +47,8 @@ NODISCARD bool tsdb_histogram_writer_fits(const struct tsdb_histogram_writer *w,
 NODISCARD bool tsdb_histogram_writer_takes(const struct tsdb_histogram_writer *w,
                                            const struct tsdb_histogram *h);
 
-/* Append a histogram that fits. Errors ERR_BUDGET, of the first only; those
- * of out are latched there. */
+/* Append a histogram that fits; layouts are not compared again. Errors ERR_BUDGET, of
+ * the first only; those of out are latched there. */
 NODISCARD bool tsdb_histogram_append(struct tsdb_histogram_writer *w, int64_t t_ms,
                                      const struct tsdb_histogram *h, struct err *err);
 

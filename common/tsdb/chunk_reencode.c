@@ -45,15 +45,20 @@ reencode_floats(const struct tsdb_chunk *chunk, struct buf *out, struct err *err
     return buf_ok(out, err);
 }
 
-/* Histograms that decode may still not be what an encoder made. */
+/* Histograms that decode may still not be what an encoder made. All of a chunk have one
+ * layout, but for stale markers, which have none: the first one answers for all. To
+ * compare each would take as many steps as there are samples times spans. */
 static bool
-append_histogram(struct tsdb_histogram_writer *writer, int64_t t_ms,
-                 const struct tsdb_histogram *h, struct err *err)
+check_layout(const struct tsdb_histogram_writer *writer, const struct tsdb_histogram *h,
+             bool *is_checked, struct err *err)
 {
+    if (*is_checked || tsdb_histogram_is_stale(h))
+        return true;
+    *is_checked = true;
     if (!tsdb_histogram_writer_fits(writer, h))
         return err_set(err, ERR_CORRUPT,
                        "histogram chunk: buckets behind a stale marker without any");
-    return tsdb_histogram_append(writer, t_ms, h, err);
+    return true;
 }
 
 static bool
@@ -64,7 +69,7 @@ reencode_histograms(const struct tsdb_chunk *chunk, struct buf *out,
     struct tsdb_histogram_writer writer;
     struct tsdb_histogram h;
     int64_t t_ms;
-    bool end;
+    bool end, is_checked = false;
     if (!tsdb_histogram_reader_init(&reader, chunk, arena, err))
         return false;
     tsdb_histogram_writer_init(&writer, out, arena,
@@ -74,7 +79,8 @@ reencode_histograms(const struct tsdb_chunk *chunk, struct buf *out,
             return false;
         if (end)
             break;
-        if (!append_histogram(&writer, t_ms, &h, err))
+        if (!check_layout(&writer, &h, &is_checked, err) ||
+            !tsdb_histogram_append(&writer, t_ms, &h, err))
             return false;
     }
     tsdb_histogram_finish(&writer);

@@ -7,10 +7,8 @@
 #include <inttypes.h>
 
 #include "common/codec/crc32c.h"
-#include "common/codec/varint.h"
+#include "common/wire/field.h"
 #include "remote_read.pb-c.h"
-
-enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2 };
 
 /* Field numbers, as in remote_read.proto. */
 enum {
@@ -32,11 +30,13 @@ enum {
     CHUNK_DATA = 4
 };
 
-/* Every field number above is below 16. */
-enum { TAG_SIZE = 1, CRC_SIZE = 4, DOUBLE_SIZE = 8 };
+enum { CRC_SIZE = 4 };
 
 /* Its tag and length, then a value and a time with a tag each. */
-enum { SAMPLE_MAX_SIZE = 2 + TAG_SIZE + DOUBLE_SIZE + TAG_SIZE + VARINT_MAX_BYTES };
+enum {
+    SAMPLE_MAX_SIZE =
+        2 + WIRE_TAG_SIZE + WIRE_DOUBLE_SIZE + WIRE_TAG_SIZE + VARINT_MAX_BYTES
+};
 
 static void *
 alloc_in_arena(void *arena, size_t size)
@@ -136,50 +136,17 @@ wire_read_request_parse(struct wire_read_request *request, struct bytes body,
     return true;
 }
 
-/* Sizes of fields, tag included. */
-
-static uint64_t
-varint_size(uint64_t v)
-{
-    return v == 0 ? 0 : TAG_SIZE + varint_size_u64(v);
-}
-
-/* A message of len bytes inside another one: written even if it is empty. */
-static uint64_t
-message_size(uint64_t len)
-{
-    return TAG_SIZE + varint_size_u64(len) + len;
-}
-
-static uint64_t
-text_size(struct bytes text)
-{
-    return text.len == 0 ? 0 : message_size(text.len);
-}
-
-static uint8_t
-tag_of(unsigned field, enum wire_type type)
-{
-    return (uint8_t)(field << 3 | type);
-}
-
-static void
-put_tag(struct buf *out, unsigned field, enum wire_type type)
-{
-    buf_put_u8(out, tag_of(field, type));
-}
-
 static void
 put_message_head(struct buf *out, unsigned field, uint64_t len)
 {
-    put_tag(out, field, WIRE_LENGTH);
+    buf_put_u8(out, wire_tag(field, WIRE_LENGTH));
     varint_put_u64(out, len);
 }
 
 static uint64_t
 label_len(const struct tsdb_label *l)
 {
-    return text_size(l->name) + text_size(l->value);
+    return wire_text_size(l->name) + wire_text_size(l->value);
 }
 
 static uint64_t
@@ -187,43 +154,16 @@ labels_size(struct tsdb_labels labels)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < labels.len; i++)
-        size += message_size(label_len(&labels.at[i]));
+        size += wire_message_size(label_len(&labels.at[i]));
     return size;
 }
 
 static uint64_t
 chunk_len(const struct tsdb_timed_chunk *c)
 {
-    return varint_size((uint64_t)c->mint_ms) + varint_size((uint64_t)c->maxt_ms) +
-           varint_size(c->chunk.encoding) + text_size(c->chunk.data);
-}
-
-/* Writing where room was reserved: an answer has many chunks. */
-
-static uint8_t *
-store_message_head(uint8_t *at, unsigned field, uint64_t len)
-{
-    *at++ = tag_of(field, WIRE_LENGTH);
-    return at + varint_store_u64(at, len);
-}
-
-static uint8_t *
-store_varint(uint8_t *at, unsigned field, uint64_t v)
-{
-    if (v == 0)
-        return at;
-    *at++ = tag_of(field, WIRE_VARINT);
-    return at + varint_store_u64(at, v);
-}
-
-static uint8_t *
-store_text(uint8_t *at, unsigned field, struct bytes text)
-{
-    if (text.len == 0)
-        return at;
-    at = store_message_head(at, field, text.len);
-    memcpy(at, text.at, text.len);
-    return at + text.len;
+    return wire_varint_size((uint64_t)c->mint_ms) +
+           wire_varint_size((uint64_t)c->maxt_ms) +
+           wire_varint_size(c->chunk.encoding) + wire_text_size(c->chunk.data);
 }
 
 static void
@@ -233,9 +173,9 @@ put_labels(struct buf *out, unsigned field, struct tsdb_labels labels)
     if (at == NULL)
         return;
     for (size_t i = 0; i < labels.len; i++) {
-        at = store_message_head(at, field, label_len(&labels.at[i]));
-        at = store_text(at, LABEL_NAME, labels.at[i].name);
-        at = store_text(at, LABEL_VALUE, labels.at[i].value);
+        at = wire_store_message_head(at, field, label_len(&labels.at[i]));
+        at = wire_store_text(at, LABEL_NAME, labels.at[i].name);
+        at = wire_store_text(at, LABEL_VALUE, labels.at[i].value);
     }
     out->len = (size_t)(at - out->at);
 }
@@ -254,11 +194,11 @@ static uint8_t *
 store_chunk(uint8_t *at, const struct tsdb_timed_chunk *c, uint32_t *crc)
 {
     const uint8_t *begin = at;
-    at = store_message_head(at, CHUNKED_CHUNKS, chunk_len(c));
-    at = store_varint(at, CHUNK_MINT, (uint64_t)c->mint_ms);
-    at = store_varint(at, CHUNK_MAXT, (uint64_t)c->maxt_ms);
-    at = store_varint(at, CHUNK_ENCODING, c->chunk.encoding);
-    at = store_text(at, CHUNK_DATA, c->chunk.data);
+    at = wire_store_message_head(at, CHUNKED_CHUNKS, chunk_len(c));
+    at = wire_store_varint(at, CHUNK_MINT, (uint64_t)c->mint_ms);
+    at = wire_store_varint(at, CHUNK_MAXT, (uint64_t)c->maxt_ms);
+    at = wire_store_varint(at, CHUNK_ENCODING, c->chunk.encoding);
+    at = wire_store_text(at, CHUNK_DATA, c->chunk.data);
     size_t head_len = (size_t)(at - begin) - c->chunk.data.len;
     *crc = combine_chunk(crc32c_extend(*crc, bytes_of(begin, head_len)), &c->chunk);
     return at;
@@ -270,14 +210,14 @@ chunked_series_len(struct tsdb_labels labels, const struct tsdb_timed_chunk *chu
 {
     uint64_t len = labels_size(labels);
     for (size_t i = 0; i < count; i++)
-        len += message_size(chunk_len(&chunks[i]));
+        len += wire_message_size(chunk_len(&chunks[i]));
     return len;
 }
 
 static uint64_t
 frame_len(size_t query_index, uint64_t series_len)
 {
-    return message_size(series_len) + varint_size(query_index);
+    return wire_message_size(series_len) + wire_varint_size(query_index);
 }
 
 uint64_t
@@ -299,7 +239,7 @@ wire_frame_put(size_t query_index, struct tsdb_labels labels,
     for (size_t i = 0; i < count; i++)
         at = store_chunk(at, &chunks[i], &crc);
     const uint8_t *index = at;
-    at = store_varint(at, FRAME_QUERY_INDEX, query_index);
+    at = wire_store_varint(at, FRAME_QUERY_INDEX, query_index);
     crc = crc32c_extend(crc, bytes_of(index, (size_t)(at - index)));
     be32_store(out->at + crc_at, crc);
     out->len = (size_t)(at - out->at);
@@ -309,9 +249,7 @@ wire_frame_put(size_t query_index, struct tsdb_labels labels,
 static uint64_t
 sample_len(const struct tsdb_sample *s)
 {
-    /* By its bits: a negative zero is not the zero value. */
-    return (s->value_bits == 0 ? 0 : TAG_SIZE + DOUBLE_SIZE) +
-           varint_size((uint64_t)s->t_ms);
+    return wire_double_size(s->value_bits) + wire_varint_size((uint64_t)s->t_ms);
 }
 
 uint64_t
@@ -319,7 +257,7 @@ wire_samples_size(const struct tsdb_sample *samples, size_t count)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < count; i++)
-        size += message_size(sample_len(&samples[i]));
+        size += wire_message_size(sample_len(&samples[i]));
     return size;
 }
 
@@ -327,18 +265,10 @@ wire_samples_size(const struct tsdb_sample *samples, size_t count)
 static uint8_t *
 store_sample(uint8_t *at, const struct tsdb_sample *s)
 {
-    *at++ = tag_of(SERIES_SAMPLES, WIRE_LENGTH);
+    *at++ = wire_tag(SERIES_SAMPLES, WIRE_LENGTH);
     *at++ = (uint8_t)sample_len(s); /* at most 20: one byte */
-    if (s->value_bits != 0) {
-        *at++ = tag_of(SAMPLE_VALUE, WIRE_FIXED64);
-        memcpy(at, &s->value_bits, DOUBLE_SIZE); /* little-endian, as the machine */
-        at += DOUBLE_SIZE;
-    }
-    if (s->t_ms != 0) {
-        *at++ = tag_of(SAMPLE_T, WIRE_VARINT);
-        at += varint_store_u64(at, (uint64_t)s->t_ms);
-    }
-    return at;
+    at = wire_store_double(at, SAMPLE_VALUE, s->value_bits);
+    return wire_store_varint(at, SAMPLE_T, (uint64_t)s->t_ms);
 }
 
 void
@@ -355,7 +285,7 @@ wire_samples_put(const struct tsdb_sample *samples, size_t count, struct buf *ou
 uint64_t
 wire_series_size(struct tsdb_labels labels, uint64_t len)
 {
-    return message_size(labels_size(labels) + len);
+    return wire_message_size(labels_size(labels) + len);
 }
 
 void
@@ -368,7 +298,7 @@ wire_series_head_put(struct tsdb_labels labels, uint64_t len, struct buf *out)
 uint64_t
 wire_result_size(uint64_t len)
 {
-    return message_size(len);
+    return wire_message_size(len);
 }
 
 void

@@ -9,6 +9,7 @@ What should be answered is computed here, naively: external labels are put over 
 labels of each series, equal series become one, and every matcher is evaluated against
 the result with Python's regular expressions.
 """
+import contextlib
 import glob
 import gzip
 import itertools
@@ -17,18 +18,23 @@ import os
 import random
 import re
 import shutil
-import struct
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
+import slow_chunks as sc  # noqa: E402
 from daemon import Daemon, dir_bucket  # noqa: E402
 
 ALL = ("__name__", "!=", "no such metric")
-ENCODINGS = {1: "xor", 2: "histogram", 3: "floathistogram", 4: "xor2",
-             5: "histogramst", 6: "floathistogramst"}
+STALE = f"{sc.STALE:016x}"
+
+# Who knows which encodings, the newest of them being told; the others are encoded anew.
+ALL_PLAIN, ALL_STORED = sc.FLOATHISTOGRAM, sc.FLOATHISTOGRAM_ST
+CLIENTS = {"Prometheus/2.42.0": ALL_PLAIN, "Prometheus/3.9.1": ALL_PLAIN,
+           "Prometheus/3.11.0": sc.XOR2, "Prometheus/3.14.0-rc.1": ALL_STORED}
+OTHER_CLIENTS = ("Prometheus/", "Thanos/0.42.5", None)
 
 # Every type of matcher on stored, external, overridden and absent labels. Patterns mean
 # the same in RE2 and in Python.
@@ -65,7 +71,8 @@ class Golden:
         self.series = self.final_series(os.path.join(folder, "expected.jsonl.gz"))
 
     def final_series(self, path):
-        """{labels: {(min, max, type, data): [(ms, bits or None)]}}, ascending."""
+        """{labels: {(min, max, type, data): [(ms, value)]}}, ascending. A value is the
+        bits of a float, or all fields of a histogram."""
         final = {}
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
@@ -75,7 +82,8 @@ class Golden:
                 for chunk in stored["C"]:
                     key = (chunk["Min"], chunk["Max"], chunk["Enc"],
                            bytes.fromhex(chunk["Hex"]))
-                    chunks[key] = [(sample["T"], sample.get("V")) for sample in chunk["S"]]
+                    chunks[key] = [(sample["T"], expected_value(chunk["Enc"], sample))
+                                   for sample in chunk["S"]]
         return {labels: dict(sorted(final[labels].items())) for labels in
                 sorted(final, key=label_order)}
 
@@ -105,8 +113,58 @@ def holds(matcher, labels):
     return bool(re.fullmatch(value, actual, re.DOTALL)) == (kind == "=~")
 
 
-def bits_of(value):
-    return struct.unpack("<Q", struct.pack("<d", value))[0]
+def hex_of(bits):
+    return f"{bits:016x}"
+
+
+def bits_of(number):
+    return hex_of(sc.bits_of(number))
+
+
+def expected_value(encoding, sample):
+    if "V" in sample:
+        return sample["V"]
+    h = sample["H"]
+    is_float = encoding in (3, 6)
+    spans = [[(span["Offset"], span["Length"]) for span in h[side] or ()]
+             for side in ("neg_spans", "pos_spans")]
+    buckets = [list(h.get(side) or ()) for side in
+               (("neg", "pos") if is_float else ("neg_delta", "pos_delta"))]
+    return (is_float, h["hint"], h["count"], h["zero_count"], h["sum"], h["schema"],
+            h["zero_threshold"], *spans, *buckets, list(h.get("custom") or ()))
+
+
+def value_of(h):
+    """The same of a Histogram message."""
+    is_float = h.WhichOneof("count") == "count_float"
+    assert h.WhichOneof("count") == f"count_{'float' if is_float else 'int'}"
+    assert h.WhichOneof("zero_count") == f"zero_count_{'float' if is_float else 'int'}"
+    spans = [[(span.offset, span.length) for span in side]
+             for side in (h.negative_spans, h.positive_spans)]
+    if is_float:
+        counts = h.count_float, h.zero_count_float
+        buckets = [list(map(bits_of, side)) for side in (h.negative_counts, h.positive_counts)]
+        assert not h.negative_deltas and not h.positive_deltas
+    else:  # what is expected has these two as floats
+        counts = float(h.count_int), float(h.zero_count_int)
+        buckets = [list(side) for side in (h.negative_deltas, h.positive_deltas)]
+        assert not h.negative_counts and not h.positive_counts
+    return (is_float, h.reset_hint, *map(bits_of, counts), bits_of(h.sum), h.schema,
+            bits_of(h.zero_threshold), *spans, *buckets, list(map(bits_of, h.custom_values)))
+
+
+def decoded_value(value):
+    """The same of a value of slow_chunks."""
+    if isinstance(value, int):
+        return hex_of(value)
+    counts, buckets = (value.count, value.zero_count), (value.negative, value.positive)
+    if value.is_float:
+        counts, buckets = map(hex_of, counts), [list(map(hex_of, side)) for side in buckets]
+    else:
+        counts, buckets = map(bits_of, map(float, counts)), map(list, buckets)
+    return (value.is_float, value.hint, *counts, hex_of(value.sum), value.schema,
+            hex_of(value.zero_threshold), list(value.negative_spans),
+            list(value.positive_spans), *buckets, list(map(hex_of, value.bounds)))
 
 
 def check_streamed(store, golden, *queries):
@@ -168,61 +226,117 @@ def answers_several_queries(store, golden):
         "no matchers at all select nothing"
 
 
-def samples_of(golden, matchers, begin, end):
+def check_chunk(chunk, key, samples, newest):
+    """A chunk of an answer to a client that knows the encodings up to newest; key and
+    samples are those of the stored chunk."""
+    encoding, low, high, data = chunk
+    assert (low, high) == key[:2]
+    if key[2] <= newest:
+        assert (encoding, data) == key[2:], f"chunk at {low} is not as stored"
+        return
+    assert encoding == key[2] - 3  # the one without start timestamps
+    decoded = sc.decode(encoding, data)
+    assert [(one.ms, decoded_value(one.value)) for one in decoded] == samples
+    header = () if encoding in sc.OF_FLOATS else (sc.header_of(key[2], key[3]),)
+    assert sc.encode(encoding, decoded, *header) == data, "as another encoder writes it"
+
+
+def check_client(store, golden, agent, newest):
+    middle = (golden.begin + golden.end) // 2
+    for begin, end in (golden.begin, golden.end), (middle, middle):
+        answer = rr.read_streamed(store, [rr.query([ALL], begin, end)], agent=agent)
+        expected = list(golden.selected([ALL], begin, end))
+        assert [labels for _, labels, _ in answer] == [labels for labels, _ in expected]
+        for (_, labels, chunks), (_, keys) in zip(answer, expected):
+            assert len(chunks) == len(keys)
+            for chunk, key in zip(chunks, keys):
+                check_chunk(chunk, key, golden.series[labels][key], newest)
+
+
+def knows_its_clients(store, golden):
+    for agent, newest in CLIENTS.items():
+        check_client(store, golden, agent, newest)
+    for agent in OTHER_CLIENTS:
+        check_client(store, golden, agent, ALL_PLAIN)
+    print(f"  chunks for {len(CLIENTS) + len(OTHER_CLIENTS)} clients")
+
+
+def expected_samples(golden, matchers, begin, end):
     for labels, keys in golden.selected(matchers, begin, end):
-        samples = [(ms, int(bits, 16)) for key in keys
-                   for ms, bits in golden.series[labels][key] if begin <= ms <= end]
+        samples = [(ms, value) for key in keys
+                   for ms, value in golden.series[labels][key] if begin <= ms <= end]
         if samples:
             yield labels, samples
 
 
+def samples_of(series):
+    """By time, floats and histograms together; each in order already."""
+    floats = [(s.timestamp, bits_of(s.value)) for s in series.samples]
+    histograms = [(h.timestamp, value_of(h)) for h in series.histograms]
+    for times in ([ms for ms, _ in floats], [ms for ms, _ in histograms]):
+        assert times == sorted(times)
+    return sorted(floats + histograms, key=lambda sample: sample[0])
+
+
+def check_sampled(store, golden, matchers, begin, end):
+    [answer] = rr.read_time_series(store, [rr.query(matchers, begin, end)])
+    actual = [(rr.labels_of(series), samples_of(series)) for series in answer]
+    expected = list(expected_samples(golden, matchers, begin, end))
+    assert [labels for labels, _ in actual] == [labels for labels, _ in expected]
+    for (labels, got), (_, wanted) in zip(actual, expected):
+        assert len(got) == len(wanted), f"{labels}: {len(got)} samples, not {len(wanted)}"
+        for one, other in zip(got, wanted):
+            assert one == other, f"{labels}:\n  got    {one}\n  wanted {other}"
+    return [sample for _, samples in actual for sample in samples]
+
+
 def check_samples(store, golden):
-    """Floats arrive bit for bit within the range; other encodings are named."""
-    floats = [("__name__", "!=", "nh")]
-    if all(key[2] == 1 for _, keys in golden.selected(floats, 0, 1 << 62) for key in keys):
-        third = (golden.end - golden.begin) // 3
-        for begin, end in ((golden.begin, golden.end), (golden.begin + third,
-                           golden.end - third), (golden.end + 1, golden.end + 9),
-                           (golden.begin, golden.begin)):
-            [answer] = rr.read_sampled(store, [rr.query(floats, begin, end)])
-            actual = [(labels, [(ms, bits_of(value)) for ms, value in samples])
-                      for labels, samples in answer]
-            expected = list(samples_of(golden, floats, begin, end))
-            assert actual == expected, f"samples from {begin} to {end} differ"
-        assert rr.read_sampled(store, [rr.query([("a", "=", "?")], golden.begin,
-                                                golden.end)] * 2) == [[], []]
-        print("  samples, bit for bit")
-    refused = {}
-    for labels, keys in golden.series.items():
-        for key in keys:
-            if key[2] != 1:
-                refused.setdefault(key[2], labels)
-    for encoding, labels in refused.items():
-        matchers = [(name, "=", value) for name, value in labels]
-        answer = rr.post(store, rr.encode(
-            [rr.query(matchers, golden.begin, golden.end)], []))
-        named = re.sub("[-_ ]", "", answer.text.lower())
-        assert answer.status not in (200, 500), (answer.status, answer.text)
-        assert ENCODINGS[encoding] in named, answer.text
-        assert all(json.dumps(value)[1:-1] in answer.text for _, value in labels), answer.text
-        print(f"  sampled {ENCODINGS[encoding]}: {answer.status} {answer.text.strip()}")
+    """Samples of all encodings arrive bit for bit within the range."""
+    third = (golden.end - golden.begin) // 3
+    for begin, end in ((golden.begin + third, golden.end - third),
+                       (golden.end + 1, golden.end + 9), (golden.begin, golden.begin),
+                       (golden.begin, golden.end)):
+        samples = check_sampled(store, golden, [ALL], begin, end)
+    values = [value for _, value in samples]
+    histograms = [value for value in values if not isinstance(value, str)]
+    # Of each kind there is something to compare.
+    assert {is_float for is_float, *_ in histograms} == {False, True}
+    assert any(custom for *_, custom in histograms) and STALE in values
+    assert {hint for _, hint, *_ in histograms} == {0, 2, 3}
+    assert STALE in [value[4] for value in histograms]
+    matchers = [("kind", "=~", ".+"), ("kind", "!=", "stale")]
+    check_sampled(store, golden, matchers, golden.begin, golden.end)
+    assert rr.read_sampled(store, [rr.query([("a", "=", "?")], golden.begin,
+                                            golden.end)] * 2) == [[], []]
+    print(f"  {len(values)} samples, {len(histograms)} of them histograms, bit for bit")
 
 
-def check(program, golden):
+@contextlib.contextmanager
+def store_over(program, golden, *flags):
     with tempfile.TemporaryDirectory() as directory:
         bucket = os.path.join(directory, "bucket")
         shutil.copytree(golden.block, os.path.join(bucket, os.path.basename(golden.block)),
                         ignore=shutil.ignore_patterns("tombstones"))
         with Daemon(program, "--http-address=127.0.0.1:{port}",
                     f"--data-dir={directory}/data",
-                    f"--objstore.config={dir_bucket(bucket)}") as store:
-            print(f"{golden.name}: {len(golden.series)} series")
-            check_streamed(store, golden, ([ALL], golden.begin, golden.end))
-            matches_one_by_one(store, golden)
-            matches_combined(store, golden)
-            cuts_ranges(store, golden)
-            answers_several_queries(store, golden)
-            check_samples(store, golden)
+                    f"--objstore.config={dir_bucket(bucket)}", *flags) as store:
+            yield store
+
+
+def check(program, golden):
+    print(f"{golden.name}: {len(golden.series)} series")
+    with store_over(program, golden) as store:
+        check_streamed(store, golden, ([ALL], golden.begin, golden.end))
+        matches_one_by_one(store, golden)
+        matches_combined(store, golden)
+        cuts_ranges(store, golden)
+        answers_several_queries(store, golden)
+        knows_its_clients(store, golden)
+        check_samples(store, golden)
+    with store_over(program, golden, "--store.read-encodings=stored") as store:
+        for agent in OTHER_CLIENTS:
+            check_client(store, golden, agent, ALL_STORED)
+        check_client(store, golden, "Prometheus/3.9.1", ALL_PLAIN)
 
 
 def main():

@@ -9,7 +9,6 @@ import contextlib
 import glob
 import http.client
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import remote_read as rr  # noqa: E402
+import slow_chunks as sc  # noqa: E402
 from daemon import Daemon, dir_bucket, wait_until  # noqa: E402
 
 SERIES, HOURS, STEP_MS = 2000, 8, 15000
@@ -27,53 +27,6 @@ ALL = ("__name__", "!=", "no such metric")
 SMALL = ("__name__", "=", "api_load_ratio")
 RESIDENT_MIB = 32  # all that is read has 18 MB, the answer 45 MB and 69 MB uncompressed
 SKIPPED = "Blockhouse-Skipped-Blocks"
-
-
-class Bits:
-    def __init__(self, data):
-        self.value, self.left = int.from_bytes(data, "big"), 8 * len(data)
-
-    def take(self, count):
-        self.left -= count
-        return self.value >> self.left & (1 << count) - 1
-
-    def uvarint(self):
-        value = shift = 0
-        while True:
-            byte = self.take(8)
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-
-def decode_xor(data):
-    """[(ms, bits)], as the format is written down."""
-    bits = Bits(data[2:])
-    time = delta = value = lead = trail = 0
-    samples = []
-    for number in range(int.from_bytes(data[:2], "big")):
-        if number == 0:
-            zigzag = bits.uvarint()
-            time, value = zigzag >> 1 ^ -(zigzag & 1), bits.take(64)
-        elif number == 1:
-            delta = bits.uvarint()
-        else:
-            ones = 0
-            while ones < 4 and bits.take(1):
-                ones += 1
-            width = (0, 14, 17, 20, 64)[ones]
-            dod = bits.take(width)
-            delta += dod - (1 << width) if width and dod > 1 << width - 1 else dod
-        if number > 0:
-            time += delta
-            if bits.take(1):
-                if bits.take(1):
-                    lead, width = bits.take(5), bits.take(6) or 64
-                    trail = 64 - lead - width
-                value ^= bits.take(64 - lead - trail) << trail
-        samples.append((time, value))
-    return samples
 
 
 def make_bucket(make_data, directory):
@@ -108,7 +61,7 @@ def results_of(answer):
 
 
 def bits_of(sample):
-    return sample.timestamp, struct.unpack("<Q", struct.pack("<d", sample.value))[0]
+    return sample.timestamp, sc.bits_of(sample.value)
 
 
 def check_series(store, result, matcher, begin, end):
@@ -122,8 +75,8 @@ def check_series(store, result, matcher, begin, end):
         if number % 50:
             assert len(got) > 0
             continue
-        wanted = [sample for chunk in chunks for sample in decode_xor(chunk[3])
-                  if begin <= sample[0] <= end]
+        wanted = [(sample.ms, sample.value) for chunk in chunks
+                  for sample in sc.decode(chunk[0], chunk[3]) if begin <= sample.ms <= end]
         assert [bits_of(sample) for sample in got] == wanted, f"series {number} differs"
 
 

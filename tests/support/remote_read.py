@@ -51,11 +51,12 @@ def encode(queries, accepted):
     return snappy.compress(request.SerializeToString())
 
 
-def post(daemon, body, **more):
+def post(daemon, body, agent="Prometheus/3.16.0", **more):
+    """agent: what the client says that it is; None: nothing."""
     return daemon.request("POST", "/api/v1/read", body=body, headers={
         "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "User-Agent": "Prometheus/3.16.0", "X-Prometheus-Remote-Read-Version": "0.1.0",
-    }, **more)
+        "X-Prometheus-Remote-Read-Version": "0.1.0",
+        **({} if agent is None else {"User-Agent": agent})}, **more)
 
 
 def frames(body):
@@ -79,14 +80,14 @@ def frames(body):
         yield message
 
 
-def read_streamed(daemon, queries):
+def read_streamed(daemon, queries, **more):
     """[(query_index, labels, [(type, min, max, data)])] in the order of the answer."""
-    return series_of(post_streamed(daemon, queries))
+    return series_of(post_streamed(daemon, queries, **more))
 
 
-def post_streamed(daemon, queries):
+def post_streamed(daemon, queries, **more):
     return post(daemon, encode(queries, [pb.ReadRequest.STREAMED_XOR_CHUNKS,
-                                         pb.ReadRequest.SAMPLES]))
+                                         pb.ReadRequest.SAMPLES]), **more)
 
 
 def series_of(answer):
@@ -107,15 +108,20 @@ def series_of(answer):
     return series
 
 
-def read_sampled(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
-    """Per query [(labels, [(ms, float)])]."""
+def read_time_series(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
+    """Per query the TimeSeries of a sampled answer."""
     answer = post(daemon, encode(queries, accepted))
     assert answer.status == 200, (answer.status, answer.text)
     assert answer.headers["Content-Type"] == SAMPLED_TYPE, answer.headers
     assert answer.headers["Content-Encoding"] == "snappy", answer.headers
     response = pb.ReadResponse.FromString(snappy.decompress(answer.body))
+    return [list(result.timeseries) for result in response.results]
+
+
+def read_sampled(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
+    """Per query [(labels, [(ms, float)])]."""
     return [[(labels_of(series), [(s.timestamp, s.value) for s in series.samples])
-             for series in result.timeseries] for result in response.results]
+             for series in result] for result in read_time_series(daemon, queries, accepted)]
 
 
 def labels_of(series):

@@ -47,6 +47,7 @@ has_the_defaults_of_thanos(void **unused)
     assert_int_equal(o.query_timeout_ns, 120 * CLOCK_NS_PER_S);
     assert_int_equal(o.read_max_samples, 50000000);
     assert_int_equal(o.lookahead_bytes, 16 << 20);
+    assert_int_equal(o.encodings, STORE_READ_PLAIN);
     assert_int_equal(o.level, LOG_LEVEL_INFO);
     assert_int_equal(o.format, LOG_FORMAT_LOGFMT);
 }
@@ -68,6 +69,17 @@ shares_the_memory_out(void **unused)
 }
 
 static void
+chooses_encodings(void **unused)
+{
+    struct err err;
+    struct store_options o;
+    (void)unused;
+    static const char *const args[] = {"--store.read-encodings=stored", NULL};
+    assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
+    assert_int_equal(o.encodings, STORE_READ_STORED);
+}
+
+static void
 refuses_wrong_values(void **unused)
 {
     static const char *const wrong[] = {
@@ -75,6 +87,8 @@ refuses_wrong_values(void **unused)
         "--max-time=",
         "--max-time=0000-01-01T00:00:00Z --min-time=-1h",
         "--log.level=loud",
+        "--store.read-encodings=",
+        "--store.read-encodings=xor2",
         "--log.format=xml",
         "--block-sync-concurrency=0",
         "--store.grpc.series-max-concurrency=-1",
@@ -113,6 +127,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_the_defaults_of_thanos),
         cmocka_unit_test(shares_the_memory_out),
+        cmocka_unit_test(chooses_encodings),
         cmocka_unit_test(refuses_wrong_values),
         cmocka_unit_test(refuses_a_range_that_ends_before_it_begins),
     };

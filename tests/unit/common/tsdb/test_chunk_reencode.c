@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <time.h>
 
+#include "common/codec/varbit.h"
 #include "common/tsdb/chunk_reencode.h"
 #include "tests/support/chunk_digest.h"
 #include "tests/support/golden_chunks.h"
@@ -139,6 +141,61 @@ buckets_behind_a_first_stale_marker_are_an_error(void **state)
     assert_non_null(strstr(err.text, "behind a stale marker"));
 }
 
+/* A chunk of so many histograms of 0, and spans of no bucket. */
+static void
+put_many(struct buf *data, uint64_t samples, uint64_t spans)
+{
+    struct bits_writer w = bits_writer_of(data);
+    bits_write(&w, samples, 16);
+    bits_write(&w, 0, 8 + 8); /* no start timestamps; threshold 0 */
+    varbit_write_i64(&w, 0);
+    varbit_write_u64(&w, spans);
+    for (uint64_t i = 0; i < spans; i++)
+        bits_write(&w, 0, 2);
+    varbit_write_u64(&w, 0);
+    bits_write(&w, 0, 3);  /* time, counts */
+    bits_write(&w, 0, 64); /* sum */
+    for (uint64_t i = 1; i < samples; i++)
+        bits_write(&w, 0, 4);
+    bits_flush(&w);
+}
+
+static double
+cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double
+reencode_many(uint64_t samples, uint64_t spans)
+{
+    CLEANUP(room_fini) struct room room;
+    CLEANUP(buf_fini) struct buf data = {0};
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    room_init(&room, SIZE_MAX);
+    put_many(&data, samples, spans);
+    struct tsdb_chunk chunk =
+        tsdb_chunk_loose(TSDB_CHUNK_HISTOGRAM_ST, buf_bytes(&data));
+    double begin = cpu_s();
+    assert_done(tsdb_chunk_reencode(&chunk, &out, &room.arena, &err), &err);
+    assert_int_equal(be16_load(out.at), samples);
+    return cpu_s() - begin;
+}
+
+static void
+many_spans_cost_as_much_for_many_samples(void **state)
+{
+    enum { SAMPLES = 16383, SPANS = 200000, SLACK = 20 };
+    (void)state;
+    double apart = reencode_many(SAMPLES, 0) + reencode_many(1, SPANS);
+    double together = reencode_many(SAMPLES, SPANS);
+    if (together > SLACK * apart)
+        fail_msg("%.4f s for both, %.4f s for each alone", together, apart);
+}
+
 static void
 the_budget_of_the_answer_is_kept(void **state)
 {
@@ -170,6 +227,7 @@ main(void)
         cmocka_unit_test(the_bytes_are_those_of_upstream),
         cmocka_unit_test(broken_chunks_are_an_error),
         cmocka_unit_test(buckets_behind_a_first_stale_marker_are_an_error),
+        cmocka_unit_test(many_spans_cost_as_much_for_many_samples),
         cmocka_unit_test(the_budget_of_the_answer_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
