@@ -2,6 +2,7 @@
 #include "store/float_samples.h"
 
 #include "common/tsdb/chunk_xor2.h"
+#include "store/chunk_reader.h"
 
 /* As many as most chunks have at most. */
 enum { FIRST_CAP = 120 };
@@ -83,4 +84,30 @@ store_float_samples_read(struct store_float_samples *s,
                   ? read_xor2(s, chunk->chunk.data, arena, err)
                   : read_xor(s, chunk->chunk.data, arena, err);
     return ok && check_times(s, chunk, err);
+}
+
+static bool
+read_times(struct store_float_samples *s, struct store_chunk_reader *r,
+           const struct tsdb_timed_chunk *chunk, struct arena *arena, struct err *err)
+{
+    if (!store_chunk_reader_open(r, chunk, arena->budget, err) ||
+        !make_room(s, tsdb_chunk_iter_count(&r->it), arena, err))
+        return false;
+    while (r->kind != TSDB_SAMPLE_NONE) {
+        s->at[s->count++] = (struct tsdb_sample){.t_ms = r->it.sample.t_ms};
+        if (!store_chunk_reader_next(r, err))
+            return false;
+    }
+    return true;
+}
+
+bool
+store_float_samples_read_times(struct store_float_samples *s,
+                               const struct tsdb_timed_chunk *chunk,
+                               struct arena *arena, struct err *err)
+{
+    struct store_chunk_reader r;
+    bool ok = read_times(s, &r, chunk, arena, err);
+    store_chunk_reader_close(&r);
+    return ok;
 }

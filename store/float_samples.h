@@ -27,4 +27,11 @@ NODISCARD bool store_float_samples_read(struct store_float_samples *s,
                                         const struct tsdb_timed_chunk *chunk,
                                         struct arena *arena, struct err *err);
 
+/* Likewise a chunk of histograms, whose values are 0 here: to see which of its samples
+ * are wanted before they are read one by one. Errors also ERR_UNSUPPORTED: aggregated
+ * chunks. */
+NODISCARD bool store_float_samples_read_times(struct store_float_samples *s,
+                                              const struct tsdb_timed_chunk *chunk,
+                                              struct arena *arena, struct err *err);
+
 #endif
