@@ -29,6 +29,7 @@ struct fixture {
     struct arena arena;
     struct replica replicas[MAX_REPLICAS];
     size_t count;
+    uint64_t jitter_ms; /* 0: samples have the same times */
     struct store_replica_rule rule;
     struct store_replica out;
     struct any_sample got[MAX_REPLICAS * MAX_SAMPLES];
@@ -192,6 +193,27 @@ the_later_one_is_penalised_at_the_start(void **at)
 }
 
 static void
+the_first_penalty_is_five_seconds(void **at)
+{
+    struct fixture *f = *at;
+    add_floats(f, SERIES(14000, 14001), VALUES(1, 1), 2);
+    add_floats(f, SERIES(9000), VALUES(2), 1);
+    merge(f);
+    expect_times(f, SERIES(9000, 14001), 2);
+}
+
+static void
+the_first_replica_wins_ties(void **at)
+{
+    struct fixture *f = *at;
+    add_floats(f, SERIES(10000, 60000), VALUES(1, 1), 2);
+    add_floats(f, SERIES(5000, 20000, 60000), VALUES(2, 2, 2), 3);
+    merge(f);
+    expect_times(f, SERIES(5000, 20000, 60000), 3);
+    expect_values(f, VALUES(2, 2, 1), 3);
+}
+
+static void
 when_one_ends_the_other_goes_on(void **at)
 {
     struct fixture *f = *at;
@@ -332,12 +354,23 @@ naive_fold(struct fixture *f)
     return count;
 }
 
+/* About 10 s, or a gap; without jitter whole numbers of those. */
+static int64_t
+next_step(uint64_t *random, uint64_t jitter_ms)
+{
+    if (jitter_ms == 0)
+        return 10000 * (int64_t)(1 + any_below(random, 2) * any_below(random, 5));
+    if (any_below(random, 20) == 0)
+        return 1 + (int64_t)any_below(random, 90000);
+    return 9000 + (int64_t)any_below(random, jitter_ms);
+}
+
 /* Chunks one after the other, some with holes between or in them. */
 static void
 make_replica(struct fixture *f, struct replica *r, uint64_t *random)
 {
     bool floats_only = any_below(random, 2) == 0;
-    int64_t t_ms = (int64_t)any_below(random, 30000);
+    int64_t t_ms = (int64_t)any_below(random, 30000) / 10000 * 10000;
     r->count = r->chunk_count = 0;
     for (uint64_t n = any_below(random, MAX_CHUNKS + 1); n > 0; n--) {
         struct any_sample samples[ANY_CHUNK_MAX];
@@ -348,13 +381,11 @@ make_replica(struct fixture *f, struct replica *r, uint64_t *random)
         for (size_t i = 0; i < count; i++) {
             /* any_run steps by 1; the values of histograms only need to ascend */
             samples[i].t_ms = t_ms;
-            t_ms += any_below(random, 20) == 0
-                        ? (int64_t)any_below(random, 90000) + 1
-                        : 9000 + (int64_t)any_below(random, 2000);
+            t_ms += next_step(random, f->jitter_ms);
         }
         add_chunk(f, r, encoding, samples, count);
         if (any_below(random, 3) == 0)
-            t_ms += (int64_t)any_below(random, 1000000);
+            t_ms += (int64_t)any_below(random, 100) * 10000;
     }
 }
 
@@ -365,6 +396,7 @@ any_replicas_are_merged_as_a_naive_model_does(void **at)
     for (uint64_t round = 1; round <= 600; round++) {
         uint64_t random = round * UINT64_C(0x9e3779b97f4a7c15);
         f->count = 1 + any_below(&random, MAX_REPLICAS);
+        f->jitter_ms = round % 2 * 2000;
         for (size_t i = 0; i < f->count; i++)
             make_replica(f, &f->replicas[i], &random);
         f->rule.is_counter = any_below(&random, 2) == 0;
@@ -420,6 +452,7 @@ memory_is_charged(void **at)
     struct fixture *f = *at;
     uint64_t random = 3;
     f->count = 3;
+    f->jitter_ms = 2000;
     for (size_t i = 0; i < f->count; i++)
         do
             make_replica(f, &f->replicas[i], &random);
@@ -455,6 +488,9 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_later_one_is_penalised_at_the_start, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(the_first_penalty_is_five_seconds, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_first_replica_wins_ties, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_one_ends_the_other_goes_on, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(values_are_lifted_for_counters_only, set_up,
