@@ -6,6 +6,7 @@
 #define STORE_QUERY_H
 
 #include "store/block_set.h"
+#include "store/query_hints.h"
 #include "store/series_merge.h"
 
 struct store_query_options {
@@ -14,6 +15,8 @@ struct store_query_options {
     size_t matcher_count;
     int64_t mint_ms; /* both ends inclusive */
     int64_t maxt_ms;
+    struct store_query_hints hints;
+    struct store_replica_labels dropped; /* from the labels of series; borrowed */
     bool labels_only; /* series come without chunks, which are then not read */
     struct store_fetch_source *source; /* of the request */
     struct store_limits *limits;       /* of the request */
@@ -25,6 +28,7 @@ struct store_query {
     size_t blocks_queried;
     /* private */
     struct arena arena;
+    struct store_symbol_memo *memo;
     struct store_select *selects;
     size_t select_count; /* that there is room for */
     struct store_series_stream *streams;
@@ -39,7 +43,8 @@ NODISCARD bool store_query_open(struct store_query *q,
                                 struct err *err);
 
 /* The next series, borrowed until the following call; *end after the last one. Chunks
- * are whole: those at the edges reach beyond the range. */
+ * are whole: those at the edges reach beyond the range, unless the series is put
+ * together of several replicas (replica_merge.h). */
 NODISCARD bool store_query_next(struct store_query *q, struct store_series *series,
                                 bool *end, struct err *err);
 
