@@ -59,7 +59,7 @@ push_ordered(struct store_query *q, const struct store_query_options *o,
 {
     bool is_needed;
     struct store_ref_lists lists = {0};
-    if (!store_tail_split_is_needed(part->block, &o->dropped, &is_needed, err))
+    if (!store_tail_split_is_needed(part->block, &q->dropped, &is_needed, err))
         return false;
     if (!is_needed)
         return push_part(q, parts, part, err);
@@ -67,7 +67,7 @@ push_ordered(struct store_query *q, const struct store_query_options *o,
                                            .mint_ms = INT64_MAX,
                                            .maxt_ms = INT64_MIN,
                                            .labels_only = true,
-                                           .dropped = &o->dropped,
+                                           .dropped = &q->dropped,
                                            .source = o->source,
                                            .memo = q->memo,
                                            .limits = o->limits,
@@ -155,7 +155,7 @@ select_in(struct selecting *t, const struct store_block *b, struct err *err)
         return false;
     struct store_select *s = turn(t, t->begun++);
     const struct store_matchers rest = {t->rest, count};
-    if (!store_select_begin(s, b, rest, &o->dropped, o->source, o->budget, err) &&
+    if (!store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err) &&
         !leave_out(s, o->source, err))
         return false;
     t->pending += store_select_pending(s);
@@ -231,7 +231,7 @@ open_stream(struct store_query *q, const struct store_query_options *o,
     struct store_series_stream *s = &q->streams[q->stream_count++];
     struct store_stream_context context = {
         .block = part->block,
-        .dropped = &o->dropped,
+        .dropped = &q->dropped,
         .filters = part->selection->filters,
         .filter_count = part->selection->filter_count,
         .mint_ms = o->mint_ms,
@@ -242,7 +242,7 @@ open_stream(struct store_query *q, const struct store_query_options *o,
         .limits = o->limits,
         .budget = o->budget,
     };
-    if (!store_replica_labels_split(&o->dropped, part->block->meta.external,
+    if (!store_replica_labels_split(&q->dropped, part->block->meta.external,
                                     &context.external, &context.replica, &q->arena,
                                     err))
         return false;
@@ -281,7 +281,7 @@ store_query_open(struct store_query *q, const struct store_query_options *o,
         .mint_ms = o->mint_ms,
         .maxt_ms = o->maxt_ms,
         .is_counter = store_replica_is_counter(o->hints.func)};
-    *q = (struct store_query){0};
+    *q = (struct store_query){.dropped = o->dropped};
     arena_init(&q->arena, o->budget);
     if (o->matcher_count == 0)
         return true;

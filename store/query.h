@@ -27,6 +27,7 @@ struct store_query_options {
 struct store_query {
     size_t blocks_queried;
     /* private */
+    struct store_replica_labels dropped;
     struct arena arena;
     struct store_symbol_memo *memo;
     struct store_select *selects;
@@ -37,7 +38,8 @@ struct store_query {
 };
 
 /* Select the series of all blocks that overlap the range and start reading them. Blocks
- * for long: three round trips to the bucket. Call fini also after an error. */
+ * for long: three round trips to the bucket. *q stays where it is until fini; call that
+ * also after an error. */
 NODISCARD bool store_query_open(struct store_query *q,
                                 const struct store_query_options *options,
                                 struct err *err);
