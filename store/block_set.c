@@ -11,6 +11,9 @@ store_block_set_new(struct store_block **blocks, size_t count)
     struct store_block_set *s = xcalloc(1, sizeof *s);
     s->count = count;
     s->blocks = blocks;
+    if (count > 0)
+        qsort(blocks, count, sizeof *blocks, store_block_by_time);
+    store_block_groups_init(&s->groups, blocks, count);
     atomic_init(&s->references, 1);
     return s;
 }
@@ -23,6 +26,7 @@ store_block_set_unref(struct store_block_set **out)
         return;
     for (size_t i = 0; i < s->count; i++)
         store_block_unref(&s->blocks[i]);
+    store_block_groups_fini(&s->groups);
     free(s->blocks);
     free(s);
 }

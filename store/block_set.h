@@ -5,17 +5,18 @@
 #define STORE_BLOCK_SET_H
 
 #include "common/base/mutex.h"
-#include "store/block.h"
+#include "store/block_groups.h"
 
 struct store_block_set {
     size_t count;
-    struct store_block **blocks; /* by mint_ms, then ULID; one reference each */
+    struct store_block **blocks;      /* by mint_ms, then ULID; one reference each */
+    struct store_block_groups groups; /* the same blocks */
     /* private */
     atomic_uint references;
 };
 
 /* Make a set with one reference; takes over the array blocks (from xcalloc; NULL for
- * none) and the references in it. */
+ * none), which it sorts, and the references in it. */
 struct store_block_set *store_block_set_new(struct store_block **blocks, size_t count);
 
 /* Drop a reference. *s becomes NULL; accepts NULL. */

@@ -133,15 +133,6 @@ store_block_sync_new(struct store_block_sync **out,
     return true;
 }
 
-static int
-by_time(const void *a, const void *b)
-{
-    const struct store_block *const *x = a, *const *y = b;
-    int64_t m = (*x)->meta.mint_ms, n = (*y)->meta.mint_ms;
-    int order = (m > n) - (m < n);
-    return order != 0 ? order : tsdb_ulid_cmp(&(*x)->id, &(*y)->id);
-}
-
 static void
 publish(struct store_block_sync *s)
 {
@@ -157,7 +148,6 @@ publish(struct store_block_sync *s)
             store_entry_note_drop(e);
         e->is_served = serve;
     }
-    qsort(blocks, count, sizeof *blocks, by_time);
     store_block_view_put(s->options.view, store_block_set_new(blocks, count));
     metrics_set(s->metrics.loaded, (double)count);
 }

@@ -48,6 +48,8 @@ store_read_open(struct store_read_request *r, struct err *err)
     const struct wire_query *q = &r->wire.queries[r->at];
     struct store_query_options options = {
         .blocks = r->blocks,
+        .hints = {q->hints.step_ms, q->hints.range_ms, q->hints.func},
+        .dropped = *r->api->options.replica_labels,
         .labels_only = store_read_wants_labels_only(r),
         .source = &r->source,
         .limits = &r->limits,

@@ -3,12 +3,21 @@
 
 #include "store/chunk_merge.h"
 
-/* Equal series come in the order of their blocks, so that chunks are in time order. */
+static struct tsdb_labels
+replica_of(const struct store_series_merge *m, size_t stream)
+{
+    return m->streams[stream].context.replica;
+}
+
+/* Equal series come replica by replica, and those in the order of their blocks, so that
+ * chunks are in time order. */
 static bool
 is_before(const void *arg, size_t a, size_t b)
 {
-    const struct store_series *heads = arg;
-    int order = tsdb_labels_cmp(heads[a].labels, heads[b].labels);
+    const struct store_series_merge *m = arg;
+    int order = tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels);
+    if (order == 0)
+        order = tsdb_labels_cmp(replica_of(m, a), replica_of(m, b));
     return order != 0 ? order < 0 : a < b;
 }
 
@@ -31,17 +40,19 @@ advance(struct store_series_merge *m, size_t stream, struct err *err)
 bool
 store_series_merge_init(struct store_series_merge *m,
                         struct store_series_stream *streams, size_t count,
-                        struct arena *arena, struct budget *budget, struct err *err)
+                        const struct store_replica_rule *rule, struct arena *arena,
+                        struct err *err)
 {
-    *m = (struct store_series_merge){.streams = streams};
-    arena_init(&m->arena, budget);
+    *m = (struct store_series_merge){.streams = streams, .rule = *rule};
+    arena_init(&m->arena, arena->budget);
     m->heads = arena_calloc(arena, count, sizeof *m->heads);
     m->heap = (struct heap){.at = arena_calloc(arena, count, sizeof *m->heap.at),
                             .is_before = is_before,
-                            .arg = m->heads};
+                            .arg = m};
     m->taken = arena_calloc(arena, count, sizeof *m->taken);
-    if (m->heads == NULL || m->heap.at == NULL || m->taken == NULL)
-        return arena_ok(arena, err);
+    m->replicas = arena_calloc(arena, count, sizeof *m->replicas);
+    if (!arena_ok(arena, err))
+        return false;
     for (size_t i = 0; i < count; i++)
         if (!advance(m, i, err))
             return false;
@@ -58,26 +69,51 @@ take_equal(struct store_series_merge *m)
         m->taken[m->taken_count++] = heap_pop(&m->heap);
 }
 
-/* The chunks of all taken streams in one array. */
+/* How many of the taken streams from the first one on are of one replica. */
+static size_t
+replica_length(const struct store_series_merge *m, size_t first)
+{
+    size_t n = 1;
+    while (first + n < m->taken_count &&
+           tsdb_labels_cmp(replica_of(m, m->taken[first]),
+                           replica_of(m, m->taken[first + n])) == 0)
+        n++;
+    return n;
+}
+
+/* The chunks of some of the taken streams as one sequence. */
 static bool
-gather(struct store_series_merge *m, struct tsdb_timed_chunk **chunks, size_t *count,
-       struct err *err)
+gather(struct store_series_merge *m, const size_t *streams, size_t stream_count,
+       struct store_replica *out, struct err *err)
 {
     size_t total = 0;
-    for (size_t i = 0; i < m->taken_count; i++)
-        total += m->heads[m->taken[i]].chunk_count;
+    for (size_t i = 0; i < stream_count; i++)
+        total += m->heads[streams[i]].chunk_count;
     struct tsdb_timed_chunk *all = arena_calloc(&m->arena, total, sizeof *all);
     if (all == NULL)
         return arena_ok(&m->arena, err);
-    *chunks = all;
-    *count = total;
-    for (size_t i = 0; i < m->taken_count; i++) {
-        const struct store_series *head = &m->heads[m->taken[i]];
+    struct tsdb_timed_chunk *at = all;
+    for (size_t i = 0; i < stream_count; i++) {
+        const struct store_series *head = &m->heads[streams[i]];
         if (head->chunk_count > 0)
-            memcpy(all, head->chunks, head->chunk_count * sizeof *all);
-        all += head->chunk_count;
+            memcpy(at, head->chunks, head->chunk_count * sizeof *at);
+        at += head->chunk_count;
     }
-    return true;
+    return store_chunk_merge(all, total, &m->arena, &out->chunks, &out->count, err);
+}
+
+/* The chunks of all taken streams, replica by replica, then as one series. */
+static bool
+merge_taken(struct store_series_merge *m, struct store_replica *out, struct err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->taken_count;) {
+        size_t n = replica_length(m, i);
+        if (!gather(m, m->taken + i, n, &m->replicas[count++], err))
+            return false;
+        i += n;
+    }
+    return store_replica_merge(m->replicas, count, &m->rule, &m->arena, out, err);
 }
 
 static bool
@@ -95,8 +131,7 @@ bool
 store_series_merge_next(struct store_series_merge *m, struct store_series *series,
                         bool *end, struct err *err)
 {
-    struct tsdb_timed_chunk *chunks = NULL;
-    size_t count = 0;
+    struct store_replica merged;
     while (m->taken_count > 0)
         if (!advance(m, m->taken[--m->taken_count], err))
             return false;
@@ -106,11 +141,11 @@ store_series_merge_next(struct store_series_merge *m, struct store_series *serie
         return true;
     take_equal(m);
     series->labels = m->heads[m->taken[0]].labels;
-    if (!gather(m, &chunks, &count, err))
-        return false;
-    return store_chunk_merge(chunks, count, &m->arena, &series->chunks,
-                             &series->chunk_count, err) ||
-           name_series(series->labels, err);
+    if (!merge_taken(m, &merged, err))
+        return name_series(series->labels, err);
+    series->chunks = merged.chunks;
+    series->chunk_count = merged.count;
+    return true;
 }
 
 void
