@@ -219,9 +219,12 @@ json_each(const struct json *j, json_member_fn *fn, void *arg, struct err *err)
 {
     json_t *tree = inner(j);
     for (void *i = json_object_iter(tree); i != NULL;
-         i = json_object_iter_next(tree, i))
-        if (!fn(arg, json_object_iter_key(i), outer(json_object_iter_value(i)), err))
+         i = json_object_iter_next(tree, i)) {
+        json_t *value = json_object_iter_value(i);
+        if (!fn(arg, json_object_iter_key(i), json_is_null(value) ? NULL : outer(value),
+                err))
             return false;
+    }
     return true;
 }
 

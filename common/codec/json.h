@@ -43,8 +43,8 @@ NODISCARD bool json_text(const struct json *j, const char **out);
 NODISCARD bool json_i64(const struct json *j, int64_t *out);
 NODISCARD bool json_bool(const struct json *j, bool *out);
 
-/* Call fn for each member of an object in the order of the text. fn returns false,
- * with err filled, to stop. */
+/* Call fn for each member of an object in the order of the text; value is NULL for
+ * null. fn returns false, with err filled, to stop. */
 typedef bool json_member_fn(void *arg, const char *key, const struct json *value,
                             struct err *err);
 NODISCARD bool json_each(const struct json *j, json_member_fn *fn, void *arg,

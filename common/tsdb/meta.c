@@ -137,10 +137,10 @@ static bool
 add_label(void *arg, const char *name, const struct json *value, struct err *err)
 {
     struct tsdb_meta *m = arg;
-    const char *text;
-    if (!json_text(value, &text))
+    const char *text = "";
+    if (value != NULL && !json_text(value, &text))
         return err_set(err, ERR_INVALID, "thanos.labels: %s is not a text", name);
-    /* An empty value is an absent label. */
+    /* An empty value is an absent label, and null is read as one. */
     if (text[0] != 0)
         m->label_storage[m->external.len++] =
             (struct tsdb_label){bytes_of_str(name), bytes_of_str(text)};

@@ -117,6 +117,7 @@ members_may_be_absent_or_null(void **state)
         MINIMAL(",\"stats\":null,\"compaction\":null,\"thanos\":null"),
         MINIMAL(",\"stats\":{},\"compaction\":{},\"thanos\":{}"),
         MINIMAL(",\"thanos\":{\"labels\":null,\"files\":null,\"segment_files\":null}"),
+        MINIMAL(",\"thanos\":{\"labels\":{\"gone\":null}}"),
         MINIMAL(",\"thanos\":{\"version\":0,\"upload_time\":\"0001-01-01T00:00:00Z\"}"),
         MINIMAL(",\"thanos\":{\"upload_time\":\"0001-01-01T00:00:00.000Z\"}"),
         MINIMAL(",\"thanos\":{\"upload_time\":\"\"}"),
@@ -127,6 +128,7 @@ members_may_be_absent_or_null(void **state)
         assert_int_equal(m.num_samples, 0);
         assert_int_equal(m.source_count, 0);
         assert_int_equal(m.file_count, 0);
+        assert_int_equal(m.external.len, 0);
         assert_null(m.source);
         assert_int_equal(m.upload_time_ms, INT64_MIN);
     }
