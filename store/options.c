@@ -143,7 +143,6 @@ derive_dropped(struct store_options *o, struct err *err)
     return store_replica_labels_init(&o->dropped, o->replica_labels.at,
                                      o->replica_labels.count, err) ||
            err_wrap(err, "--store.replica-label");
->>>>>>> merge
 }
 
 /* Former names stand for the new ones. */

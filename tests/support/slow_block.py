@@ -258,7 +258,7 @@ def write_block(bucket, ulid, series, external=None, *, span=None, compaction=No
     chunks = [chunk for of_one in series.values() for chunk in of_one]
     begin, end = span or (min(chunk.first for chunk in chunks),
                           max(chunk.last for chunk in chunks) + 1)
-    samples = sum(len(sc.decode(chunk.encoding, chunk.data)) for chunk in chunks)
+    samples = sum(sc.count_of(chunk.encoding, chunk.data) for chunk in chunks)
     meta = {"ulid": ulid, "minTime": begin, "maxTime": end, "version": 1,
             "stats": {"numSamples": samples, "numSeries": len(series),
                       "numChunks": len(chunks)},

@@ -626,6 +626,12 @@ def header_of(encoding, data):
     return data[0 if encoding in WITH_START else 2] >> 6
 
 
+def count_of(encoding, data):
+    """How many samples a chunk has."""
+    return int.from_bytes(data[:2], "big") & (
+        0x3FFF if encoding in (HISTOGRAM_ST, FLOATHISTOGRAM_ST) else 0xFFFF)
+
+
 def decode_aggregates(data):
     """{name: (encoding, data)} of a downsampled chunk; what is absent is left out."""
     found, source = {}, Source(data)

@@ -129,6 +129,7 @@ def check_golden(path):
     for encoding, data, samples in golden_chunks(path):
         read = sc.decode(encoding, data)
         assert read == samples, f"{name}: {data.hex()}:\n{read}\ninstead of\n{samples}"
+        assert sc.count_of(encoding, data) == len(samples)
         header = sc.header_of(encoding, data) if encoding not in sc.OF_FLOATS else 0
         written = sc.encode(encoding, read, header)
         assert sc.decode(encoding, written) == read, f"{name}: {data.hex()}"
