@@ -8,7 +8,8 @@
 #           fault in each of its steps, 500 blocks shipped and 10 000 operations done on
 #           buckets behind a proxy that breaks three in ten, 200 hostile clients of a
 #           store in 512 MiB for 5 minutes (10 GB of disk), a streamed answer of 10 GB,
-#           blocks of millions of values and series, and Thanos, built once, as a peer
+#           10 000 random selectors, blocks of millions of values and series, and Thanos,
+#           built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -24,7 +25,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -134,6 +135,8 @@ if [ -n "$long" ]; then
     part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Store under 200 hostile clients for 5 minutes" /usr/bin/python3 -B \
         tests/e2e/store_hostile.py build/release --long
+    part "10 000 random selectors" /usr/bin/python3 -B \
+        tests/e2e/random_selectors.py build/release/blockhouse-store --long
     part "10 GB streamed in flat memory" /usr/bin/python3 -B \
         tests/e2e/store_big_stream.py build/release --long
     part "5 000 000 values and 2 000 000 series in a block" /usr/bin/python3 -B \
