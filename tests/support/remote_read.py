@@ -21,20 +21,20 @@ STREAMED_TYPE = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadRe
 SAMPLED_TYPE = "application/x-protobuf"
 
 
-def compile_messages():
-    """Module with the messages of prometheus_remote.proto."""
+def compile_messages(proto):
+    """Module with the messages of that file."""
     here = os.path.dirname(os.path.abspath(__file__))
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={directory}",
-                        "prometheus_remote.proto"], check=True)
+                        proto], check=True)
         sys.path.insert(0, directory)
         try:
-            return importlib.import_module("prometheus_remote_pb2")
+            return importlib.import_module(proto.replace(".proto", "_pb2"))
         finally:
             sys.path.remove(directory)
 
 
-pb = compile_messages()
+pb = compile_messages("prometheus_remote.proto")
 MATCHER_TYPES = {"=": pb.LabelMatcher.EQ, "!=": pb.LabelMatcher.NEQ,
                  "=~": pb.LabelMatcher.RE, "!~": pb.LabelMatcher.NRE}
 
@@ -59,8 +59,9 @@ def post(daemon, body, agent="Prometheus/3.16.0", **more):
         **({} if agent is None else {"User-Agent": agent})}, **more)
 
 
-def frames(body):
-    """Split a streamed body: minimal uvarint length, BE32 CRC-32C, message."""
+def frames(body, check=True):
+    """Split a streamed body: minimal uvarint length, BE32 CRC-32C, message. The checksums
+    take their time."""
     at = 0
     while at < len(body):
         length, shift, begin = 0, 0, at
@@ -75,7 +76,7 @@ def frames(body):
         stored = int.from_bytes(body[at:at + 4], "big")
         message = body[at + 4:at + 4 + length]
         assert len(message) == length > 0, "frame is cut or empty"
-        assert crc32c(message) == stored, "checksum of a frame differs"
+        assert not check or crc32c(message) == stored, "checksum of a frame differs"
         at += 4 + length
         yield message
 
