@@ -204,6 +204,7 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
 {
     return (struct store_block_rules){.mint_ms = store_time_bound_at(o->mint, now_ms),
                                       .maxt_ms = store_time_bound_at(o->maxt, now_ms),
+                                      .selector = o->selector,
                                       .consistency_delay_ms = o->consistency_delay_ms,
                                       .deletion_delay_ms = o->deletion_delay_ms};
 }

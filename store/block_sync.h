@@ -12,6 +12,7 @@
 #include "common/app/admin.h"
 #include "common/metrics/registry.h"
 #include "store/block_set.h"
+#include "store/relabel.h"
 #include "store/time_bound.h"
 
 struct store_block_sync;
@@ -29,6 +30,7 @@ struct store_block_sync_options {
     unsigned load_concurrency;
     struct store_time_bound mint;
     struct store_time_bound maxt;
+    const struct store_relabel *selector; /* NULL: all blocks */
     int64_t consistency_delay_ms;
     int64_t deletion_delay_ms;
 };

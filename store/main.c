@@ -15,6 +15,7 @@
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
+#include "store/relabel.h"
 
 enum {
     FETCH_THREADS = 32,
@@ -50,6 +51,7 @@ struct store {
     struct store_api_read *read;
     struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
     struct net_http_server *server;
+    struct store_relabel *selector;
     struct store_block_sync *sync;
 };
 
@@ -187,6 +189,19 @@ start_http(struct store *s, struct err *err)
 }
 
 static bool
+read_selector(struct store *s, struct err *err)
+{
+    const struct store_options *o = &s->options;
+    struct yaml *rules = NULL;
+    if (!app_flags_yaml("selector.relabel-config", o->relabel_config,
+                        o->relabel_config_file, &rules, err))
+        return false;
+    return store_relabel_new(&s->selector, &rules, err) ||
+           app_flags_content_fail("selector.relabel-config", o->relabel_config_file,
+                                  err);
+}
+
+static bool
 start_sync(struct store *s, struct err *err)
 {
     const struct store_block_sync_options options = {
@@ -201,6 +216,7 @@ start_sync(struct store *s, struct err *err)
         .load_concurrency = (unsigned)s->options.block_sync_concurrency,
         .mint = s->options.mint,
         .maxt = s->options.maxt,
+        .selector = s->selector,
         .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
         .deletion_delay_ms =
             s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
@@ -231,6 +247,7 @@ stop(struct store *s)
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
+    store_relabel_free(&s->selector);
     store_page_cache_free(&s->pages);
     objstore_free(&s->bucket);
     app_admin_free(&s->admin);
@@ -255,8 +272,8 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
     make_memory(&s);
-    bool started = open_bucket(&s, &err) && start_read(&s, &err) &&
-                   start_http(&s, &err) && start_sync(&s, &err);
+    bool started = read_selector(&s, &err) && open_bucket(&s, &err) &&
+                   start_read(&s, &err) && start_http(&s, &err) && start_sync(&s, &err);
     if (started)
         app_lifecycle_wait();
     int status = started
