@@ -12,6 +12,7 @@
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
 #include "store/block_sync.h"
+#include "store/cache_config.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -272,7 +273,8 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
     make_memory(&s);
-    bool started = read_selector(&s, &err) && open_bucket(&s, &err) &&
+    bool started = read_selector(&s, &err) &&
+                   store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
                    start_read(&s, &err) && start_http(&s, &err) && start_sync(&s, &err);
     if (started)
         app_lifecycle_wait();
