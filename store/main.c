@@ -272,6 +272,7 @@ main(int argc, char **argv)
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
+    app_flags_warn_inert(&s.options.inert);
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&

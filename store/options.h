@@ -16,12 +16,17 @@ struct store_options {
 #define INT(field, name, initial, min_, max_, origin, help) int64_t field;
 #define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
 #define BOOL(field, name, initial, origin, help) bool field;
+#define INERT(kind, name, initial, argument, help)
+#define REFUSED(kind, name, argument, why)
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
 #undef INT
 #undef SIZE
 #undef BOOL
+#undef INERT
+#undef REFUSED
+    struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;
