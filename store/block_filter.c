@@ -40,6 +40,8 @@ judge(const struct store_candidate *c, const struct store_block_rules *r,
         return STORE_BLOCK_DOWNSAMPLED;
     if (m->maxt_ms < r->mint_ms || m->mint_ms > r->maxt_ms)
         return STORE_BLOCK_OUTSIDE;
+    if (!store_relabel_keeps(r->selector, m->external, &c->id))
+        return STORE_BLOCK_UNSELECTED;
     if (!m->is_rewrite && born_ms > now_ms - r->consistency_delay_ms)
         return STORE_BLOCK_FRESH;
     if (c->marked_ms < now_ms - r->deletion_delay_ms)

@@ -5,6 +5,7 @@
 #define STORE_BLOCK_FILTER_H
 
 #include "store/block_meta.h"
+#include "store/relabel.h"
 
 /* X(name, value of the label "state" of thanos_blocks_meta_synced), in the order in
  * which rules are tried. The first is for blocks to serve. */
@@ -30,8 +31,9 @@ enum store_block_state {
 struct store_block_rules {
     int64_t mint_ms; /* of the time range to serve, both ends inclusive */
     int64_t maxt_ms;
-    int64_t consistency_delay_ms; /* hide blocks that are younger */
-    int64_t deletion_delay_ms;    /* serve marked blocks for that long */
+    const struct store_relabel *selector; /* borrowed; NULL: all blocks */
+    int64_t consistency_delay_ms;         /* hide blocks that are younger */
+    int64_t deletion_delay_ms;            /* serve marked blocks for that long */
 };
 
 struct store_candidate {
@@ -42,9 +44,9 @@ struct store_candidate {
 };
 
 /* Set the state of each candidate by the first rule that it breaks: downsampled, time
- * range, consistency delay, deletion mark, and then, among those that are left and have
- * the same external labels and resolution, blocks whose sources are all among those of
- * another. O(sources log sources). */
+ * range, selector, consistency delay, deletion mark, and then, among those that are
+ * left and have the same external labels and resolution, blocks whose sources are all
+ * among those of another. O(sources log sources). */
 void store_block_filter(struct store_candidate *candidates, size_t count,
                         const struct store_block_rules *rules, int64_t now_ms);
 

@@ -12,9 +12,11 @@
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
 #include "store/block_sync.h"
+#include "store/cache_config.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
+#include "store/relabel.h"
 
 enum {
     FETCH_THREADS = 32,
@@ -50,6 +52,7 @@ struct store {
     struct store_api_read *read;
     struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
     struct net_http_server *server;
+    struct store_relabel *selector;
     struct store_block_sync *sync;
 };
 
@@ -118,6 +121,29 @@ make_memory(struct store *s)
     store_block_view_init(&s->view);
 }
 
+static bool
+make_sync(struct store *s, struct err *err)
+{
+    const struct store_block_sync_options options = {
+        .bucket = s->bucket,
+        .cache = s->pages,
+        .view = &s->view,
+        .metrics = s->metrics,
+        .admin = s->admin,
+        .data_dir = s->options.data_dir,
+        .interval_ns = s->options.sync_block_duration_ns,
+        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
+        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
+        .mint = s->options.mint,
+        .maxt = s->options.maxt,
+        .selector = s->selector,
+        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
+        .deletion_delay_ms =
+            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
+    };
+    return store_block_sync_new(&s->sync, &options, err);
+}
+
 static size_t
 range_cache_bytes(const struct store_options *o)
 {
@@ -139,6 +165,7 @@ start_read(struct store *s, struct err *err)
     s->read = store_api_read_new(&(struct store_api_read_options){
         .view = &s->view,
         .bucket = s->bucket,
+        .sync = s->sync,
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
         .budget = &s->budget,
@@ -189,26 +216,16 @@ start_http(struct store *s, struct err *err)
 }
 
 static bool
-start_sync(struct store *s, struct err *err)
+read_selector(struct store *s, struct err *err)
 {
-    const struct store_block_sync_options options = {
-        .bucket = s->bucket,
-        .cache = s->pages,
-        .view = &s->view,
-        .metrics = s->metrics,
-        .admin = s->admin,
-        .data_dir = s->options.data_dir,
-        .interval_ns = s->options.sync_block_duration_ns,
-        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
-        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
-        .mint = s->options.mint,
-        .maxt = s->options.maxt,
-        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
-        .deletion_delay_ms =
-            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
-    };
-    return store_block_sync_new(&s->sync, &options, err) &&
-           store_block_sync_start(s->sync, err);
+    const struct store_options *o = &s->options;
+    struct yaml *rules = NULL;
+    if (!app_flags_yaml("selector.relabel-config", o->relabel_config,
+                        o->relabel_config_file, &rules, err))
+        return false;
+    return store_relabel_new(&s->selector, &rules, err) ||
+           app_flags_content_fail("selector.relabel-config", o->relabel_config_file,
+                                  err);
 }
 
 /* In reverse order of the start; takes a store that started in part. Requests are
@@ -224,15 +241,17 @@ stop(struct store *s)
     app_admin_set_ready(s->admin, false, "stopping");
     if (s->server != NULL)
         net_http_server_close_connections(s->server);
-    store_block_sync_free(&s->sync);
+    store_block_sync_stop(s->sync);
     if (s->server != NULL)
         app_lifecycle_pause(unready_until_ns);
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
+    store_block_sync_free(&s->sync);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
+    store_relabel_free(&s->selector);
     store_page_cache_free(&s->pages);
     objstore_free(&s->bucket);
     app_admin_free(&s->admin);
@@ -257,9 +276,12 @@ main(int argc, char **argv)
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
+    app_flags_warn_inert(&s.options.inert);
     make_memory(&s);
-    bool started = open_bucket(&s, &err) && start_read(&s, &err) &&
-                   start_http(&s, &err) && start_sync(&s, &err);
+    bool started = read_selector(&s, &err) &&
+                   store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
+                   make_sync(&s, &err) && start_read(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

@@ -67,6 +67,22 @@ static const struct app_flag flags[] = {
      .argument = (argument_),                         \
      .help = (help_),                                 \
      .origin = (enum app_flag_origin)(origin_)},
+#define INERT(kind_, name_, initial_, argument_, help_) \
+    {.name = (name_),                                   \
+     .kind = APP_FLAG_##kind_,                          \
+     .initial = (initial_),                             \
+     .argument = (argument_),                           \
+     .help = (help_),                                   \
+     .max = INT64_MAX,                                  \
+     .origin = APP_FLAG_INERT},
+#define REFUSED(kind_, name_, argument_, why_) \
+    {.name = (name_),                          \
+     .kind = APP_FLAG_##kind_,                 \
+     .initial = "",                            \
+     .argument = (argument_),                  \
+     .help = (why_),                           \
+     .origin = APP_FLAG_INERT,                 \
+     .refused = (why_)},
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
@@ -74,6 +90,8 @@ static const struct app_flag flags[] = {
 #undef SIZE
 #undef BOOL
 #undef LIST
+#undef INERT
+#undef REFUSED
 };
 
 static const struct app_flags table = {
@@ -81,6 +99,7 @@ static const struct app_flags table = {
     .purpose = "Serves the blocks of a bucket over Prometheus remote read.",
     .flags = flags,
     .count = ARRAY_LEN(flags),
+    .inert_at = offsetof(struct store_options, inert),
 };
 
 static bool

@@ -19,6 +19,8 @@ struct store_options {
 #define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
 #define BOOL(field, name, initial, origin, help) bool field;
 #define LIST(field, name, argument, origin, help) struct app_flag_list field;
+#define INERT(kind, name, initial, argument, help)
+#define REFUSED(kind, name, argument, why)
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
@@ -26,6 +28,9 @@ struct store_options {
 #undef SIZE
 #undef BOOL
 #undef LIST
+#undef INERT
+#undef REFUSED
+    struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;

@@ -391,6 +391,24 @@ app_flags_content(const char *name, const char *inline_text, const char *path,
 }
 
 bool
+app_flags_yaml(const char *name, const char *inline_text, const char *path,
+               struct yaml **tree, struct err *err)
+{
+    char *text = NULL;
+    struct buf expanded = {0};
+    if (!app_flags_content(name, inline_text, path, &text, err))
+        return false;
+    bool ok = yaml_expand_env(bytes_of_str(text), &expanded, err) &&
+              yaml_parse(buf_bytes(&expanded), FILE_MAX_BYTES, tree, err);
+    digest_cleanse(text, strlen(text)); /* credentials, perhaps */
+    if (expanded.len > 0)
+        digest_cleanse(expanded.at, expanded.len);
+    free(text);
+    buf_fini(&expanded);
+    return ok || app_flags_content_fail(name, path, err);
+}
+
+bool
 app_flags_content_fail(const char *name, const char *path, struct err *err)
 {
     return path != NULL && *path ? err_wrap(err, "--%s-file: %s", name, path)

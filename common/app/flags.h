@@ -13,6 +13,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/codec/yaml.h"
 
 enum app_flag_kind {
     APP_FLAG_TEXT,     /* const char * */
@@ -93,6 +94,12 @@ void app_flags_print_man(const struct app_flags *table, FILE *to);
  * Errors ERR_INVALID both given, ERR_NOT_FOUND, ERR_DENIED; the text names the flag. */
 NODISCARD bool app_flags_content(const char *name, const char *inline_text,
                                  const char *path, char **content, struct err *err);
+
+/* The tree of such content that is YAML, with $(NAME) replaced by the environment;
+ * YAML_NULL for none. Release *tree with yaml_tree_free.
+ * Errors those of app_flags_content, and ERR_INVALID. */
+NODISCARD bool app_flags_yaml(const char *name, const char *inline_text,
+                              const char *path, struct yaml **tree, struct err *err);
 
 /* Say of an error in such content which flag and file it came from; returns false. */
 bool app_flags_content_fail(const char *name, const char *path, struct err *err);

@@ -426,6 +426,18 @@ yaml_get_duration(const struct yaml *y, const char *key, int64_t *out_ns,
     return true;
 }
 
+bool
+yaml_get_size(const struct yaml *y, const char *key, uint64_t *out_bytes,
+              struct err *err)
+{
+    const struct yaml *member;
+    if (!find_scalar(y, key, &member, err))
+        return false;
+    if (member != NULL && !quantity_size(member->text, out_bytes, err))
+        return err_wrap(err, "line %d: %s", member->line, key);
+    return true;
+}
+
 /* The name in "$(NAME)" that text starts with, or the empty slice. */
 static struct bytes
 variable_name(struct bytes text)

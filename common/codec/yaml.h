@@ -42,7 +42,8 @@ NODISCARD bool yaml_check_keys(const struct yaml *y, const char *const known[],
 
 /* Typed values of a map's member. Absent or null leaves *out untouched and succeeds, so
  * that the caller puts the default there first. *out of text is borrowed. Durations
- * are as in Go and Prometheus ("1m30s", "500ms", "2h"), in nanoseconds. */
+ * are as in Go and Prometheus ("1m30s", "500ms", "2h"), in nanoseconds; sizes have
+ * units of base 2 ("250MB", "2GiB"). */
 NODISCARD bool yaml_get_text(const struct yaml *y, const char *key, const char **out,
                              struct err *err);
 NODISCARD bool yaml_get_bool(const struct yaml *y, const char *key, bool *out,
@@ -51,6 +52,8 @@ NODISCARD bool yaml_get_i64(const struct yaml *y, const char *key, int64_t *out,
                             struct err *err);
 NODISCARD bool yaml_get_duration(const struct yaml *y, const char *key, int64_t *out_ns,
                                  struct err *err);
+NODISCARD bool yaml_get_size(const struct yaml *y, const char *key, uint64_t *out_bytes,
+                             struct err *err);
 
 /* Say why a member of a map will not do: fill err with "line 3: key: " and the text.
  * Yields false. */

@@ -40,6 +40,14 @@ STORE_FLAGS = [
     ([], FAILED, "objstore.config"),
     (["--sync-block-duration=1.5.5s"], USAGE, "sync-block-duration"),
     (["--sync-block-duration=-3s"], USAGE, "sync-block-duration"),
+    (["--http.config={d}/web.yml"], USAGE, "http.config"),
+    (["--objstore-parquet.config=type: S3"], USAGE, "objstore-parquet.config"),
+    (["--chunk-pool-size=2"], USAGE, "chunk-pool-size"),
+    (["--selector.relabel-config=[{action: replace}]"], FAILED, "line 1: action"),
+    (["--selector.relabel-config-file={d}/no-such-file"], FAILED, "no-such-file"),
+    (["--index-cache.config=type: DISK"], FAILED, "DISK"),
+    (["--store.caching-bucket.config={type: REDIS, config: {password: hunter2}}"], FAILED,
+     "addr is missing"),
 ]
 
 SIDECAR_FLAGS = [

@@ -9,6 +9,7 @@
 
 #include "common/base/xmalloc.h"
 #include "store/block_filter.h"
+#include "tests/support/expect.h"
 
 enum { NOW_MS = 1000000000, HOUR_MS = 3600000, MAX_BLOCKS = 60 };
 
@@ -86,6 +87,36 @@ judges_by_the_first_rule_that_is_broken(void **unused)
             fail_msg("%s: state %d instead of %d", cases[i].name, (int)got,
                      (int)cases[i].expected);
     }
+}
+
+/* The selector is tried behind the time range and in front of the rest. */
+static void
+leaves_out_what_the_selector_does(void **unused)
+{
+    struct err err;
+    CLEANUP(store_relabel_free) struct store_relabel *selector = NULL;
+    CLEANUP(yaml_tree_free) struct yaml *tree = NULL;
+    const struct tsdb_label a = {BYTES("cluster"), BYTES("a")},
+                            b = {BYTES("cluster"), BYTES("b")};
+    struct store_block_rules rules = {.maxt_ms = 10, .consistency_delay_ms = 1000};
+    (void)unused;
+    expect_ok(yaml_parse(BYTES("[{action: drop, source_labels: [cluster], regex: b}]"),
+                         1 << 10, &tree, &err) &&
+                  store_relabel_new(&selector, &tree, &err),
+              err);
+    rules.selector = selector;
+    const struct {
+        struct store_block_meta meta;
+        enum store_block_state expected;
+    } cases[] = {
+        {{.external = {&a, 1}, .upload_time_ms = 1}, STORE_BLOCK_SERVED},
+        {{.external = {&b, 1}, .upload_time_ms = 1}, STORE_BLOCK_UNSELECTED},
+        {{.external = {&b, 1}, .upload_time_ms = NOW_MS}, STORE_BLOCK_UNSELECTED},
+        {{.external = {&b, 1}, .mint_ms = 11, .maxt_ms = 12}, STORE_BLOCK_OUTSIDE},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(judge_one(&cases[i].meta, INT64_MAX, &rules),
+                         cases[i].expected);
 }
 
 /* A block whose sources are the letters of a text. */
@@ -196,6 +227,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judges_by_the_first_rule_that_is_broken),
+        cmocka_unit_test(leaves_out_what_the_selector_does),
         cmocka_unit_test(drops_blocks_that_another_contains),
         cmocka_unit_test(drops_what_a_naive_filter_drops),
     };

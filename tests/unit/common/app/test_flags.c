@@ -487,6 +487,32 @@ content_comes_from_one_of_the_pair(void **state)
 }
 
 static void
+content_that_is_yaml_becomes_a_tree(void **state)
+{
+    char path[32];
+    struct err err;
+    struct yaml *tree = NULL;
+    (void)state;
+    write_file(path, BYTES("type: $(FLAGS_TEST_TYPE)\n"));
+    assert_int_equal(setenv("FLAGS_TEST_TYPE", "S3", 1), 0);
+    assert_true(app_flags_yaml("x", "", path, &tree, &err));
+    assert_string_equal(yaml_get(tree, "type")->text, "S3");
+    yaml_tree_free(&tree);
+    assert_true(app_flags_yaml("x", "", "", &tree, &err));
+    assert_int_equal(tree->kind, YAML_NULL);
+    yaml_tree_free(&tree);
+    assert_int_equal(unsetenv("FLAGS_TEST_TYPE"), 0);
+    assert_false(app_flags_yaml("x", "", path, &tree, &err));
+    assert_non_null(strstr(err.text, "--x-file: "));
+    assert_non_null(strstr(err.text, "FLAGS_TEST_TYPE is not set"));
+    assert_false(app_flags_yaml("x", "a: b: c", "", &tree, &err));
+    assert_memory_equal(err.text, "--x: line 1: ", 13);
+    assert_false(app_flags_yaml("x", "a: b", path, &tree, &err));
+    assert_null(tree);
+    unlink(path);
+}
+
+static void
 content_errors_name_the_flag(void **state)
 {
     char path[32];
@@ -529,6 +555,7 @@ main(void)
         cmocka_unit_test(help_lists_both_groups_with_defaults_and_limits),
         cmocka_unit_test(man_page_has_the_same),
         cmocka_unit_test(content_comes_from_one_of_the_pair),
+        cmocka_unit_test(content_that_is_yaml_becomes_a_tree),
         cmocka_unit_test(content_errors_name_the_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,31 @@ reads_typed_values(void **state)
 }
 
 static void
+gets_sizes(void **state)
+{
+    static const char *const sizes[] = {"30", "x", "1mb", "[1MB]", "-1MB"};
+    (void)state;
+    struct err err;
+    uint64_t bytes = 7;
+    CLEANUP(yaml_tree_free)
+    struct yaml *good = parse(BYTES("a: 250MB\nb: 0\nc:\n"));
+    expect_ok(yaml_get_size(good, "c", &bytes, &err), err);
+    expect_ok(yaml_get_size(good, "d", &bytes, &err), err);
+    assert_int_equal(bytes, 7);
+    expect_ok(yaml_get_size(good, "a", &bytes, &err), err);
+    assert_int_equal(bytes, 250 << 20);
+    expect_ok(yaml_get_size(good, "b", &bytes, &err), err);
+    assert_int_equal(bytes, 0);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        CLEANUP(buf_fini) struct buf b = {0};
+        buf_printf(&b, "\nv: %s\n", sizes[i]);
+        CLEANUP(yaml_tree_free) struct yaml *y = parse(buf_bytes(&b));
+        expect_fails(yaml_get_size(y, "v", &bytes, &err), err, ERR_INVALID);
+        assert_memory_equal(err.text, "line 2: v", 9);
+    }
+}
+
+static void
 leaves_defaults_of_absent_and_null(void **state)
 {
     static const char *const keys[] = {"absent", "empty"};
@@ -325,6 +350,7 @@ main(void)
         cmocka_unit_test(survives_each_truncation_and_bit_flip),
         cmocka_unit_test(names_unknown_keys),
         cmocka_unit_test(reads_typed_values),
+        cmocka_unit_test(gets_sizes),
         cmocka_unit_test(leaves_defaults_of_absent_and_null),
         cmocka_unit_test(refuses_values_of_another_type),
         cmocka_unit_test(reads_the_booleans_of_yaml_1_1),
