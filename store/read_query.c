@@ -39,7 +39,7 @@ store_read_name_series(const struct store_series *series, struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     tsdb_labels_print(series->labels, &text);
-    return err_wrap(err, "series %s", buf_text(&text));
+    return err_wrap(err, "series %.200s", buf_text(&text));
 }
 
 bool

@@ -309,6 +309,14 @@ def check_samples(store, golden):
     assert rr.read_sampled(store, [rr.query([("a", "=", "?")], golden.begin,
                                             golden.end)] * 2) == [[], []]
     print(f"  {len(values)} samples, {len(histograms)} of them histograms, bit for bit")
+    return len(values)
+
+
+def refuses_one_sample_more(store, golden):
+    """A histogram counts as a sample."""
+    answer = rr.post(store, rr.encode([rr.query([ALL], golden.begin, golden.end)], []))
+    assert 400 <= answer.status < 500 and "--store.read-max-samples" in answer.text, \
+        (answer.status, answer.text)
 
 
 @contextlib.contextmanager
@@ -332,7 +340,11 @@ def check(program, golden):
         cuts_ranges(store, golden)
         answers_several_queries(store, golden)
         knows_its_clients(store, golden)
-        check_samples(store, golden)
+        count = check_samples(store, golden)
+    with store_over(program, golden, f"--store.read-max-samples={count}") as store:
+        check_sampled(store, golden, [ALL], golden.begin, golden.end)
+    with store_over(program, golden, f"--store.read-max-samples={count - 1}") as store:
+        refuses_one_sample_more(store, golden)
     with store_over(program, golden, "--store.read-encodings=stored") as store:
         for agent in OTHER_CLIENTS:
             check_client(store, golden, agent, ALL_STORED)

@@ -14,6 +14,7 @@
 #include "store/chunk_samples.h"
 #include "tests/support/expect.h"
 #include "tests/support/golden_chunks.h"
+#include "tests/support/guard.h"
 
 #define STALE UINT64_C(0x7ff0000000000002)
 
@@ -311,6 +312,46 @@ reports_what_it_cannot_decode(void **state)
     assert_int_equal(f.samples.count, 0);
 }
 
+/* A chunk of which a bit differs; arg is its encoding. */
+static void
+expect_no_harm(void *arg, struct bytes data)
+{
+    const enum tsdb_chunk_encoding *encoding = arg;
+    const struct tsdb_chunk chunk = tsdb_chunk_loose(*encoding, data);
+    CLEANUP(fixture_fini) struct fixture f;
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    fixture_init(&f, SIZE_MAX);
+    bool ok = store_chunk_samples_open(&f.samples, &chunk, INT64_MIN, INT64_MAX, &err);
+    while (ok && (ok = store_chunk_samples_next(&f.samples, &err)) &&
+           f.samples.count > 0) {
+        buf_clear(&out);
+        store_chunk_samples_put(&f.samples, &out);
+        assert_int_equal(out.len, store_chunk_samples_size(&f.samples));
+    }
+    if (!ok)
+        assert_int_equal(err.code, ERR_CORRUPT);
+}
+
+static void
+flip_golden(void *arg, const struct tsdb_chunk *chunk, const struct json *expected)
+{
+    enum { EACH = 2 };
+    enum tsdb_chunk_encoding encoding = chunk->encoding;
+    size_t *counts = arg;
+    (void)expected;
+    if (counts[encoding]++ < EACH)
+        for_each_bit_flip(chunk->data, expect_no_harm, &encoding);
+}
+
+static void
+bit_flips_do_no_harm(void **state)
+{
+    (void)state;
+    size_t counts[TSDB_CHUNK_FLOAT_HISTOGRAM_ST + 1] = {0};
+    golden_each_sample_chunk(flip_golden, counts);
+}
+
 /* No more than the budget is held, of floats and of histograms. */
 static void
 keeps_to_its_budget(void **state)
@@ -336,6 +377,7 @@ main(void)
         cmocka_unit_test(holds_one_histogram_at_a_time),
         cmocka_unit_test(many_spans_are_counted_once),
         cmocka_unit_test(reports_what_it_cannot_decode),
+        cmocka_unit_test(bit_flips_do_no_harm),
         cmocka_unit_test(keeps_to_its_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
