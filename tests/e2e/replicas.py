@@ -22,7 +22,8 @@ sys.path.insert(0, HERE)
 import remote_read as rr  # noqa: E402
 from daemon import Daemon, dir_bucket  # noqa: E402
 from discovery import data, path_of_values  # noqa: E402
-from sampled import FIRST_MS, bits_of, decode_xor  # noqa: E402
+import slow_chunks as sc  # noqa: E402
+from sampled import FIRST_MS, bits_of  # noqa: E402
 from tiny_blocks import ulid_of  # noqa: E402
 
 GOLDEN = os.path.join(HERE, "..", "golden")
@@ -30,6 +31,10 @@ HOUR_MS = 3600000
 ALL = ("__name__", "!=", "no such metric")
 SERIES = 200
 FIRST_PENALTY_MS = 5000
+
+
+def samples_of(chunk):
+    return [(sample.ms, sample.value) for sample in sc.decode_xor(chunk[3])]
 
 
 def number_of(bits):
@@ -108,7 +113,7 @@ def stored_samples(store):
     found = {}
     for _, labels, chunks in rr.read_streamed(
             store, [rr.query([ALL], FIRST_MS, FIRST_MS + 4 * HOUR_MS)]):
-        samples = [sample for chunk in chunks for sample in decode_xor(chunk[3])]
+        samples = [sample for chunk in chunks for sample in samples_of(chunk)]
         replicas = found.setdefault(without(labels, "replica"), {})
         replicas[dict(labels)["replica"]] = samples
     return {labels: [replicas[name] for name in sorted(replicas)]
@@ -145,7 +150,7 @@ def answers_one_series_of_replicas(store, stored):
             wanted = expected(stored, begin, end, function != "sum")
             lifts += wanted != plain
             query = asked(begin, end, function)
-            streamed = [(labels, [sample for chunk in chunks for sample in decode_xor(chunk[3])])
+            streamed = [(labels, [sample for chunk in chunks for sample in samples_of(chunk)])
                         for _, labels, chunks in rr.read_streamed(store, [query])]
             assert [labels for labels, _ in streamed] == [labels for labels, _ in wanted]
             assert len(wanted) == SERIES
@@ -166,7 +171,7 @@ def sees_replicas_by_matchers(store, stored):
     """Matchers are on the labels that series have in the bucket."""
     for replica, number in ("b", 1), ("c", -1):
         query = rr.query([ALL, ("replica", "=", replica)], FIRST_MS, FIRST_MS + 4 * HOUR_MS)
-        got = {labels: [sample for chunk in chunks for sample in decode_xor(chunk[3])]
+        got = {labels: [sample for chunk in chunks for sample in samples_of(chunk)]
                for _, labels, chunks in rr.read_streamed(store, [query])}
         assert got == {labels: samples[number] for labels, samples in stored.items()}
     print("  matchers on the label")
