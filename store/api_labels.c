@@ -30,14 +30,31 @@ struct request {
 };
 
 static void
-request_free(void *arg)
+request_init(struct request *r, struct store_api_read *api, struct net_http_exchange *x,
+             enum kind kind)
 {
-    struct request *r = arg;
+    static const char *const ops[] = {
+        [NAMES] = "label_names", [VALUES] = "label_values", [SERIES] = "series"};
+    memset(r, 0, sizeof *r); /* larger than a frame may be */
+    store_read_request_init(&r->read, api, x);
+    r->kind = kind;
+    r->read.op = ops[kind];
+}
+
+static void
+request_fini(struct request *r)
+{
     store_label_query_fini(&r->labels);
     store_query_union_fini(&r->series);
     store_label_arguments_fini(&r->arguments);
     store_read_request_fini(&r->read);
-    free(r);
+}
+
+static void
+request_free(void *arg)
+{
+    request_fini(arg);
+    free(arg);
 }
 
 /* Of a request that looks for values; others have none. */
@@ -253,6 +270,17 @@ begin(struct request *r, struct err *err)
            fill(r, err);
 }
 
+static bool
+begin_again(struct request *r, struct err *err)
+{
+    struct store_api_read *api = r->read.api;
+    struct net_http_exchange *x = r->read.exchange;
+    enum kind kind = r->kind;
+    request_fini(r);
+    request_init(r, api, x, kind);
+    return begin(r, err);
+}
+
 /* What Prometheus calls an error, and with which status. */
 struct failure {
     int status;
@@ -304,14 +332,11 @@ reply_failure(struct net_http_exchange *x, const struct err *err)
 static void
 handle(struct store_api_read *api, struct net_http_exchange *x, enum kind kind)
 {
-    static const char *const ops[] = {
-        [NAMES] = "label_names", [VALUES] = "label_values", [SERIES] = "series"};
     struct err err = {0};
     struct request *r = xcalloc(1, sizeof *r);
-    store_read_request_init(&r->read, api, x);
-    r->kind = kind;
-    r->read.op = ops[kind];
-    if (begin(r, &err)) {
+    request_init(r, api, x, kind);
+    if (begin(r, &err) ||
+        (store_read_is_superseded(&r->read, &err) && begin_again(r, &err))) {
         store_read_add_skipped(&r->read);
         store_read_begin_answer(&r->read);
         const struct net_http_stream stream = {next_piece, request_free, r};

@@ -141,6 +141,7 @@ void
 store_read_count_failure(struct store_read_request *r, struct err *err)
 {
     struct store_read_metrics *metrics = &r->api->metrics;
+    store_read_note_vanished(r, err);
     r->failure = err->code;
     if (r->selectors.len > 0 &&
         (err->code == ERR_BUDGET || err_is_transient(err->code)))
@@ -257,6 +258,16 @@ begin(struct store_read_request *r, struct err *err)
                           : store_read_samples_begin(r, err);
 }
 
+static bool
+begin_again(struct store_read_request *r, struct err *err)
+{
+    struct store_api_read *api = r->api;
+    struct net_http_exchange *x = r->exchange;
+    store_read_request_fini(r);
+    store_read_request_init(r, api, x);
+    return begin(r, err);
+}
+
 void
 store_api_read_handle(void *arg, struct net_http_exchange *x)
 {
@@ -264,7 +275,7 @@ store_api_read_handle(void *arg, struct net_http_exchange *x)
     struct err err = {0};
     struct store_read_request *r = xcalloc(1, sizeof *r);
     store_read_request_init(r, api, x);
-    if (begin(r, &err)) {
+    if (begin(r, &err) || (store_read_is_superseded(r, &err) && begin_again(r, &err))) {
         reply(r);
         return;
     }

@@ -9,7 +9,7 @@
 #include "common/base/pool.h"
 #include "common/metrics/registry.h"
 #include "common/net/http_server.h"
-#include "store/block_set.h"
+#include "store/block_sync.h"
 #include "store/range_cache.h"
 
 struct store_api_read;
@@ -17,6 +17,7 @@ struct store_api_read;
 struct store_api_read_options {
     struct store_block_view *view; /* all pointers borrowed */
     struct objstore_bucket *bucket;
+    struct store_block_sync *sync; /* asked when a block has vanished; NULL: nobody */
     struct pool *fetch_pool;
     struct store_range_cache *cache; /* NULL: none */
     struct budget *budget;           /* of the process */

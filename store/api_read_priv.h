@@ -74,6 +74,16 @@ void store_read_failed(struct store_read_request *r, struct err *err);
 void store_read_count_failure(struct store_read_request *r, struct err *err);
 void store_read_add_skipped(struct store_read_request *r);
 
+/* r failed with err before anything was sent: whether to begin it again, because a
+ * block that it wanted was compacted and deleted, and the set that is served now has
+ * what became of it. Then that is logged and counted. */
+NODISCARD bool store_read_is_superseded(struct store_read_request *r,
+                                        const struct err *err);
+
+/* r fails with err: if that is because a block has vanished, say so in err, which is
+ * transient then, and ask the sync for a look. */
+void store_read_note_vanished(struct store_read_request *r, struct err *err);
+
 /* Bytes that a query of r that is opened now may read ahead. Others share what there is
  * with it as they come and go: see store_read_share. */
 size_t store_read_lookahead(struct store_read_request *r);

@@ -21,6 +21,11 @@ struct store_block_set *store_block_set_new(struct store_block **blocks, size_t 
 /* Drop a reference. *s becomes NULL; accepts NULL. */
 void store_block_set_unref(struct store_block_set **s);
 
+/* Whether a block of the set has all that gone had: its labels, its resolution and all
+ * its sources. O(count), as long as labels differ. */
+NODISCARD bool store_block_set_replaces(const struct store_block_set *s,
+                                        const struct store_block *gone);
+
 /* The place where the current set is published. */
 struct store_block_view {
     struct mutex lock; /* LOCK_BLOCK_SET */

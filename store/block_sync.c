@@ -21,6 +21,8 @@ enum { PASSES_UNTIL_READY = 3 };
 
 /* Delay after a pass that was not complete; it doubles up to the interval. */
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
+/* Between a pass and another one that was asked for. */
+static const int64_t ASKED_NS = 5 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
 struct store_block_sync {
@@ -29,8 +31,9 @@ struct store_block_sync {
     struct cancel cancel;
     struct mutex lock; /* LOCK_BLOCK_SYNC */
     struct cond changed;
-    bool is_stopping; /* guarded by lock */
-    bool is_started;  /* owned by the thread that starts and frees */
+    bool is_stopping; /* guarded by lock, like the next */
+    bool is_asked;    /* for a pass */
+    bool is_started;  /* owned by the thread that starts and stops */
     pthread_t thread;
     /* owned by the thread that makes passes */
     struct store_catalog catalog;
@@ -244,9 +247,12 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
 static bool
 wait_until(struct store_block_sync *s, int64_t due_ns)
 {
+    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(ASKED_NS));
     MUTEX_SCOPE(&s->lock);
-    while (!s->is_stopping && cond_wait_until(&s->changed, &s->lock, due_ns))
+    while (!s->is_stopping &&
+           cond_wait_until(&s->changed, &s->lock, s->is_asked ? soonest_ns : due_ns))
         continue;
+    s->is_asked = false;
     return !s->is_stopping;
 }
 
@@ -284,9 +290,16 @@ store_block_sync_start(struct store_block_sync *s, struct err *err)
 }
 
 void
-store_block_sync_free(struct store_block_sync **out)
+store_block_sync_ask(struct store_block_sync *s)
 {
-    struct store_block_sync *s = TAKE(*out);
+    MUTEX_SCOPE(&s->lock);
+    s->is_asked = true;
+    cond_broadcast(&s->changed);
+}
+
+void
+store_block_sync_stop(struct store_block_sync *s)
+{
     if (s == NULL)
         return;
     cancel_raise(&s->cancel);
@@ -297,6 +310,16 @@ store_block_sync_free(struct store_block_sync **out)
     }
     if (s->is_started)
         pthread_join(s->thread, NULL);
+    s->is_started = false;
+}
+
+void
+store_block_sync_free(struct store_block_sync **out)
+{
+    struct store_block_sync *s = TAKE(*out);
+    if (s == NULL)
+        return;
+    store_block_sync_stop(s);
     store_catalog_fini(&s->catalog);
     cancel_fini(&s->cancel);
     cond_fini(&s->changed);

@@ -51,8 +51,15 @@ NODISCARD bool store_block_sync_run(struct store_block_sync *s, bool *complete,
  * is not complete. It becomes ready after a complete pass, or after a few others. */
 NODISCARD bool store_block_sync_start(struct store_block_sync *s, struct err *err);
 
-/* Interrupt a running pass, stop the thread and release. *s becomes NULL; accepts NULL.
- * The view keeps the last set. */
+/* Ask for a pass, because the bucket is known to have changed. It comes soon: a few
+ * seconds after the last one at the earliest. Any thread; does not block. */
+void store_block_sync_ask(struct store_block_sync *s);
+
+/* Interrupt a running pass and stop the thread, if it runs. Accepts NULL. */
+void store_block_sync_stop(struct store_block_sync *s);
+
+/* Stop and release; nobody may ask any more. *s becomes NULL; accepts NULL. The view
+ * keeps the last set. */
 void store_block_sync_free(struct store_block_sync **s);
 
 #endif

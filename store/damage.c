@@ -73,6 +73,8 @@ store_damage_blame(struct store_damage *d, const struct store_block *b, struct e
 {
     if (d->policy != NULL && err->code == ERR_CORRUPT && !is_known(d, b))
         note(d, b);
+    if (err->code == ERR_NOT_FOUND)
+        d->vanished = b;
     return err_wrap(err, "block %s", b->name.text);
 }
 

@@ -29,7 +29,8 @@ struct store_damage {
     const struct store_damage_policy *policy; /* NULL: every damage is an error */
     bool is_repeat; /* data are read once more: what they were blamed for is known */
     size_t skipped; /* pieces */
-    size_t block_count;                                  /* that are damaged */
+    const struct store_block *vanished; /* its objects are not in the bucket; NULL */
+    size_t block_count;                 /* that are damaged */
     struct tsdb_ulid_text named[STORE_DAMAGE_NAMED_MAX]; /* the first of them */
 };
 
@@ -38,8 +39,8 @@ struct store_damage {
 NODISCARD bool store_damage_skip(struct store_damage *d, const struct store_block *b,
                                  const struct err *err);
 
-/* Block b failed with err and nothing can be skipped: count a damage, and name the
- * block in err. Yields false. */
+/* Block b failed with err and nothing can be skipped: count a damage, note that the
+ * block vanished, and name it in err. Yields false. */
 bool store_damage_blame(struct store_damage *d, const struct store_block *b,
                         struct err *err);
 

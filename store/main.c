@@ -121,6 +121,29 @@ make_memory(struct store *s)
     store_block_view_init(&s->view);
 }
 
+static bool
+make_sync(struct store *s, struct err *err)
+{
+    const struct store_block_sync_options options = {
+        .bucket = s->bucket,
+        .cache = s->pages,
+        .view = &s->view,
+        .metrics = s->metrics,
+        .admin = s->admin,
+        .data_dir = s->options.data_dir,
+        .interval_ns = s->options.sync_block_duration_ns,
+        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
+        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
+        .mint = s->options.mint,
+        .maxt = s->options.maxt,
+        .selector = s->selector,
+        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
+        .deletion_delay_ms =
+            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
+    };
+    return store_block_sync_new(&s->sync, &options, err);
+}
+
 static size_t
 range_cache_bytes(const struct store_options *o)
 {
@@ -142,6 +165,7 @@ start_read(struct store *s, struct err *err)
     s->read = store_api_read_new(&(struct store_api_read_options){
         .view = &s->view,
         .bucket = s->bucket,
+        .sync = s->sync,
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
         .budget = &s->budget,
@@ -202,30 +226,6 @@ read_selector(struct store *s, struct err *err)
                                   err);
 }
 
-static bool
-start_sync(struct store *s, struct err *err)
-{
-    const struct store_block_sync_options options = {
-        .bucket = s->bucket,
-        .cache = s->pages,
-        .view = &s->view,
-        .metrics = s->metrics,
-        .admin = s->admin,
-        .data_dir = s->options.data_dir,
-        .interval_ns = s->options.sync_block_duration_ns,
-        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
-        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
-        .mint = s->options.mint,
-        .maxt = s->options.maxt,
-        .selector = s->selector,
-        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
-        .deletion_delay_ms =
-            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
-    };
-    return store_block_sync_new(&s->sync, &options, err) &&
-           store_block_sync_start(s->sync, err);
-}
-
 /* In reverse order of the start; takes a store that started in part. Requests are
  * answered while balancers notice that the store is not ready; then what runs comes to
  * its end. */
@@ -239,12 +239,13 @@ stop(struct store *s)
     app_admin_set_ready(s->admin, false, "stopping");
     if (s->server != NULL)
         net_http_server_close_connections(s->server);
-    store_block_sync_free(&s->sync);
+    store_block_sync_stop(s->sync);
     if (s->server != NULL)
         app_lifecycle_pause(unready_until_ns);
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
+    store_block_sync_free(&s->sync);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
@@ -276,7 +277,8 @@ main(int argc, char **argv)
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
-                   start_read(&s, &err) && start_http(&s, &err) && start_sync(&s, &err);
+                   make_sync(&s, &err) && start_read(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

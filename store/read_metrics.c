@@ -189,6 +189,10 @@ store_read_metrics_init(struct store_read_metrics *m, struct metrics_registry *r
                                  "Ranged reads that queries asked of the bucket.");
     m->fetched_bytes = metrics_counter(r, "blockhouse_store_fetched_bytes_total",
                                        "Bytes of these reads.");
+    m->superseded =
+        metrics_counter(r, "blockhouse_store_queries_superseded_total",
+                        "Queries that began again over newer blocks, because one of "
+                        "theirs was compacted and deleted.");
     metrics_on_collect(r, collect, m);
 }
 
@@ -204,6 +208,12 @@ void
 store_read_metrics_dropped(struct store_read_metrics *m, const char *reason)
 {
     metrics_add(metrics_child(m->dropped, (const char *const[]){reason, TENANT}), 1);
+}
+
+void
+store_read_metrics_superseded(struct store_read_metrics *m)
+{
+    metrics_add(m->superseded, 1);
 }
 
 static double

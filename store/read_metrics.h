@@ -41,6 +41,7 @@ struct store_read_metrics {
     struct store_read_data_metrics data[STORE_DATA_KINDS];
     struct metrics_value *fetched_bytes;
     struct metrics_value *fetches;
+    struct metrics_value *superseded;
 };
 
 /* gate and registry outlive *m; slots is the size of the gate. */
@@ -53,6 +54,9 @@ void store_read_metrics_waited(struct store_read_metrics *m, double seconds);
 void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason);
 #define STORE_READ_DROPPED_LIMIT "limit"
 #define STORE_READ_DROPPED_GATE "gate"
+
+/* A request begins again over newer blocks. */
+void store_read_metrics_superseded(struct store_read_metrics *m);
 
 /* A request has ended, well or not. */
 void store_read_metrics_done(struct store_read_metrics *m,
