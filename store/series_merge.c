@@ -2,6 +2,7 @@
 #include "store/series_merge.h"
 
 #include "store/chunk_merge.h"
+#include "store/series_chunks.h"
 
 /* Equal series come in the order of their blocks, so that chunks are in time order. */
 static bool
@@ -60,24 +61,18 @@ take_equal(struct store_series_merge *m)
 
 /* The chunks of all taken streams in one array. */
 static bool
-gather(struct store_series_merge *m, struct tsdb_timed_chunk **chunks, size_t *count,
-       struct err *err)
+gather(struct store_series_merge *m, struct store_chunk_list *all, struct err *err)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < m->taken_count; i++)
-        total += m->heads[m->taken[i]].chunk_count;
-    struct tsdb_timed_chunk *all = arena_calloc(&m->arena, total, sizeof *all);
-    if (all == NULL)
+    struct store_stream_chunks *taken =
+        arena_calloc(&m->arena, m->taken_count, sizeof *taken);
+    if (taken == NULL)
         return arena_ok(&m->arena, err);
-    *chunks = all;
-    *count = total;
-    for (size_t i = 0; i < m->taken_count; i++) {
-        const struct store_series *head = &m->heads[m->taken[i]];
-        if (head->chunk_count > 0)
-            memcpy(all, head->chunks, head->chunk_count * sizeof *all);
-        all += head->chunk_count;
-    }
-    return true;
+    for (size_t i = 0; i < m->taken_count; i++)
+        taken[i] =
+            (struct store_stream_chunks){.context = &m->streams[m->taken[i]].context,
+                                         .chunks = m->heads[m->taken[i]].chunks,
+                                         .count = m->heads[m->taken[i]].chunk_count};
+    return store_series_chunks(taken, m->taken_count, all, err);
 }
 
 static bool
@@ -95,8 +90,7 @@ bool
 store_series_merge_next(struct store_series_merge *m, struct store_series *series,
                         bool *end, struct err *err)
 {
-    struct tsdb_timed_chunk *chunks = NULL;
-    size_t count = 0;
+    struct store_chunk_list all = {.arena = &m->arena};
     while (m->taken_count > 0)
         if (!advance(m, m->taken[--m->taken_count], err))
             return false;
@@ -106,10 +100,9 @@ store_series_merge_next(struct store_series_merge *m, struct store_series *serie
         return true;
     take_equal(m);
     series->labels = m->heads[m->taken[0]].labels;
-    if (!gather(m, &chunks, &count, err))
-        return false;
-    return store_chunk_merge(chunks, count, &m->arena, &series->chunks,
-                             &series->chunk_count, err) ||
+    return (gather(m, &all, err) &&
+            store_chunk_merge(all.at, all.count, &m->arena, &series->chunks,
+                              &series->chunk_count, err)) ||
            name_series(series->labels, err);
 }
 
