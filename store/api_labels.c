@@ -68,6 +68,7 @@ open_labels(struct request *r, struct bytes name, struct err *err)
         .name = name,
         .sets = sets,
         .set_count = a->set_count,
+        .dropped = *r->read.api->options.replica_labels,
         .mint_ms = a->mint_ms,
         .maxt_ms = a->maxt_ms,
         .source = &r->read.source,
@@ -86,6 +87,7 @@ open_series(struct request *r, struct err *err)
     const struct store_label_arguments *a = &r->arguments;
     const struct store_query_options options = {
         .blocks = r->read.blocks,
+        .dropped = *r->read.api->options.replica_labels,
         .mint_ms = a->mint_ms,
         .maxt_ms = a->maxt_ms,
         .source = &r->read.source,

@@ -11,6 +11,7 @@
 #include "common/net/http_server.h"
 #include "store/block_set.h"
 #include "store/range_cache.h"
+#include "store/replica_labels.h"
 
 struct store_api_read;
 
@@ -23,7 +24,8 @@ struct store_api_read_options {
     struct budget_arbiter *arbiter;  /* of that */
     struct memory_keep *keep;        /* of that */
     struct metrics_registry *metrics;
-    size_t query_memory_limit; /* bytes */
+    const struct store_replica_labels *replica_labels; /* not NULL */
+    size_t query_memory_limit;                         /* bytes */
     size_t lookahead_bytes;
     int64_t query_timeout_ns;
     int64_t queue_timeout_ns;

@@ -10,12 +10,6 @@
 
 #include "store/series_batch.h"
 
-/* Matchers that must all hold. */
-struct store_matchers {
-    const struct tsdb_matcher *const *at;
-    size_t count;
-};
-
 struct store_label_part_options {
     struct bytes name; /* values of this label; empty: the names */
     /* Of the block's series: all, or those of refs. */

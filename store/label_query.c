@@ -61,8 +61,8 @@ begin_selects(struct store_label_query *q, struct store_label_block *b, struct e
         return arena_ok(&q->arena, err);
     while (b->select_count < b->set_count) {
         const struct store_matchers *set = &b->sets[b->select_count];
-        if (!store_select_begin_exact(&b->selects[b->select_count++], b->block, set->at,
-                                      set->count, o->source, o->budget, err))
+        if (!store_select_begin_exact(&b->selects[b->select_count++], b->block, *set,
+                                      o->source, o->budget, err))
             return false;
     }
     return true;
@@ -323,7 +323,8 @@ store_label_query_open(struct store_label_query *q,
     q->memo = store_symbol_memo_new(&q->arena);
     if (q->memo == NULL)
         return arena_ok(&q->arena, err);
-    if (!begin_blocks(q, err))
+    if (!store_replica_labels_has(&options->dropped, options->name) &&
+        !begin_blocks(q, err))
         return false;
     for (size_t i = 0; i < q->blocks_queried; i++)
         if (!open_block(q, &q->blocks[i], err) && !leave_out(q, &q->blocks[i], err))
@@ -331,9 +332,9 @@ store_label_query_open(struct store_label_query *q,
     return begin_merge(q, err);
 }
 
-bool
-store_label_query_next(struct store_label_query *q, struct bytes *text, bool *end,
-                       struct err *err)
+/* The next text of all sources. */
+static bool
+next_text(struct store_label_query *q, struct bytes *text, bool *end, struct err *err)
 {
     while (q->taken_count > 0)
         if (!advance(q, q->taken[--q->taken_count], err))
@@ -344,6 +345,19 @@ store_label_query_next(struct store_label_query *q, struct bytes *text, bool *en
     *text = q->heads[q->heap.at[0]];
     while (q->heap.count > 0 && bytes_eq(q->heads[q->heap.at[0]], *text))
         q->taken[q->taken_count++] = heap_pop(&q->heap);
+    return true;
+}
+
+bool
+store_label_query_next(struct store_label_query *q, struct bytes *text, bool *end,
+                       struct err *err)
+{
+    bool asks_names = q->options.name.len == 0;
+    do {
+        if (!next_text(q, text, end, err))
+            return false;
+    } while (!*end && asks_names &&
+             store_replica_labels_has(&q->options.dropped, *text));
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which label names, or which values of a label, the series of a set of blocks have:
- * each once, in byte order, external labels included. Of blocks whose series are all
- * meant nothing is read from the bucket. */
+ * each once, in byte order, external labels included, labels of replicas left out. Of
+ * blocks whose series are all meant nothing is read from the bucket. */
 #ifndef STORE_LABEL_QUERY_H
 #define STORE_LABEL_QUERY_H
 
@@ -14,6 +14,7 @@ struct store_label_query_options {
     struct bytes name;                 /* values of this label; empty: the names */
     const struct store_matchers *sets; /* series that fulfil one of them; none: all */
     size_t set_count;
+    struct store_replica_labels dropped; /* borrowed */
     int64_t mint_ms; /* of blocks that are looked into; both ends inclusive */
     int64_t maxt_ms;
     struct store_fetch_source *source; /* of the request */

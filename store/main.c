@@ -145,6 +145,7 @@ start_read(struct store *s, struct err *err)
         .arbiter = &s->arbiter,
         .keep = &s->keep,
         .metrics = s->metrics,
+        .replica_labels = &s->options.dropped,
         .query_memory_limit = s->options.query_memory_limit_bytes,
         .lookahead_bytes = s->options.lookahead_bytes,
         .query_timeout_ns = s->options.query_timeout_ns,
@@ -239,6 +240,7 @@ stop(struct store *s)
     memory_keep_fini(&s->keep);
     budget_arbiter_fini(&s->arbiter);
     budget_fini(&s->budget);
+    store_options_fini(&s->options);
 }
 
 int

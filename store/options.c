@@ -59,12 +59,21 @@ static const struct app_flag flags[] = {
      .argument = "",                                 \
      .help = (help_),                                \
      .origin = (enum app_flag_origin)(origin_)},
+#define LIST(field, name_, argument_, origin_, help_) \
+    {.name = (name_),                                 \
+     .kind = APP_FLAG_LIST,                           \
+     .at = offsetof(struct store_options, field),     \
+     .initial = "",                                   \
+     .argument = (argument_),                         \
+     .help = (help_),                                 \
+     .origin = (enum app_flag_origin)(origin_)},
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
 #undef INT
 #undef SIZE
 #undef BOOL
+#undef LIST
 };
 
 static const struct app_flags table = {
@@ -115,6 +124,14 @@ derive_bad_block(struct store_options *o, struct err *err)
     return true;
 }
 
+static bool
+derive_dropped(struct store_options *o, struct err *err)
+{
+    return store_replica_labels_init(&o->dropped, o->replica_labels.at,
+                                     o->replica_labels.count, err) ||
+           err_wrap(err, "--store.replica-label");
+}
+
 /* Former names stand for the new ones. */
 static void
 derive_limits(struct store_options *o)
@@ -134,8 +151,14 @@ store_options_parse(struct store_options *options, int argc, char **argv,
         (!app_flags_log(options->log_level, options->log_format, &options->level,
                         &options->format, err) ||
          !derive_times(options, err) || !derive_memory(options, err) ||
-         !derive_bad_block(options, err)))
+         !derive_bad_block(options, err) || !derive_dropped(options, err)))
         return APP_FLAGS_USAGE;
     derive_limits(options);
     return result;
+}
+
+void
+store_options_fini(struct store_options *options)
+{
+    store_replica_labels_fini(&options->dropped);
 }

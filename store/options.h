@@ -7,6 +7,7 @@
 
 #include "common/app/flags.h"
 #include "common/base/log.h"
+#include "store/replica_labels.h"
 #include "store/time_bound.h"
 
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
@@ -16,23 +17,29 @@ struct store_options {
 #define INT(field, name, initial, min_, max_, origin, help) int64_t field;
 #define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
 #define BOOL(field, name, initial, origin, help) bool field;
+#define LIST(field, name, argument, origin, help) struct app_flag_list field;
 #include "store/options.def"
 #undef TEXT
 #undef DURATION
 #undef INT
 #undef SIZE
 #undef BOOL
+#undef LIST
     /* derived from texts above */
     enum log_level level;
     enum log_format format;
     struct store_time_bound mint;
     struct store_time_bound maxt;
     bool skip_bad_blocks;
+    struct store_replica_labels dropped;
 };
 
 /* Parse argv and check what the flag table cannot. Limits of 0 that mean a share of the
- * memory are replaced by it. Results as app_flags_parse. */
+ * memory are replaced by it. Results as app_flags_parse. Call fini unless it fails. */
 enum app_flags_result store_options_parse(struct store_options *options, int argc,
                                           char **argv, struct err *err);
+
+/* Accepts the zero value. */
+void store_options_fini(struct store_options *options);
 
 #endif

@@ -2,6 +2,7 @@
 #include "store/query.h"
 
 #include "common/base/num.h"
+#include "store/tail_split.h"
 
 /* The series of one block, or a part of them that keeps its order when the external
  * labels are added. */
@@ -54,6 +55,37 @@ push_part(struct store_query *q, struct parts *parts, const struct part *part,
     return true;
 }
 
+/* Push a part, in parts again where dropping labels breaks its order. */
+static bool
+push_ordered(struct store_query *q, const struct store_query_options *o,
+             struct parts *parts, const struct part *part, struct err *err)
+{
+    bool is_needed;
+    struct store_ref_lists lists = {0};
+    if (!store_tail_split_is_needed(part->chosen->block, &q->dropped, &is_needed, err))
+        return false;
+    if (!is_needed)
+        return push_part(q, parts, part, err);
+    struct store_stream_context context = {.block = part->chosen->block,
+                                           .mint_ms = INT64_MAX,
+                                           .maxt_ms = INT64_MIN,
+                                           .labels_only = true,
+                                           .dropped = &q->dropped,
+                                           .source = o->source,
+                                           .memo = q->memo,
+                                           .limits = o->limits,
+                                           .budget = o->budget};
+    if (!store_tail_split(&context, part->refs, o->lookahead_bytes, &q->arena, &lists,
+                          err))
+        return false;
+    for (size_t i = 0; i < lists.count; i++) {
+        struct part one = {part->chosen, lists.at[i], part->selection};
+        if (!push_part(q, parts, &one, err))
+            return false;
+    }
+    return true;
+}
+
 /* Blocks that are between two stages of a query at a time: with fewer the reads that
  * run would become fewer, more of them only take memory. */
 enum { MOST_BETWEEN = 4 * STORE_FETCH_IN_FLIGHT };
@@ -96,7 +128,7 @@ take_selection(struct selecting *t, size_t at, struct err *err)
         /* Those that have still to be tested are counted when they are. */
         if ((selection->filter_count == 0 &&
              !store_limits_add_series(t->o->limits, part.refs.count, err)) ||
-            !push_part(q, t->parts, &part, err))
+            !push_ordered(q, t->o, t->parts, &part, err))
             return false;
     }
     return true;
@@ -127,7 +159,8 @@ select_in(struct selecting *t, const struct store_chosen_block *chosen, struct e
         return false;
     *chosen_at(t, t->begun) = chosen;
     struct store_select *s = turn(t, t->begun++);
-    if (!store_select_begin(s, b, t->rest, count, o->source, o->budget, err) &&
+    const struct store_matchers rest = {t->rest, count};
+    if (!store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err) &&
         !leave_out(s, o->source, err))
         return false;
     t->pending += store_select_pending(s);
@@ -201,16 +234,16 @@ prime(struct store_series_stream *s, struct err *err)
 
 static bool
 open_stream(struct store_query *q, const struct store_query_options *o,
-            const struct parts *parts, struct store_symbol_memo *memo, struct err *err)
+            const struct parts *parts, struct err *err)
 {
     const struct part *part = &parts->at[q->stream_count];
     struct store_series_stream *s = &q->streams[q->stream_count++];
     const struct store_chosen_block *chosen = part->chosen;
     struct store_time_range reach = store_chosen_block_reach(
         chosen, (struct store_time_range){o->mint_ms, o->maxt_ms});
-    const struct store_stream_context context = {
+    struct store_stream_context context = {
         .block = chosen->block,
-        .external = chosen->block->meta.external,
+        .dropped = &q->dropped,
         .filters = part->selection->filters,
         .filter_count = part->selection->filter_count,
         .mint_ms = reach.mint_ms,
@@ -219,10 +252,14 @@ open_stream(struct store_query *q, const struct store_query_options *o,
         .aggregation = store_query_hints_aggregation(&o->hints),
         .labels_only = o->labels_only,
         .source = o->source,
-        .memo = memo,
+        .memo = q->memo,
         .limits = o->limits,
         .budget = o->budget,
     };
+    if (!store_replica_labels_split(&q->dropped, chosen->block->meta.external,
+                                    &context.external, &context.replica, &q->arena,
+                                    err))
+        return false;
     return store_series_stream_open(s, &context, part->refs, share(o, parts, part),
                                     &q->arena, err) ||
            end_early(s, err);
@@ -233,15 +270,14 @@ static bool
 start_streams(struct store_query *q, const struct store_query_options *o,
               const struct parts *parts, struct err *err)
 {
-    struct store_symbol_memo *memo = store_symbol_memo_new(&q->arena);
     q->streams = arena_calloc(&q->arena, parts->count, sizeof *q->streams);
-    if (memo == NULL || q->streams == NULL)
+    if (q->streams == NULL)
         return arena_ok(&q->arena, err);
     size_t primed = 0;
     for (size_t i = 0; i < parts->count; i++) {
         if (i - primed == MOST_BETWEEN && !prime(&q->streams[primed++], err))
             return false;
-        if (!open_stream(q, o, parts, memo, err))
+        if (!open_stream(q, o, parts, err))
             return false;
     }
     while (primed < parts->count)
@@ -255,13 +291,20 @@ store_query_open(struct store_query *q, const struct store_query_options *o,
                  struct err *err)
 {
     struct parts parts = {0};
-    *q = (struct store_query){0};
+    const struct store_replica_rule rule = {
+        .mint_ms = o->mint_ms,
+        .maxt_ms = o->maxt_ms,
+        .is_counter = store_replica_is_counter(o->hints.func)};
+    *q = (struct store_query){.dropped = o->dropped};
     arena_init(&q->arena, o->budget);
     if (o->matcher_count == 0)
         return true;
+    q->memo = store_symbol_memo_new(&q->arena);
+    if (q->memo == NULL)
+        return arena_ok(&q->arena, err);
     return select_all(q, o, &parts, err) && start_streams(q, o, &parts, err) &&
-           store_series_merge_init(&q->merge, q->streams, q->stream_count, &q->arena,
-                                   o->budget, err);
+           store_series_merge_init(&q->merge, q->streams, q->stream_count, &rule,
+                                   &q->arena, err);
 }
 
 bool

@@ -7,6 +7,7 @@
 #define STORE_QUERY_H
 
 #include "store/block_set.h"
+#include "store/query_hints.h"
 #include "store/series_merge.h"
 
 struct store_query_options {
@@ -15,7 +16,8 @@ struct store_query_options {
     size_t matcher_count;
     int64_t mint_ms; /* both ends inclusive */
     int64_t maxt_ms;
-    struct store_query_hints hints; /* what downsampled blocks are used for */
+    struct store_query_hints hints;      /* what downsampled blocks are used for */
+    struct store_replica_labels dropped; /* from the labels of series; borrowed */
     bool labels_only; /* series come without chunks, which are then not read */
     struct store_fetch_source *source; /* of the request */
     struct store_limits *limits;       /* of the request */
@@ -26,7 +28,9 @@ struct store_query_options {
 struct store_query {
     size_t blocks_queried;
     /* private */
+    struct store_replica_labels dropped;
     struct arena arena;
+    struct store_symbol_memo *memo;
     struct store_select *selects;
     size_t select_count; /* that there is room for */
     struct store_series_stream *streams;
@@ -41,14 +45,15 @@ NODISCARD bool store_query_choose(struct store_block_choice *choice,
                                   struct arena *arena, struct err *err);
 
 /* Select the series of the blocks that answer the range (block_choice.h) and start
- * reading them. Blocks for long: three round trips to the bucket. Call fini also after
- * an error. */
+ * reading them. Blocks for long: three round trips to the bucket. *q stays where it is
+ * until fini; call that also after an error. */
 NODISCARD bool store_query_open(struct store_query *q,
                                 const struct store_query_options *options,
                                 struct err *err);
 
 /* The next series, borrowed until the following call; *end after the last one. Chunks
- * are whole: those at the edges reach beyond the range. */
+ * are whole: those at the edges reach beyond the range, unless the series is put
+ * together of several replicas (replica_merge.h). */
 NODISCARD bool store_query_next(struct store_query *q, struct store_series *series,
                                 bool *end, struct err *err);
 

@@ -41,6 +41,7 @@ options_of(const struct store_read_request *r, const struct wire_query *q)
     struct store_query_options o = {
         .blocks = r->blocks,
         .hints = {q->hints.step_ms, q->hints.range_ms, q->hints.func},
+        .dropped = *r->api->options.replica_labels,
         .labels_only = store_read_wants_labels_only(r, q),
     };
     store_read_range(q, &o.mint_ms, &o.maxt_ms);

@@ -123,7 +123,8 @@ fetch_first(struct store_select *s, struct err *err)
     return fetch(s, &s->first, err);
 }
 
-/* Start fetching the postings of a label that an external label replaces. */
+/* Start fetching the postings of a label that an external label replaces, or that is
+ * dropped. */
 static bool
 fetch_split(struct store_select *s, struct store_value_rows rows, struct err *err)
 {
@@ -136,29 +137,38 @@ fetch_split(struct store_select *s, struct store_value_rows rows, struct err *er
 }
 
 static bool
+fetch_split_of(struct store_select *s, struct bytes name, struct err *err)
+{
+    struct store_value_rows rows;
+    if (!store_index_header_rows(s->block->header, name, (struct bytes){0}, &rows, err))
+        return false;
+    return rows.begin == rows.end || fetch_split(s, rows, err);
+}
+
+static bool
 fetch_splits(struct store_select *s, struct err *err)
 {
     const struct tsdb_labels external = s->block->meta.external;
-    s->splits = arena_calloc(&s->arena, external.len, sizeof *s->splits);
+    s->splits =
+        arena_calloc(&s->arena, external.len + s->dropped->count, sizeof *s->splits);
     if (s->splits == NULL)
         return arena_ok(&s->arena, err);
-    for (size_t i = 0; i < external.len; i++) {
-        struct store_value_rows rows;
-        if (!store_index_header_rows(s->block->header, external.at[i].name,
-                                     (struct bytes){0}, &rows, err))
+    for (size_t i = 0; i < external.len; i++)
+        if (!fetch_split_of(s, external.at[i].name, err))
             return false;
-        if (rows.begin < rows.end && !fetch_split(s, rows, err))
+    for (size_t i = 0; i < s->dropped->count; i++)
+        if (tsdb_labels_get(external, s->dropped->names[i]).len == 0 &&
+            !fetch_split_of(s, s->dropped->names[i], err))
             return false;
-    }
     return true;
 }
 
 static bool
-begin(struct store_select *s, const struct tsdb_matcher *const *matchers, size_t count,
-      struct budget *budget, struct err *err)
+begin(struct store_select *s, struct store_matchers matchers, struct budget *budget,
+      struct err *err)
 {
     arena_init(&s->arena, budget);
-    if (!store_select_plan(s, matchers, count, err))
+    if (!store_select_plan(s, matchers.at, matchers.count, err))
         return false;
     if (s->nothing)
         return true;
@@ -167,22 +177,23 @@ begin(struct store_select *s, const struct tsdb_matcher *const *matchers, size_t
 
 bool
 store_select_begin(struct store_select *s, const struct store_block *block,
-                   const struct tsdb_matcher *const *matchers, size_t count,
+                   struct store_matchers matchers,
+                   const struct store_replica_labels *dropped,
                    struct store_fetch_source *source, struct budget *budget,
                    struct err *err)
 {
-    *s = (struct store_select){.block = block, .source = source};
-    return begin(s, matchers, count, budget, err);
+    *s = (struct store_select){.block = block, .source = source, .dropped = dropped};
+    return begin(s, matchers, budget, err);
 }
 
 bool
 store_select_begin_exact(struct store_select *s, const struct store_block *block,
-                         const struct tsdb_matcher *const *matchers, size_t count,
+                         struct store_matchers matchers,
                          struct store_fetch_source *source, struct budget *budget,
                          struct err *err)
 {
     *s = (struct store_select){.block = block, .source = source, .is_exact = true};
-    return begin(s, matchers, count, budget, err);
+    return begin(s, matchers, budget, err);
 }
 
 uint64_t
@@ -380,7 +391,8 @@ split_refs(struct store_select *s, const struct store_select_portion *p,
 }
 
 /* Split the parts by the value that their series have for each label that an external
- * label replaces: into one per value that occurs and one for the series without it. */
+ * label replaces or that is dropped: into one per value that occurs and one for the
+ * series without it. */
 static bool
 split_parts(struct store_select *s, struct store_ref_lists *parts, struct err *err)
 {

@@ -11,6 +11,13 @@
 #include "store/block.h"
 #include "store/fetch.h"
 #include "store/refs.h"
+#include "store/replica_labels.h"
+
+/* Matchers that must all hold. */
+struct store_matchers {
+    const struct tsdb_matcher *const *at;
+    size_t count;
+};
 
 struct store_ref_lists {
     struct store_refs *at;
@@ -21,7 +28,8 @@ struct store_ref_lists {
 /* What is selected in a block; lives in the arena given to finish. */
 struct store_selection {
     /* The series, in parts that keep their order when the external labels of the block
-     * are added; none is empty. */
+     * are added and labels of replicas are dropped (but for what tail_split.h tells);
+     * all series of a part have the same labels of replicas. None is empty. */
     struct store_ref_lists parts;
     /* Matchers whose postings would cost more than reading the series: each series has
      * still to be tested for them, by its own labels. Borrowed from the caller. */
@@ -46,7 +54,8 @@ struct store_select {
     struct store_fetch_source *source;
     struct arena arena; /* plans and intermediate sets; gone after fini */
     bool is_exact;      /* no filters, one part */
-    bool nothing;       /* some matcher can never hold in this block */
+    const struct store_replica_labels *dropped;
+    bool nothing;                      /* some matcher can never hold in this block */
     struct store_select_group *groups; /* what the matchers stand for; the base first */
     size_t group_count;
     const struct tsdb_matcher **filters;
@@ -57,20 +66,21 @@ struct store_select {
 };
 
 /* Look up the matchers (those on external labels are already gone) in the block's
- * header and start fetching postings. No matchers select every series.
- * Errors ERR_BUDGET, ERR_CORRUPT, ERR_IO. Call fini also after an error. */
+ * header and start fetching postings. No matchers select every series. dropped is
+ * borrowed. Errors ERR_BUDGET, ERR_CORRUPT, ERR_IO. Call fini also after an error. */
 NODISCARD bool store_select_begin(struct store_select *s,
                                   const struct store_block *block,
-                                  const struct tsdb_matcher *const *matchers,
-                                  size_t count, struct store_fetch_source *source,
+                                  struct store_matchers matchers,
+                                  const struct store_replica_labels *dropped,
+                                  struct store_fetch_source *source,
                                   struct budget *budget, struct err *err);
 
 /* The same for who needs no order of series with their external labels and does not
  * test series: at most one part, no filters. */
 NODISCARD bool store_select_begin_exact(struct store_select *s,
                                         const struct store_block *block,
-                                        const struct tsdb_matcher *const *matchers,
-                                        size_t count, struct store_fetch_source *source,
+                                        struct store_matchers matchers,
+                                        struct store_fetch_source *source,
                                         struct budget *budget, struct err *err);
 
 /* Bytes of postings that are being fetched. */

@@ -182,6 +182,7 @@ store_series_batch_each(struct store_series_batch *b, struct store_stream_contex
     c->series_guess = NUM_MIN(b->records.guess, (uint64_t)GUESS_MAX);
     for (size_t i = 0; i < b->count; i++) {
         struct tsdb_series s;
+        b->turn = i;
         struct arena_mark mark = arena_mark(&b->arena);
         struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
         if (tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err) &&
@@ -196,6 +197,35 @@ store_series_batch_each(struct store_series_batch *b, struct store_stream_contex
             return false;
     }
     return true;
+}
+
+/* What the series of the stream have of the labels that are dropped. */
+static bool
+learn_replica(struct store_stream_context *c, struct tsdb_labels own, struct err *err)
+{
+    struct tsdb_labels copy;
+    if (!store_labels_copy(&copy, own, c->arena, err))
+        return false;
+    c->replica = tsdb_labels_with_external(copy, c->replica, c->arena);
+    c->knows_replica = true;
+    return arena_ok(c->arena, err);
+}
+
+/* The labels of an answer, from those of the series. */
+static bool
+finish_labels(struct store_series_batch *b, struct store_stream_context *c,
+              struct tsdb_labels own, struct tsdb_labels *labels, struct err *err)
+{
+    struct tsdb_labels dropped;
+    if (store_replica_labels_in(c->dropped, own)) {
+        if (!store_replica_labels_split(c->dropped, own, &own, &dropped, &b->arena,
+                                        err))
+            return false;
+        if (!c->knows_replica && !learn_replica(c, dropped, err))
+            return false;
+    }
+    *labels = tsdb_labels_with_external(own, c->external, &b->arena);
+    return arena_ok(&b->arena, err);
 }
 
 struct decoding {
@@ -222,8 +252,7 @@ decode_entry(void *arg, const struct tsdb_series *s, struct err *err)
         b->last = (struct tsdb_labels){0};
         return true;
     }
-    entry.labels = tsdb_labels_with_external(own, c->external, &b->arena);
-    return arena_ok(&b->arena, err) &&
+    return finish_labels(b, c, own, &entry.labels, err) &&
            (c->filter_count == 0 || store_limits_add_series(c->limits, 1, err)) &&
            (c->labels_only ||
             store_limits_add_chunks(c->limits, s->chunk_count, err)) &&

@@ -17,6 +17,12 @@ struct store_stream_context {
     const struct store_block *block;
     struct tsdb_labels external; /* added to each series; replaces none of its labels
                                   * in a way that changes the order (select.h) */
+    const struct store_replica_labels *dropped; /* taken from each series */
+    /* Those labels and their values, the same for all series of the stream: of external
+     * labels, and from the first series that is decoded on, also of its own. */
+    struct tsdb_labels replica;
+    bool knows_replica;
+    struct arena *arena;                       /* of the stream */
     const struct tsdb_matcher *const *filters; /* that series have to pass */
     size_t filter_count;
     int64_t mint_ms; /* range of the query in which the block is read, both ends
@@ -37,6 +43,7 @@ struct store_stream_context {
 struct store_series_batch {
     struct store_entries entries; /* after decode: those with chunks in the range that
                                    * pass the filters */
+    size_t turn; /* while fn of each runs: which of the references the entry is of */
     /* private */
     struct arena arena;
     bool started;

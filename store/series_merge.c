@@ -4,12 +4,21 @@
 #include "store/chunk_merge.h"
 #include "store/series_chunks.h"
 
-/* Equal series come in the order of their blocks, so that chunks are in time order. */
+static struct tsdb_labels
+replica_of(const struct store_series_merge *m, size_t stream)
+{
+    return m->streams[stream].context.replica;
+}
+
+/* Equal series come replica by replica, and those in the order of their blocks, so that
+ * chunks are in time order. */
 static bool
 is_before(const void *arg, size_t a, size_t b)
 {
-    const struct store_series *heads = arg;
-    int order = tsdb_labels_cmp(heads[a].labels, heads[b].labels);
+    const struct store_series_merge *m = arg;
+    int order = tsdb_labels_cmp(m->heads[a].labels, m->heads[b].labels);
+    if (order == 0)
+        order = tsdb_labels_cmp(replica_of(m, a), replica_of(m, b));
     return order != 0 ? order < 0 : a < b;
 }
 
@@ -32,17 +41,19 @@ advance(struct store_series_merge *m, size_t stream, struct err *err)
 bool
 store_series_merge_init(struct store_series_merge *m,
                         struct store_series_stream *streams, size_t count,
-                        struct arena *arena, struct budget *budget, struct err *err)
+                        const struct store_replica_rule *rule, struct arena *arena,
+                        struct err *err)
 {
-    *m = (struct store_series_merge){.streams = streams};
-    arena_init(&m->arena, budget);
+    *m = (struct store_series_merge){.streams = streams, .rule = *rule};
+    arena_init(&m->arena, arena->budget);
     m->heads = arena_calloc(arena, count, sizeof *m->heads);
     m->heap = (struct heap){.at = arena_calloc(arena, count, sizeof *m->heap.at),
                             .is_before = is_before,
-                            .arg = m->heads};
+                            .arg = m};
     m->taken = arena_calloc(arena, count, sizeof *m->taken);
-    if (m->heads == NULL || m->heap.at == NULL || m->taken == NULL)
-        return arena_ok(arena, err);
+    m->replicas = arena_calloc(arena, count, sizeof *m->replicas);
+    if (!arena_ok(arena, err))
+        return false;
     for (size_t i = 0; i < count; i++)
         if (!advance(m, i, err))
             return false;
@@ -59,20 +70,50 @@ take_equal(struct store_series_merge *m)
         m->taken[m->taken_count++] = heap_pop(&m->heap);
 }
 
-/* The chunks of all taken streams in one array. */
-static bool
-gather(struct store_series_merge *m, struct store_chunk_list *all, struct err *err)
+/* How many of the taken streams from the first one on are of one replica. */
+static size_t
+replica_length(const struct store_series_merge *m, size_t first)
 {
+    size_t n = 1;
+    while (first + n < m->taken_count &&
+           tsdb_labels_cmp(replica_of(m, m->taken[first]),
+                           replica_of(m, m->taken[first + n])) == 0)
+        n++;
+    return n;
+}
+
+/* The chunks of some of the taken streams as one sequence. */
+static bool
+gather(struct store_series_merge *m, const size_t *streams, size_t stream_count,
+       struct store_replica *out, struct err *err)
+{
+    struct store_chunk_list all = {.arena = &m->arena};
     struct store_stream_chunks *taken =
-        arena_calloc(&m->arena, m->taken_count, sizeof *taken);
+        arena_calloc(&m->arena, stream_count, sizeof *taken);
     if (taken == NULL)
         return arena_ok(&m->arena, err);
-    for (size_t i = 0; i < m->taken_count; i++)
+    for (size_t i = 0; i < stream_count; i++)
         taken[i] =
-            (struct store_stream_chunks){.context = &m->streams[m->taken[i]].context,
-                                         .chunks = m->heads[m->taken[i]].chunks,
-                                         .count = m->heads[m->taken[i]].chunk_count};
-    return store_series_chunks(taken, m->taken_count, all, err);
+            (struct store_stream_chunks){.context = &m->streams[streams[i]].context,
+                                         .chunks = m->heads[streams[i]].chunks,
+                                         .count = m->heads[streams[i]].chunk_count};
+    return store_series_chunks(taken, stream_count, &all, err) &&
+           store_chunk_merge(all.at, all.count, &m->arena, &out->chunks, &out->count,
+                             err);
+}
+
+/* The chunks of all taken streams, replica by replica, then as one series. */
+static bool
+merge_taken(struct store_series_merge *m, struct store_replica *out, struct err *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->taken_count;) {
+        size_t n = replica_length(m, i);
+        if (!gather(m, m->taken + i, n, &m->replicas[count++], err))
+            return false;
+        i += n;
+    }
+    return store_replica_merge(m->replicas, count, &m->rule, &m->arena, out, err);
 }
 
 static bool
@@ -90,7 +131,7 @@ bool
 store_series_merge_next(struct store_series_merge *m, struct store_series *series,
                         bool *end, struct err *err)
 {
-    struct store_chunk_list all = {.arena = &m->arena};
+    struct store_replica merged;
     while (m->taken_count > 0)
         if (!advance(m, m->taken[--m->taken_count], err))
             return false;
@@ -100,10 +141,11 @@ store_series_merge_next(struct store_series_merge *m, struct store_series *serie
         return true;
     take_equal(m);
     series->labels = m->heads[m->taken[0]].labels;
-    return (gather(m, &all, err) &&
-            store_chunk_merge(all.at, all.count, &m->arena, &series->chunks,
-                              &series->chunk_count, err)) ||
-           name_series(series->labels, err);
+    if (!merge_taken(m, &merged, err))
+        return name_series(series->labels, err);
+    series->chunks = merged.chunks;
+    series->chunk_count = merged.count;
+    return true;
 }
 
 void

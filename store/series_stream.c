@@ -90,6 +90,7 @@ store_series_stream_open(struct store_series_stream *s,
 {
     memset(s, 0, sizeof *s); /* larger than a frame may be */
     s->context = *context;
+    s->context.arena = arena;
     s->refs = refs;
     s->ahead = ahead;
     s->window_bytes = SIZE_MAX;

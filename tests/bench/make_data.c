@@ -2,7 +2,8 @@
 /* Writes a directory bucket for benchmarks: OUT/<ULID>/..., the same for the same
  * arguments. By default 10 000 series over 8 hours at 15 s in four blocks, 19.2 million
  * samples: a fifth constant, two fifths integer counters, a fifth integer gauges, a
- * fifth gauges that use the whole mantissa. */
+ * fifth gauges that use the whole mantissa. Another replica (0 is the first) has the
+ * same series and values a little later, in blocks of its own. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ enum {
     TARGETS_PER_JOB = 8,
     DEFAULT_BEGIN_S = 1785542400, /* 2026-08-01 */
     LATE_MS = 16,
+    REPLICA_LATE_MS = 137, /* than the one before */
+    MOST_REPLICAS = 26,
     MS_PER_S = 1000,
     MS_PER_HOUR = 3600 * 1000
 };
@@ -31,6 +34,7 @@ struct options {
     uint64_t index_version;
     uint64_t segment_limit;
     uint64_t begin_s; /* Unix time */
+    uint64_t replica;
 };
 
 enum kind { CONSTANT, COUNTER, GAUGE, RATIO };
@@ -180,7 +184,8 @@ add_series(struct data *d, struct block_writer *w, uint64_t series, int64_t begi
     char name[64];
     snprintf(name, sizeof name, "%s_%s", components[metric / ARRAY_LEN(measures)],
              measure->name);
-    fill_samples(d, &d->states[series], measure, begin_ms + (int64_t)target->offset_ms);
+    uint64_t offset_ms = target->offset_ms + d->options.replica * REPLICA_LATE_MS;
+    fill_samples(d, &d->states[series], measure, begin_ms + (int64_t)offset_ms);
     struct tsdb_label labels[LABEL_COUNT];
     return block_writer_add_samples(w, target_labels(target, name, labels), d->samples,
                                     d->sample_count, err);
@@ -203,9 +208,11 @@ write_block(struct data *d, uint64_t number, struct err *err)
     int64_t block_ms = (int64_t)d->options.block_hours * MS_PER_HOUR;
     int64_t begin_ms =
         (int64_t)d->options.begin_s * MS_PER_S + (int64_t)number * block_ms;
-    struct tsdb_ulid id = block_id(begin_ms + block_ms, d->options.seed + number);
+    struct tsdb_ulid id = block_id(begin_ms + block_ms, d->options.seed + number +
+                                                            (d->options.replica << 32));
+    const char replica = (char)('a' + d->options.replica);
     const struct tsdb_label external[] = {{BYTES("cluster"), BYTES("bench")},
-                                          {BYTES("replica"), BYTES("a")}};
+                                          {BYTES("replica"), bytes_of(&replica, 1)}};
     const struct block_writer_options options = {
         .external = {external, ARRAY_LEN(external)},
         .index_version = (int)d->options.index_version,
@@ -261,11 +268,12 @@ parse_options(struct options *o, int argc, char **argv)
         {"index-version", required_argument, NULL, 'v'},
         {"segment-limit", required_argument, NULL, 'l'},
         {"begin", required_argument, NULL, 'e'},
+        {"replica", required_argument, NULL, 'a'},
         {0}};
     uint64_t *const fields[] = {
-        ['s'] = &o->series,        ['h'] = &o->hours,  ['t'] = &o->step_s,
-        ['b'] = &o->block_hours,   ['r'] = &o->seed,   ['v'] = &o->index_version,
-        ['l'] = &o->segment_limit, ['e'] = &o->begin_s};
+        ['s'] = &o->series,        ['h'] = &o->hours,   ['t'] = &o->step_s,
+        ['b'] = &o->block_hours,   ['r'] = &o->seed,    ['v'] = &o->index_version,
+        ['l'] = &o->segment_limit, ['e'] = &o->begin_s, ['a'] = &o->replica};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == '?')
             return false;
@@ -275,7 +283,7 @@ parse_options(struct options *o, int argc, char **argv)
         return false;
     o->out = argv[optind];
     return o->series > 0 && o->step_s > 0 && o->block_hours > 0 &&
-           o->index_version <= 2;
+           o->index_version <= 2 && o->replica < MOST_REPLICAS;
 }
 
 int
@@ -289,9 +297,10 @@ main(int argc, char **argv)
                                  .seed = 1,
                                  .begin_s = DEFAULT_BEGIN_S}};
     if (!parse_options(&d.options, argc, argv)) {
-        fprintf(stderr, "usage: bench_make_data [--series N] [--hours N] [--step S]"
-                        " [--block-hours N] [--seed N] [--index-version 1|2]"
-                        " [--segment-limit BYTES] [--begin UNIX_SECONDS] OUT\n");
+        fprintf(stderr,
+                "usage: bench_make_data [--series N] [--hours N] [--step S]"
+                " [--block-hours N] [--seed N] [--index-version 1|2]"
+                " [--segment-limit BYTES] [--begin UNIX_SECONDS] [--replica N] OUT\n");
         return 2;
     }
     data_init(&d);

@@ -49,11 +49,21 @@ class Bench:
         subprocess.run([self.arguments.tools / "bench_make_data", "--series", str(series),
                         "--hours", str(hours), "--step", str(STEP_S), *more, bucket], check=True)
 
+    @functools.cached_property
+    def replicas(self):
+        """The same data as two replicas have them."""
+        bucket = self.folder / "replicas"
+        for replica in range(2):
+            self.make_data(self.arguments.series, self.arguments.hours, bucket,
+                           "--replica", str(replica))
+        return bucket
+
     def question(self, matcher, series, hours, **more):
         return Question([matcher], series, series * hours * 3600 // STEP_S, **more)
 
-    def everything(self, **more):
-        return self.question("__name__=~.+", self.arguments.series, self.arguments.hours, **more)
+    def everything(self, replicas=1, **more):
+        return self.question("__name__=~.+", replicas * self.arguments.series,
+                             self.arguments.hours, **more)
 
     def some(self):
         targets = -(-self.arguments.series // METRICS)

@@ -112,9 +112,14 @@ def by_name(found):
 
 def compare(question, servers, runs, relay=None):
     """{name: Took}. All of the servers run meanwhile, but only one has work at a time."""
+    return compare_each([(server, question) for server in servers], runs, relay)
+
+
+def compare_each(asked, runs, relay=None):
+    """The same, where each server has a question of its own."""
     pairs = []
     with contextlib.ExitStack() as stack:
-        for server in servers:
+        for server, question in asked:
             took = Took(server.name, question)
             pairs.append((took, stack.enter_context(server)))
             took.begin(server)

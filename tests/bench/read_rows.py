@@ -4,9 +4,9 @@ import typing
 from functools import partial
 
 from daemon import dir_bucket
-from read_measure import compare, compare_afresh
+from read_measure import compare, compare_afresh, compare_each
 from read_servers import PlainGets
-from read_targets import (PLAIN_FILE, PLAIN_GETS, PROMETHEUS, THANOS, faster, ours,
+from read_targets import (NOT_MERGED, PLAIN_FILE, PLAIN_GETS, PROMETHEUS, THANOS, faster, ours,
                           smaller, within)
 
 LOOKAHEAD_MIB = 16
@@ -93,6 +93,15 @@ def year(bench):
     return compare(question, [bench.servers.store(dir_bucket(bucket))], bench.runs)
 
 
+def replicas(bench):
+    """Of two replicas: one series of both of theirs, and all as they are."""
+    store, config = bench.servers.store, dir_bucket(bench.replicas)
+    merged, plain = bench.everything(), bench.everything(replicas=2)
+    return compare_each([
+        (store(config, flags=["--store.replica-label=replica"]), merged),
+        (store(config, name=NOT_MERGED), plain)], bench.runs)
+
+
 def rows(delay_ms):
     """By name."""
     far = f"MinIO {delay_ms} ms away"
@@ -113,6 +122,8 @@ def rows(delay_ms):
             ours("requests", 12, "", lambda took: took.requests[0])], needs_minio=True),
         "far-all": Row(f"everything, {far}", far_all, [THANOS], [
             faster(3, THANOS, first=True), faster(3, THANOS)], needs_minio=True),
+        "replicas": Row("two replicas of everything as one, directory", replicas, [], [
+            within(4, NOT_MERGED)]),
         "year": Row("one series, a year of 2 h blocks, directory", year, [], [
             ours("peak above idle", YEAR_LIMIT_MIB, " MiB", lambda took: took.peak - took.idle),
             ours("peak above idle and look-ahead, in frames", 1, "", frames)]),

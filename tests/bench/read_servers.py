@@ -186,13 +186,13 @@ class Servers:
         self.data += 1
         return self.folder / f"data-{self.data}"
 
-    def store(self, config, data=None):
+    def store(self, config, data=None, name="blockhouse-store", flags=()):
         arguments = self.arguments
-        return Server("blockhouse-store", self.client, [
+        return Server(name, self.client, [
             arguments.store, "--data-dir", data or self.fresh_data(), "--objstore.config", config,
             "--http-address=127.0.0.1:{port}", "--http-unready-delay=0s",
             # Only root may reset the peak of a process that hides its memory.
-            *([] if os.geteuid() == 0 else ["--debug.dumpable"]), *arguments.store_flag])
+            *([] if os.geteuid() == 0 else ["--debug.dumpable"]), *flags, *arguments.store_flag])
 
     def thanos(self, config, data=None):
         if self.arguments.thanos is None:

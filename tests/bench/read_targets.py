@@ -4,6 +4,7 @@ import typing
 
 OURS, PROMETHEUS, THANOS = "blockhouse-store", "Prometheus", "Thanos store"
 PLAIN_FILE, PLAIN_GETS = "plain file", "plain GETs"
+NOT_MERGED = "the same, not merged"
 
 
 class Target(typing.NamedTuple):

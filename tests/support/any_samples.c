@@ -90,6 +90,7 @@ static void
 any_next(uint64_t *state, struct any_sample *s)
 {
     bool may_fall = s->is_gauge;
+    int64_t t = s->t_ms + (1 << 20); /* positive */
     const struct tsdb_histogram *layout = &layouts[s->layout];
     uint32_t buckets = layout->positive.count + layout->negative.count;
     if (!s->is_histogram) {
@@ -97,17 +98,17 @@ any_next(uint64_t *state, struct any_sample *s)
         return;
     }
     if (s->is_float) {
-        s->count = bits_of((double)(2 * s->t_ms + (int64_t)any_below(state, 2)));
-        s->zero_count = bits_of((double)(s->t_ms / 11));
+        s->count = bits_of((double)(2 * t + (int64_t)any_below(state, 2)));
+        s->zero_count = bits_of((double)(t / 11));
         for (uint32_t i = 0; i < buckets; i++)
-            s->values[i] = bits_of((double)(s->t_ms / 5 * (int64_t)(i + 1)));
+            s->values[i] = bits_of((double)(t / 5 * (int64_t)(i + 1)));
         if (may_fall)
             s->count = bits_of((double)any_below(state, 4));
     } else {
-        s->count = (uint64_t)(2 * s->t_ms) + any_below(state, 2);
-        s->zero_count = (uint64_t)(s->t_ms / 11);
+        s->count = (uint64_t)(2 * t) + any_below(state, 2);
+        s->zero_count = (uint64_t)(t / 11);
         for (uint32_t i = 0; i < buckets; i++) /* differences of buckets */
-            s->values[i] = (uint64_t)(s->t_ms / 5);
+            s->values[i] = (uint64_t)(t / 5);
         if (may_fall)
             s->count = any_below(state, 4);
     }

@@ -108,6 +108,25 @@ refuses_a_range_that_ends_before_it_begins(void **unused)
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_USAGE);
 }
 
+static void
+replica_labels_may_be_given_repeatedly(void **unused)
+{
+    static const char *const args[] = {"--store.replica-label=replica,zone",
+                                       "--store.replica-label", "a", NULL};
+    static const char *const wrong[] = {"--store.replica-label=a,,b", NULL};
+    struct err err;
+    struct store_options o;
+    (void)unused;
+    assert_int_equal(parse(&o, (const char *const[]){NULL}, &err), APP_FLAGS_OK);
+    assert_int_equal(o.dropped.count, 0);
+    assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
+    assert_int_equal(o.dropped.count, 3);
+    assert_true(store_replica_labels_has(&o.dropped, BYTES("zone")));
+    store_options_fini(&o);
+    assert_int_equal(parse(&o, wrong, &err), APP_FLAGS_USAGE);
+    assert_non_null(strstr(err.text, "--store.replica-label"));
+}
+
 int
 main(void)
 {
@@ -115,6 +134,7 @@ main(void)
         cmocka_unit_test(has_the_defaults_of_thanos),
         cmocka_unit_test(shares_the_memory_out),
         cmocka_unit_test(refuses_wrong_values),
+        cmocka_unit_test(replica_labels_may_be_given_repeatedly),
         cmocka_unit_test(refuses_a_range_that_ends_before_it_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

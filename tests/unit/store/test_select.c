@@ -224,9 +224,11 @@ select_from(struct fixture *f, const struct matchers *m, struct arena *arena)
 {
     struct store_select s;
     struct store_selection selection;
-    MUST(store_select_begin(&s, f->set->blocks[0],
-                            (const struct tsdb_matcher *const *)m->at, m->count,
-                            &f->source, &f->budget, &err));
+    const struct store_replica_labels none = {0};
+    const struct store_matchers matchers = {(const struct tsdb_matcher *const *)m->at,
+                                            m->count};
+    MUST(store_select_begin(&s, f->set->blocks[0], matchers, &none, &f->source,
+                            &f->budget, &err));
     MUST(store_select_finish(&s, arena, &selection, &err));
     store_select_fini(&s);
     assert_true(selection.parts.count <= 1);
