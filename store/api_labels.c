@@ -220,10 +220,12 @@ static bool
 estimate_set(struct request *r, const struct store_matcher_set *set, struct err *err)
 {
     struct arena *arena = &r->read.arena;
+    struct arena_mark mark = arena_mark(arena);
     struct tsdb_label *demanded = arena_calloc(arena, set->count, sizeof *demanded);
     struct bytes *scanned = arena_calloc(arena, set->count, sizeof *scanned);
-    struct store_estimate_query q = {.mint_ms = r->arguments.mint_ms,
-                                     .maxt_ms = r->arguments.maxt_ms};
+    struct store_estimate_query q = {
+        .range = {r->arguments.mint_ms, r->arguments.maxt_ms}};
+    struct store_block_choice blocks;
     if (demanded == NULL || scanned == NULL)
         return arena_ok(arena, err);
     for (size_t i = 0; i < set->count; i++) {
@@ -238,7 +240,11 @@ estimate_set(struct request *r, const struct store_matcher_set *set, struct err 
     }
     q.demanded.at = demanded;
     q.scanned = scanned;
-    store_estimate_add(&r->read.estimate, r->read.blocks, &q);
+    const struct store_block_question question = {q.range, STORE_RESOLUTION_RAW};
+    if (!store_block_choose(&blocks, &r->read.blocks->plan, &question, arena, err))
+        return false;
+    store_estimate_add(&r->read.estimate, &blocks, &q);
+    arena_rewind(arena, mark);
     return true;
 }
 

@@ -223,6 +223,8 @@ estimate_query(struct store_read_request *r, const struct wire_query *q,
                struct err *err)
 {
     struct store_estimate_query e = {0};
+    struct store_block_choice blocks;
+    struct arena_mark mark = arena_mark(&r->arena);
     struct tsdb_label *at = arena_calloc(&r->arena, q->matcher_count, sizeof *at);
     if (at == NULL)
         return arena_ok(&r->arena, err);
@@ -234,8 +236,11 @@ estimate_query(struct store_read_request *r, const struct wire_query *q,
             e.alternatives += store_estimate_alternatives(m->value);
     }
     e.demanded.at = at;
-    store_read_range(q, &e.mint_ms, &e.maxt_ms);
-    store_estimate_add(&r->estimate, r->blocks, &e);
+    store_read_range(q, &e.range.mint_ms, &e.range.maxt_ms);
+    if (!store_read_choose(r, q, &blocks, err))
+        return false;
+    store_estimate_add(&r->estimate, &blocks, &e);
+    arena_rewind(&r->arena, mark);
     return true;
 }
 

@@ -127,9 +127,17 @@ void store_read_repeat(struct store_read_request *r);
  * inclusive. */
 void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
 
+struct store_query_hints store_read_hints(const struct wire_query *q);
+
 /* Whether a query asks which series there are, and for no sample. Streamed answers
  * always have chunks: a series without one could not be told there. */
-NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r);
+NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r,
+                                            const struct wire_query *q);
+
+/* Which blocks will answer a query. The choice lives in the arena of the request. */
+NODISCARD bool store_read_choose(struct store_read_request *r,
+                                 const struct wire_query *q,
+                                 struct store_block_choice *choice, struct err *err);
 
 /* Say in err which series it is about. Returns false. */
 bool store_read_name_series(const struct store_series *series, struct err *err);

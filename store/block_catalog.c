@@ -202,8 +202,6 @@ fetch_meta(struct store_entry *e)
     }
     if (e->block != NULL)
         metrics_add(e->catalog->metrics->cache_busts, 1);
-    if (meta.resolution_ms != 0)
-        LOG_INFO("block is downsampled and not served", LOG_STR("block", e->name.text));
     store_block_unref(&e->block);
     e->block = block;
     e->meta = e->listed->meta;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/xmalloc.h"
+#include "store/resolution.h"
 
 /* How duplicates are found. After a compaction the bucket holds a block and those that
  * it was made of. Inside a stream (same resolution, same external labels) blocks are
@@ -34,9 +35,11 @@ judge(const struct store_candidate *c, const struct store_block_rules *r,
       int64_t now_ms)
 {
     const struct store_block_meta *m = c->meta;
+    enum store_resolution resolution;
     int64_t born_ms =
         m->upload_time_ms != INT64_MIN ? m->upload_time_ms : tsdb_ulid_time_ms(&c->id);
-    if (m->resolution_ms != 0)
+    if (!store_resolution_find(m->resolution_ms, &resolution) ||
+        m->resolution_ms > r->max_resolution_ms)
         return STORE_BLOCK_DOWNSAMPLED;
     if (m->maxt_ms < r->mint_ms || m->mint_ms > r->maxt_ms)
         return STORE_BLOCK_OUTSIDE;

@@ -34,6 +34,7 @@ struct store_block_rules {
     const struct store_relabel *selector; /* borrowed; NULL: all blocks */
     int64_t consistency_delay_ms;         /* hide blocks that are younger */
     int64_t deletion_delay_ms;            /* serve marked blocks for that long */
+    int64_t max_resolution_ms; /* serve no coarser blocks; 0: only raw ones */
 };
 
 struct store_candidate {
@@ -43,10 +44,11 @@ struct store_candidate {
     enum store_block_state state;
 };
 
-/* Set the state of each candidate by the first rule that it breaks: downsampled, time
- * range, selector, consistency delay, deletion mark, and then, among those that are
- * left and have the same external labels and resolution, blocks whose sources are all
- * among those of another. O(sources log sources). */
+/* Set the state of each candidate by the first rule that it breaks: downsampled too
+ * coarsely, or to a resolution that there is not (resolution.h), time range, selector,
+ * consistency delay, deletion mark, and then, among those that are left and have the
+ * same external labels and resolution, blocks whose sources are all among those of
+ * another. O(sources log sources). */
 void store_block_filter(struct store_candidate *candidates, size_t count,
                         const struct store_block_rules *rules, int64_t now_ms);
 

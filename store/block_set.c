@@ -13,7 +13,7 @@ store_block_set_new(struct store_block **blocks, size_t count)
     s->blocks = blocks;
     if (count > 0)
         qsort(blocks, count, sizeof *blocks, store_block_by_time);
-    store_block_groups_init(&s->groups, blocks, count);
+    store_block_plan_init(&s->plan, blocks, count);
     atomic_init(&s->references, 1);
     return s;
 }
@@ -26,7 +26,7 @@ store_block_set_unref(struct store_block_set **out)
         return;
     for (size_t i = 0; i < s->count; i++)
         store_block_unref(&s->blocks[i]);
-    store_block_groups_fini(&s->groups);
+    store_block_plan_fini(&s->plan);
     free(s->blocks);
     free(s);
 }

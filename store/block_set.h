@@ -5,12 +5,12 @@
 #define STORE_BLOCK_SET_H
 
 #include "common/base/mutex.h"
-#include "store/block_groups.h"
+#include "store/block_choice.h"
 
 struct store_block_set {
     size_t count;
-    struct store_block **blocks;      /* by mint_ms, then ULID; one reference each */
-    struct store_block_groups groups; /* the same blocks */
+    struct store_block **blocks;  /* by mint_ms, then ULID; one reference each */
+    struct store_block_plan plan; /* which of them answer what */
     /* private */
     atomic_uint references;
 };

@@ -137,6 +137,17 @@ store_block_sync_new(struct store_block_sync **out,
 }
 
 static void
+count_resolutions(struct store_block_sync *s, struct store_block *const *blocks,
+                  size_t count)
+{
+    size_t counts[STORE_RESOLUTION_COUNT] = {0};
+    for (size_t i = 0; i < count; i++)
+        counts[store_resolution_within(blocks[i]->meta.resolution_ms)]++;
+    for (size_t i = 0; i < STORE_RESOLUTION_COUNT; i++)
+        metrics_set(s->metrics.served[i], (double)counts[i]);
+}
+
+static void
 publish(struct store_block_sync *s)
 {
     struct store_catalog *c = &s->catalog;
@@ -151,6 +162,7 @@ publish(struct store_block_sync *s)
             store_entry_note_drop(e);
         e->is_served = serve;
     }
+    count_resolutions(s, blocks, count);
     store_block_view_put(s->options.view, store_block_set_new(blocks, count));
     metrics_set(s->metrics.loaded, (double)count);
 }
@@ -199,7 +211,8 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
                                       .maxt_ms = store_time_bound_at(o->maxt, now_ms),
                                       .selector = o->selector,
                                       .consistency_delay_ms = o->consistency_delay_ms,
-                                      .deletion_delay_ms = o->deletion_delay_ms};
+                                      .deletion_delay_ms = o->deletion_delay_ms,
+                                      .max_resolution_ms = o->max_resolution_ms};
 }
 
 static bool

@@ -33,6 +33,7 @@ struct store_block_sync_options {
     const struct store_relabel *selector; /* NULL: all blocks */
     int64_t consistency_delay_ms;
     int64_t deletion_delay_ms;
+    int64_t max_resolution_ms;
 };
 
 /* Make the data directory and remove what an interrupted run has left unfinished in it.

@@ -3,8 +3,9 @@
 
 #include "common/base/num.h"
 
-/* A chunk has 120 samples: at a scrape interval of 15 s half an hour. */
-enum { CHUNK_MS = 30 * 60 * 1000 };
+/* A chunk has 120 samples: at a scrape interval of 15 s half an hour. An aggregated one
+ * has 140 windows, and with five aggregates it is as much to read as five others. */
+enum { CHUNK_MS = 30 * 60 * 1000, WINDOWS_PER_COST = 140 / 5 };
 
 /* What a series costs beside its chunks, in chunks: its entry is decoded, its labels
  * are compared and sent. */
@@ -19,11 +20,16 @@ series_of(struct store_posting_range range)
 /* What one series of a block costs in the range, in chunks; more than a small request
  * may is as good as that. */
 static uint64_t
-cost_each(const struct store_block *b, const struct store_estimate_query *q)
+cost_each(const struct store_chosen_block *chosen, const struct store_estimate_query *q)
 {
-    uint64_t from = (uint64_t)NUM_MAX(q->mint_ms, b->meta.mint_ms);
-    uint64_t to = (uint64_t)NUM_MIN(q->maxt_ms, b->meta.maxt_ms);
-    return NUM_MIN((to - from) / CHUNK_MS + 1 + SERIES_COST,
+    const struct store_block_meta *m = &chosen->block->meta;
+    struct store_time_range reach = store_chosen_block_reach(chosen, q->range);
+    uint64_t from = (uint64_t)NUM_MAX(reach.mint_ms, m->mint_ms);
+    uint64_t to = (uint64_t)NUM_MIN(reach.maxt_ms, m->maxt_ms);
+    uint64_t each_ms = m->resolution_ms == 0
+                           ? CHUNK_MS
+                           : (uint64_t)m->resolution_ms * WINDOWS_PER_COST;
+    return NUM_MIN((to - from) / each_ms + 1 + SERIES_COST,
                    (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS);
 }
 
@@ -79,31 +85,29 @@ count_values(struct store_estimate *e, const struct store_block *b,
 
 /* Add what the query reads of one block. */
 static bool
-look_at(struct store_estimate *e, const struct store_block *b,
+look_at(struct store_estimate *e, const struct store_chosen_block *chosen,
         const struct store_estimate_query *q)
 {
+    const struct store_block *b = chosen->block;
     uint64_t series;
     if (!count_series(e, b, q->demanded, &series))
         return false;
     if (series == 0)
         return true;
     e->blocks++;
-    e->chunks +=
-        NUM_MIN(series, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS + 1) * cost_each(b, q);
+    e->chunks += NUM_MIN(series, (uint64_t)STORE_ESTIMATE_SMALL_CHUNKS + 1) *
+                 cost_each(chosen, q);
     e->lookups += q->alternatives;
     return count_values(e, b, q);
 }
 
 void
-store_estimate_add(struct store_estimate *e, const struct store_block_set *blocks,
+store_estimate_add(struct store_estimate *e, const struct store_block_choice *blocks,
                    const struct store_estimate_query *q)
 {
     for (size_t i = 0; i < blocks->count; i++) {
-        const struct store_block *b = blocks->blocks[i];
-        if (!store_block_overlaps(b, q->mint_ms, q->maxt_ms))
-            continue;
         if (store_estimate_is_small(e))
-            e->is_unknown = !look_at(e, b, q);
+            e->is_unknown = !look_at(e, &blocks->at[i], q);
         else
             e->blocks++;
     }

@@ -6,7 +6,7 @@
 #ifndef STORE_ESTIMATE_H
 #define STORE_ESTIMATE_H
 
-#include "store/block_set.h"
+#include "store/block_choice.h"
 
 /* What a small request reads at most: a dashboard's panel over days. */
 enum {
@@ -29,12 +29,12 @@ struct store_estimate_query {
     uint64_t alternatives;       /* pairs that are looked up besides, in each block */
     const struct bytes *scanned; /* labels of which every value is looked at */
     size_t scanned_count;
-    int64_t mint_ms; /* both ends inclusive */
-    int64_t maxt_ms;
+    struct store_time_range range;
 };
 
-/* Add a query. Reads pages of headers. */
-void store_estimate_add(struct store_estimate *e, const struct store_block_set *blocks,
+/* Add a query that these blocks will answer. Reads pages of headers. */
+void store_estimate_add(struct store_estimate *e,
+                        const struct store_block_choice *blocks,
                         const struct store_estimate_query *q);
 
 NODISCARD bool store_estimate_is_small(const struct store_estimate *e);

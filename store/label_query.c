@@ -126,18 +126,17 @@ static bool
 begin_blocks(struct store_label_query *q, struct err *err)
 {
     const struct store_label_query_options *o = &q->options;
-    const struct store_block_set *set = o->blocks;
-    size_t most = 0;
-    for (size_t i = 0; i < set->count; i++)
-        most += store_block_overlaps(set->blocks[i], o->mint_ms, o->maxt_ms);
-    q->blocks = arena_calloc(&q->arena, most, sizeof *q->blocks);
+    const struct store_block_question question = {{o->mint_ms, o->maxt_ms},
+                                                  STORE_RESOLUTION_RAW};
+    struct store_block_choice choice;
+    if (!store_block_choose(&choice, &o->blocks->plan, &question, &q->arena, err))
+        return false;
+    q->blocks = arena_calloc(&q->arena, choice.count, sizeof *q->blocks);
     if (q->blocks == NULL)
         return arena_ok(&q->arena, err);
-    for (size_t i = 0; i < set->count; i++) {
-        const struct store_block *b = set->blocks[i];
-        if (store_block_overlaps(b, o->mint_ms, o->maxt_ms) && !begin_block(q, b, err))
+    for (size_t i = 0; i < choice.count; i++)
+        if (!begin_block(q, choice.at[i].block, err))
             return false;
-    }
     return true;
 }
 

@@ -140,6 +140,7 @@ make_sync(struct store *s, struct err *err)
         .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
         .deletion_delay_ms =
             s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
+        .max_resolution_ms = s->options.max_resolution_ns / CLOCK_NS_PER_MS,
     };
     return store_block_sync_new(&s->sync, &options, err);
 }

@@ -7,7 +7,7 @@
 /* The series of one block, or a part of them that keeps its order when the external
  * labels are added. */
 struct part {
-    const struct store_block *block;
+    const struct store_chosen_block *chosen;
     struct store_refs refs;
     const struct store_selection *selection;
 };
@@ -19,13 +19,16 @@ struct parts {
     uint64_t series;
 };
 
-static size_t
-count_overlapping(const struct store_query_options *o)
+bool
+store_query_choose(struct store_block_choice *choice,
+                   const struct store_query_options *o, struct arena *arena,
+                   struct err *err)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < o->blocks->count; i++)
-        count += store_block_overlaps(o->blocks->blocks[i], o->mint_ms, o->maxt_ms);
-    return count;
+    const struct store_block_question question = {
+        .range = {o->mint_ms, o->maxt_ms},
+        .coarsest = o->labels_only ? STORE_RESOLUTION_RAW
+                                   : store_query_hints_resolution(&o->hints)};
+    return store_block_choose(choice, &o->blocks->plan, &question, arena, err);
 }
 
 /* A selection failed: whether the query goes on without the block. */
@@ -59,11 +62,11 @@ push_ordered(struct store_query *q, const struct store_query_options *o,
 {
     bool is_needed;
     struct store_ref_lists lists = {0};
-    if (!store_tail_split_is_needed(part->block, &q->dropped, &is_needed, err))
+    if (!store_tail_split_is_needed(part->chosen->block, &q->dropped, &is_needed, err))
         return false;
     if (!is_needed)
         return push_part(q, parts, part, err);
-    struct store_stream_context context = {.block = part->block,
+    struct store_stream_context context = {.block = part->chosen->block,
                                            .mint_ms = INT64_MAX,
                                            .maxt_ms = INT64_MIN,
                                            .labels_only = true,
@@ -76,41 +79,10 @@ push_ordered(struct store_query *q, const struct store_query_options *o,
                           err))
         return false;
     for (size_t i = 0; i < lists.count; i++) {
-        struct part one = {part->block, lists.at[i], part->selection};
+        struct part one = {part->chosen, lists.at[i], part->selection};
         if (!push_part(q, parts, &one, err))
             return false;
     }
-    return true;
-}
-
-static bool
-take_selection(struct store_query *q, const struct store_query_options *o,
-               struct store_select *s, struct parts *parts, struct err *err)
-{
-    struct store_selection *selection = arena_calloc(&q->arena, 1, sizeof *selection);
-    if (selection == NULL)
-        return arena_ok(&q->arena, err);
-    if (!store_select_finish(s, &q->arena, selection, err))
-        return false;
-    for (size_t i = 0; i < selection->parts.count; i++) {
-        struct part part = {s->block, selection->parts.at[i], selection};
-        /* Those that have still to be tested are counted when they are. */
-        if ((selection->filter_count == 0 &&
-             !store_limits_add_series(o->limits, part.refs.count, err)) ||
-            !push_ordered(q, o, parts, &part, err))
-            return false;
-    }
-    return true;
-}
-
-static bool
-finish_select(struct store_query *q, const struct store_query_options *o,
-              struct store_select *s, struct parts *parts, struct err *err)
-{
-    if (!take_selection(q, o, s, parts, err) && !leave_out(s, o->source, err))
-        return false;
-    store_select_fini(s);
-    *s = (struct store_select){0};
     return true;
 }
 
@@ -123,7 +95,8 @@ struct selecting {
     struct store_query *q;
     const struct store_query_options *o;
     struct parts *parts;
-    const struct tsdb_matcher **rest; /* room for the matchers of one block */
+    const struct tsdb_matcher **rest;         /* room for the matchers of one block */
+    const struct store_chosen_block **chosen; /* those of the selections */
     size_t begun;
     size_t finished;
     uint64_t pending; /* bytes that they fetch */
@@ -135,24 +108,56 @@ turn(const struct selecting *t, size_t at)
     return &t->q->selects[at % t->q->select_count];
 }
 
-static bool
-finish_oldest(struct selecting *t, struct err *err)
+static const struct store_chosen_block **
+chosen_at(const struct selecting *t, size_t at)
 {
-    struct store_select *s = turn(t, t->finished++);
-    t->pending -= store_select_pending(s);
-    return finish_select(t->q, t->o, s, t->parts, err);
+    return &t->chosen[at % t->q->select_count];
 }
 
 static bool
-select_in(struct selecting *t, const struct store_block *b, struct err *err)
+take_selection(struct selecting *t, size_t at, struct err *err)
+{
+    struct store_query *q = t->q;
+    struct store_selection *selection = arena_calloc(&q->arena, 1, sizeof *selection);
+    if (selection == NULL)
+        return arena_ok(&q->arena, err);
+    if (!store_select_finish(turn(t, at), &q->arena, selection, err))
+        return false;
+    for (size_t i = 0; i < selection->parts.count; i++) {
+        struct part part = {*chosen_at(t, at), selection->parts.at[i], selection};
+        /* Those that have still to be tested are counted when they are. */
+        if ((selection->filter_count == 0 &&
+             !store_limits_add_series(t->o->limits, part.refs.count, err)) ||
+            !push_ordered(q, t->o, t->parts, &part, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+finish_oldest(struct selecting *t, struct err *err)
+{
+    size_t at = t->finished++;
+    struct store_select *s = turn(t, at);
+    t->pending -= store_select_pending(s);
+    if (!take_selection(t, at, err) && !leave_out(s, t->o->source, err))
+        return false;
+    store_select_fini(s);
+    *s = (struct store_select){0};
+    return true;
+}
+
+static bool
+select_in(struct selecting *t, const struct store_chosen_block *chosen, struct err *err)
 {
     const struct store_query_options *o = t->o;
+    const struct store_block *b = chosen->block;
     size_t count;
-    if (!store_block_overlaps(b, o->mint_ms, o->maxt_ms) ||
-        !store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &count))
+    if (!store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &count))
         return true;
     if (t->begun - t->finished == t->q->select_count && !finish_oldest(t, err))
         return false;
+    *chosen_at(t, t->begun) = chosen;
     struct store_select *s = turn(t, t->begun++);
     const struct store_matchers rest = {t->rest, count};
     if (!store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err) &&
@@ -165,21 +170,25 @@ select_in(struct selecting *t, const struct store_block *b, struct err *err)
     return true;
 }
 
-/* Select in all blocks. Their fetches overlap as far as the look-ahead allows, at least
- * in two blocks. */
+/* Select in all chosen blocks. Their fetches overlap as far as the look-ahead allows,
+ * at least in two blocks. */
 static bool
 select_all(struct store_query *q, const struct store_query_options *o,
            struct parts *parts, struct err *err)
 {
     struct selecting t = {.q = q, .o = o, .parts = parts};
-    size_t ring = NUM_MIN(count_overlapping(o), (size_t)MOST_BETWEEN);
+    struct store_block_choice choice;
+    if (!store_query_choose(&choice, o, &q->arena, err))
+        return false;
+    size_t ring = NUM_MIN(choice.count, (size_t)MOST_BETWEEN);
     q->selects = arena_calloc(&q->arena, ring, sizeof *q->selects);
     t.rest = arena_calloc(&q->arena, o->matcher_count, sizeof *t.rest);
-    if (q->selects == NULL || t.rest == NULL)
+    t.chosen = arena_calloc(&q->arena, ring, sizeof *t.chosen);
+    if (q->selects == NULL || t.rest == NULL || t.chosen == NULL)
         return arena_ok(&q->arena, err);
     q->select_count = ring;
-    for (size_t i = 0; i < o->blocks->count; i++)
-        if (!select_in(&t, o->blocks->blocks[i], err))
+    for (size_t i = 0; i < choice.count; i++)
+        if (!select_in(&t, &choice.at[i], err))
             return false;
     q->blocks_queried = t.begun;
     while (t.finished < t.begun)
@@ -229,20 +238,25 @@ open_stream(struct store_query *q, const struct store_query_options *o,
 {
     const struct part *part = &parts->at[q->stream_count];
     struct store_series_stream *s = &q->streams[q->stream_count++];
+    const struct store_chosen_block *chosen = part->chosen;
+    struct store_time_range reach = store_chosen_block_reach(
+        chosen, (struct store_time_range){o->mint_ms, o->maxt_ms});
     struct store_stream_context context = {
-        .block = part->block,
+        .block = chosen->block,
         .dropped = &q->dropped,
         .filters = part->selection->filters,
         .filter_count = part->selection->filter_count,
-        .mint_ms = o->mint_ms,
-        .maxt_ms = o->maxt_ms,
+        .mint_ms = reach.mint_ms,
+        .maxt_ms = reach.maxt_ms,
+        .parts = chosen->parts,
+        .aggregation = store_query_hints_aggregation(&o->hints),
         .labels_only = o->labels_only,
         .source = o->source,
         .memo = q->memo,
         .limits = o->limits,
         .budget = o->budget,
     };
-    if (!store_replica_labels_split(&q->dropped, part->block->meta.external,
+    if (!store_replica_labels_split(&q->dropped, chosen->block->meta.external,
                                     &context.external, &context.replica, &q->arena,
                                     err))
         return false;

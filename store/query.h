@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One query over a set of blocks: what selects and merges. It yields every stored chunk
- * of every selected series in label order and knows nothing of HTTP or protobuf; front
+ * of every selected series in label order, of downsampled blocks the aggregate that the
+ * hints ask for, and knows nothing of HTTP or protobuf; front
  * doors encode what it yields. */
 #ifndef STORE_QUERY_H
 #define STORE_QUERY_H
@@ -15,7 +16,7 @@ struct store_query_options {
     size_t matcher_count;
     int64_t mint_ms; /* both ends inclusive */
     int64_t maxt_ms;
-    struct store_query_hints hints;
+    struct store_query_hints hints;      /* what downsampled blocks are used for */
     struct store_replica_labels dropped; /* from the labels of series; borrowed */
     bool labels_only; /* series come without chunks, which are then not read */
     struct store_fetch_source *source; /* of the request */
@@ -37,9 +38,15 @@ struct store_query {
     struct store_series_merge merge;
 };
 
-/* Select the series of all blocks that overlap the range and start reading them. Blocks
- * for long: three round trips to the bucket. *q stays where it is until fini; call that
- * also after an error. */
+/* Which blocks answer a query: of the options only the blocks, the range, the hints and
+ * labels_only count. The choice lives in arena. Errors ERR_BUDGET. */
+NODISCARD bool store_query_choose(struct store_block_choice *choice,
+                                  const struct store_query_options *options,
+                                  struct arena *arena, struct err *err);
+
+/* Select the series of the blocks that answer the range (block_choice.h) and start
+ * reading them. Blocks for long: three round trips to the bucket. *q stays where it is
+ * until fini; call that also after an error. */
 NODISCARD bool store_query_open(struct store_query *q,
                                 const struct store_query_options *options,
                                 struct err *err);

@@ -28,10 +28,32 @@ store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms)
 }
 
 bool
-store_read_wants_labels_only(const struct store_read_request *r)
+store_read_wants_labels_only(const struct store_read_request *r,
+                             const struct wire_query *q)
 {
-    return r->wire.response == WIRE_SAMPLES &&
-           bytes_eq(r->wire.queries[r->at].hints.func, BYTES("series"));
+    return r->wire.response == WIRE_SAMPLES && bytes_eq(q->hints.func, BYTES("series"));
+}
+
+/* All but its matchers and what it reads with. */
+static struct store_query_options
+options_of(const struct store_read_request *r, const struct wire_query *q)
+{
+    struct store_query_options o = {
+        .blocks = r->blocks,
+        .hints = {q->hints.step_ms, q->hints.range_ms, q->hints.func},
+        .dropped = *r->api->options.replica_labels,
+        .labels_only = store_read_wants_labels_only(r, q),
+    };
+    store_read_range(q, &o.mint_ms, &o.maxt_ms);
+    return o;
+}
+
+bool
+store_read_choose(struct store_read_request *r, const struct wire_query *q,
+                  struct store_block_choice *choice, struct err *err)
+{
+    const struct store_query_options options = options_of(r, q);
+    return store_query_choose(choice, &options, &r->arena, err);
 }
 
 bool
@@ -46,19 +68,13 @@ bool
 store_read_open(struct store_read_request *r, struct err *err)
 {
     const struct wire_query *q = &r->wire.queries[r->at];
-    struct store_query_options options = {
-        .blocks = r->blocks,
-        .hints = {q->hints.step_ms, q->hints.range_ms, q->hints.func},
-        .dropped = *r->api->options.replica_labels,
-        .labels_only = store_read_wants_labels_only(r),
-        .source = &r->source,
-        .limits = &r->limits,
-        .budget = &r->budget,
-        .lookahead_bytes = store_read_lookahead(r),
-    };
+    struct store_query_options options = options_of(r, q);
+    options.source = &r->source;
+    options.limits = &r->limits;
+    options.budget = &r->budget;
+    options.lookahead_bytes = store_read_lookahead(r);
     r->query = (struct store_query){0};
     r->is_open = true;
-    store_read_range(q, &options.mint_ms, &options.maxt_ms);
     if (!make_matchers(r, q, err))
         return false;
     options.matchers = (const struct tsdb_matcher *const *)r->matchers.at;

@@ -79,7 +79,8 @@ count_series(struct store_read_request *r, const struct store_series *series,
     for (size_t i = 0; i < series->chunk_count; i++)
         if (!count_chunk(r, &series->chunks[i], &len, err))
             return false;
-    bool is_answered = len > 0 || store_read_wants_labels_only(r);
+    bool is_answered =
+        len > 0 || store_read_wants_labels_only(r, &r->wire.queries[r->at]);
     varint_put_u64(&s->sizes, is_answered ? len + 1 : 0);
     store_kept_series_add(&s->kept, series);
     result->series++;

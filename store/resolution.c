@@ -7,6 +7,12 @@ static const int64_t widths_ms[STORE_RESOLUTION_COUNT] = {
 #undef X
 };
 
+int64_t
+store_resolution_ms(enum store_resolution resolution)
+{
+    return widths_ms[resolution];
+}
+
 bool
 store_resolution_find(int64_t ms, enum store_resolution *resolution)
 {

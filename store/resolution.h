@@ -22,6 +22,9 @@ enum store_resolution {
         STORE_RESOLUTION_COUNT
 };
 
+/* Its width; 0 of raw ones. */
+int64_t store_resolution_ms(enum store_resolution resolution);
+
 /* The resolution of that many ms; false if there is none. */
 NODISCARD bool store_resolution_find(int64_t ms, enum store_resolution *resolution);
 

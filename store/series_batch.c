@@ -147,6 +147,32 @@ passes(const struct store_stream_context *c, struct tsdb_labels own)
     return true;
 }
 
+static bool
+is_in_parts(const struct tsdb_chunk_meta *chunk, struct store_time_ranges parts)
+{
+    size_t i = store_time_ranges_find(parts, chunk->mint_ms);
+    return i < parts.count && parts.at[i].mint_ms <= chunk->maxt_ms;
+}
+
+/* Leave chunks out that lie between the parts of time that the block answers. */
+static bool
+leave_parts(const struct store_stream_context *c, struct tsdb_series *s,
+            struct arena *arena, struct err *err)
+{
+    if (c->parts.count <= 1) /* the range says it all */
+        return true;
+    struct tsdb_chunk_meta *kept = arena_alloc(arena, s->chunk_count * sizeof *kept);
+    size_t count = 0;
+    if (kept == NULL)
+        return arena_ok(arena, err);
+    for (size_t i = 0; i < s->chunk_count; i++)
+        if (is_in_parts(&s->chunks[i], c->parts))
+            kept[count++] = s->chunks[i];
+    s->chunks = kept;
+    s->chunk_count = count;
+    return true;
+}
+
 bool
 store_series_batch_each(struct store_series_batch *b, struct store_stream_context *c,
                         store_raw_series_fn *fn, void *arg, struct err *err)
@@ -160,7 +186,7 @@ store_series_batch_each(struct store_series_batch *b, struct store_stream_contex
         struct arena_mark mark = arena_mark(&b->arena);
         struct bytes raw = store_records_get(&b->records, &b->pieces[i]);
         if (tsdb_series_parse(&s, raw, c->mint_ms, c->maxt_ms, &b->arena, err) &&
-            fn(arg, &s, err)) {
+            leave_parts(c, &s, &b->arena, err) && fn(arg, &s, err)) {
             if (s.chunk_count == 0)
                 arena_rewind(&b->arena, mark);
             continue;

@@ -6,9 +6,11 @@
 
 #include "store/label_order.h"
 #include "store/limits.h"
+#include "store/query_hints.h"
 #include "store/records.h"
 #include "store/select.h"
 #include "store/symbol_memo.h"
+#include "store/time_range.h"
 
 /* What a stream of one block works with; outlives its batches and windows. */
 struct store_stream_context {
@@ -23,9 +25,13 @@ struct store_stream_context {
     struct arena *arena;                       /* of the stream */
     const struct tsdb_matcher *const *filters; /* that series have to pass */
     size_t filter_count;
-    int64_t mint_ms; /* range of the query, both ends inclusive */
+    int64_t mint_ms; /* range of the query in which the block is read, both ends
+                      * inclusive */
     int64_t maxt_ms;
-    bool labels_only; /* chunks are neither read nor counted */
+    struct store_time_ranges parts; /* of time that the block answers (block_choice.h);
+                                     * chunks outside are neither read nor counted */
+    enum store_aggregation aggregation; /* of what is downsampled */
+    bool labels_only;                   /* chunks are neither read nor counted */
     struct store_fetch_source *source;
     struct store_symbol_memo *memo;
     struct store_limits *limits;

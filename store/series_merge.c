@@ -2,6 +2,7 @@
 #include "store/series_merge.h"
 
 #include "store/chunk_merge.h"
+#include "store/series_chunks.h"
 
 static struct tsdb_labels
 replica_of(const struct store_series_merge *m, size_t stream)
@@ -86,20 +87,19 @@ static bool
 gather(struct store_series_merge *m, const size_t *streams, size_t stream_count,
        struct store_replica *out, struct err *err)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < stream_count; i++)
-        total += m->heads[streams[i]].chunk_count;
-    struct tsdb_timed_chunk *all = arena_calloc(&m->arena, total, sizeof *all);
-    if (all == NULL)
+    struct store_chunk_list all = {.arena = &m->arena};
+    struct store_stream_chunks *taken =
+        arena_calloc(&m->arena, stream_count, sizeof *taken);
+    if (taken == NULL)
         return arena_ok(&m->arena, err);
-    struct tsdb_timed_chunk *at = all;
-    for (size_t i = 0; i < stream_count; i++) {
-        const struct store_series *head = &m->heads[streams[i]];
-        if (head->chunk_count > 0)
-            memcpy(at, head->chunks, head->chunk_count * sizeof *at);
-        at += head->chunk_count;
-    }
-    return store_chunk_merge(all, total, &m->arena, &out->chunks, &out->count, err);
+    for (size_t i = 0; i < stream_count; i++)
+        taken[i] =
+            (struct store_stream_chunks){.context = &m->streams[streams[i]].context,
+                                         .chunks = m->heads[streams[i]].chunks,
+                                         .count = m->heads[streams[i]].chunk_count};
+    return store_series_chunks(taken, stream_count, &all, err) &&
+           store_chunk_merge(all.at, all.count, &m->arena, &out->chunks, &out->count,
+                             err);
 }
 
 /* The chunks of all taken streams, replica by replica, then as one series. */

@@ -35,6 +35,22 @@ init_meta(struct store_sync_metrics *m, struct metrics_registry *r)
 }
 
 static void
+init_served(struct store_sync_metrics *m, struct metrics_registry *r)
+{
+    static const char *const labels[] = {"resolution", NULL};
+    static const char *const resolutions[] = {
+#define X(name, ms, text) text,
+        STORE_RESOLUTIONS(X)
+#undef X
+    };
+    struct metrics_family *served =
+        metrics_family_new(r, METRICS_GAUGE, "blockhouse_store_blocks_served",
+                           "Blocks that are served, by their resolution.", labels);
+    for (size_t i = 0; i < STORE_RESOLUTION_COUNT; i++)
+        m->served[i] = metrics_child(served, &resolutions[i]);
+}
+
+static void
 init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
 {
     static const double bounds[] = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300};
@@ -64,4 +80,5 @@ store_sync_metrics_init(struct store_sync_metrics *m, struct metrics_registry *r
 {
     init_meta(m, r);
     init_bucket(m, r);
+    init_served(m, r);
 }

@@ -5,6 +5,7 @@
 
 #include "common/metrics/registry.h"
 #include "store/block_filter.h"
+#include "store/resolution.h"
 
 struct store_sync_metrics {
     struct metrics_value *listings;
@@ -20,6 +21,7 @@ struct store_sync_metrics {
     struct metrics_value *drops;
     struct metrics_value *drop_failures;
     struct metrics_value *loaded;
+    struct metrics_value *served[STORE_RESOLUTION_COUNT];
     struct metrics_value *last_loaded; /* seconds since the epoch */
 };
 

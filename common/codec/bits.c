@@ -96,19 +96,18 @@ bits_writer_of(struct buf *out)
 }
 
 void
-bits_write(struct bits_writer *w, uint64_t v, unsigned n)
+bits_write_long(struct bits_writer *w, uint64_t v, unsigned n)
 {
+    uint8_t raw[sizeof w->pending];
+    unsigned room = 64 - w->used; /* at least 1 */
     CHECK(n <= 64);
-    while (n > 0) {
-        unsigned room = 8 - w->used;
-        unsigned count = NUM_MIN(room, n);
-        unsigned piece = (unsigned)(v >> (n - count)) & ((1U << count) - 1);
-        w->partial |= (uint8_t)(piece << (room - count));
-        w->used += count;
-        n -= count;
-        if (w->used == 8)
-            bits_flush(w);
-    }
+    if (n == 0)
+        return;
+    v <<= 64 - n;
+    be64_store(raw, w->pending | v >> w->used);
+    buf_put(w->out, bytes_of(raw, sizeof raw));
+    w->used = n - room;
+    w->pending = room < 64 ? v << room : 0;
 }
 
 void
@@ -143,9 +142,9 @@ bits_write_varint(struct bits_writer *w, int64_t v)
 void
 bits_flush(struct bits_writer *w)
 {
-    if (w->used == 0)
-        return;
-    buf_put_u8(w->out, w->partial);
-    w->partial = 0;
+    uint8_t raw[sizeof w->pending];
+    be64_store(raw, w->pending);
+    buf_put(w->out, bytes_of(raw, (w->used + 7) / 8));
+    w->pending = 0;
     w->used = 0;
 }

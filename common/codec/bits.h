@@ -15,9 +15,9 @@ struct bits_reader {
 };
 
 struct bits_writer {
-    struct buf *out; /* borrowed */
-    uint8_t partial; /* bits not yet in out, left-aligned */
-    unsigned used;   /* how many of them, 0..7 */
+    struct buf *out;  /* borrowed */
+    uint64_t pending; /* bits not yet in out, left-aligned; zeros follow */
+    unsigned used;    /* how many of them, 0..63 between calls */
 };
 
 struct bits_reader bits_reader_of(struct bytes b);
@@ -68,8 +68,21 @@ int64_t bits_read_varint(struct bits_reader *r);
 
 struct bits_writer bits_writer_of(struct buf *out);
 
+/* bits_write where n is 0, or the bits do not fit beside those that are pending; call
+ * that one. */
+void bits_write_long(struct bits_writer *w, uint64_t v, unsigned n);
+
 /* Append the low n bits of v; n is 0..64. */
-void bits_write(struct bits_writer *w, uint64_t v, unsigned n);
+static inline void
+bits_write(struct bits_writer *w, uint64_t v, unsigned n)
+{
+    if (n - 1 >= 63 - w->used) { /* n is 0 or too large */
+        bits_write_long(w, v, n);
+        return;
+    }
+    w->pending |= v << (64 - n) >> w->used;
+    w->used += n;
+}
 
 /* Append so many ones, and a zero if they are fewer than max; max is at most 63. */
 void bits_write_ones(struct bits_writer *w, unsigned ones, unsigned max);
@@ -78,7 +91,8 @@ void bits_write_ones(struct bits_writer *w, unsigned ones, unsigned max);
 void bits_write_uvarint(struct bits_writer *w, uint64_t v);
 void bits_write_varint(struct bits_writer *w, int64_t v);
 
-/* Pad the last byte with zeros. Nothing may be written afterwards. */
+/* Write what is pending, the last byte padded with zeros. Nothing may be written
+ * afterwards. */
 void bits_flush(struct bits_writer *w);
 
 #endif

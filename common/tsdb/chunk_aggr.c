@@ -70,10 +70,18 @@ tsdb_aggr_counter_next(struct tsdb_aggr_counter *c, struct tsdb_sample *sample)
         return false;
     }
     bool is_reset = !c->has_last || v < c->last;
-    c->total += is_reset ? v : v - c->last;
+    if (!c->is_broken)
+        c->total += is_reset ? v : v - c->last;
+    c->is_broken = false;
     c->has_last = true;
     c->last = v;
     c->last_ms = sample->t_ms;
     memcpy(&sample->value_bits, &c->total, sizeof c->total);
     return true;
+}
+
+void
+tsdb_aggr_counter_break(struct tsdb_aggr_counter *c)
+{
+    c->is_broken = c->has_last;
 }

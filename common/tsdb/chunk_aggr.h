@@ -42,6 +42,7 @@ struct tsdb_aggr_counter {
     double total;
     /* private */
     bool has_last;
+    bool is_broken;
     double last;
     int64_t last_ms;
 };
@@ -50,5 +51,10 @@ struct tsdb_aggr_counter {
  * replaced by the running total. */
 NODISCARD bool tsdb_aggr_counter_next(struct tsdb_aggr_counter *c,
                                       struct tsdb_sample *sample);
+
+/* Samples are left out here: nothing is known of what was counted since the last one,
+ * and the next one adds nothing. For cuts through a chunk whose totals have resets in
+ * them, which no value behind the cut can be compared with. */
+void tsdb_aggr_counter_break(struct tsdb_aggr_counter *c);
 
 #endif

@@ -459,6 +459,13 @@ filters_by_time_age_resolution_and_sources(void **state)
     check_metric(f, "thanos_blocks_meta_synced{state=\"duplicate\"} 2");
     check_metric(f, "thanos_blocks_meta_synced{state=\"downsampled\"} 1");
     check_metric(f, "thanos_blocks_meta_synced{state=\"time-excluded\"} 1");
+    f->options.max_resolution_ms = 300000;
+    new_sync(f);
+    assert_true(run(f));
+    CHECK_SERVED(f, 3, 4, 5);
+    check_metric(f, "blockhouse_store_blocks_served{resolution=\"raw\"} 2");
+    check_metric(f, "blockhouse_store_blocks_served{resolution=\"5m\"} 1");
+    check_metric(f, "blockhouse_store_blocks_served{resolution=\"1h\"} 0");
 }
 
 static void

@@ -41,6 +41,7 @@ has_the_defaults_of_thanos(void **unused)
     assert_true(store_time_bound_at(o.maxt, 0) == INT64_MAX);
     assert_int_equal(o.consistency_delay_ns, 0);
     assert_int_equal(o.ignore_deletion_marks_delay_ns, 24 * 3600 * CLOCK_NS_PER_S);
+    assert_int_equal(o.max_resolution_ns, 3600 * CLOCK_NS_PER_S);
     assert_int_equal(o.limit_request_series, 0);
     assert_int_equal(o.limit_request_samples, 0);
     assert_int_equal(o.series_max_concurrency, 20);

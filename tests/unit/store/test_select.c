@@ -346,6 +346,18 @@ selects_the_same_with_any_plan(void **at)
     arena_fini(&kept);
 }
 
+static void
+estimate(struct fixture *f, struct store_estimate *e,
+         const struct store_estimate_query *q)
+{
+    CLEANUP(arena_fini) struct arena arena;
+    struct store_block_choice blocks;
+    arena_init(&arena, &f->budget);
+    const struct store_block_question question = {q->range, STORE_RESOLUTION_RAW};
+    expect_ok(store_block_choose(&blocks, &f->set->plan, &question, &arena, &err), err);
+    store_estimate_add(e, &blocks, q);
+}
+
 /* Series that demand label=value, if any, over all of four blocks of two hours or over
  * the first half hour. */
 static void
@@ -381,9 +393,8 @@ estimates_by_the_labels_that_are_demanded(void **at)
         }
         const struct store_estimate_query q = {
             .demanded = cases[i].label != NULL ? (struct tsdb_labels){&label, 1} : none,
-            .mint_ms = INT64_MIN,
-            .maxt_ms = cases[i].maxt_ms};
-        store_estimate_add(&e, f->set, &q);
+            .range = {INT64_MIN, cases[i].maxt_ms}};
+        estimate(f, &e, &q);
         assert_int_equal(store_estimate_is_small(&e), cases[i].is_small);
         assert_in_range(e.chunks, cases[i].chunks, cases[i].chunks * 11 / 10);
         assert_int_equal(e.blocks, cases[i].blocks);
@@ -398,19 +409,19 @@ estimates_what_is_looked_at_in_headers(void **at)
     struct fixture *f = *at;
     const struct tsdb_label id = {BYTES("id"), BYTES("0300")};
     const struct bytes scanned = BYTES("id");
-    struct store_estimate_query q = {.demanded = {&id, 1}, .maxt_ms = INT64_MAX};
+    struct store_estimate_query q = {.demanded = {&id, 1}, .range = {0, INT64_MAX}};
     struct store_estimate plain = {0}, alternation = {0}, scan = {0};
     serve(f, BLOCKS, "cluster");
-    store_estimate_add(&plain, f->set, &q);
+    estimate(f, &plain, &q);
     assert_true(store_estimate_is_small(&plain));
     assert_int_equal(store_estimate_alternatives(BYTES("a|b.*|c")), 3);
     q.alternatives = STORE_ESTIMATE_SMALL_LOOKUPS / 2;
-    store_estimate_add(&alternation, f->set, &q);
+    estimate(f, &alternation, &q);
     assert_false(store_estimate_is_small(&alternation));
     q.alternatives = 0;
     q.scanned = &scanned;
     q.scanned_count = 1;
-    store_estimate_add(&scan, f->set, &q);
+    estimate(f, &scan, &q);
     assert_int_equal(scan.lookups, plain.lookups + BLOCKS * SERIES);
 }
 

@@ -58,6 +58,8 @@ reads_what_thanos_reads(void **state)
     size_t count = 0;
     golden_each_chunk("downsampled/3600000", check_golden, &count);
     assert_int_equal(count, 60);
+    golden_each_chunk("downsampled/300000", check_golden, &count);
+    assert_int_equal(count, 60 + 460);
 }
 
 static void
@@ -193,6 +195,27 @@ counters_go_on_from_chunk_to_chunk(void **state)
     }
 }
 
+static void
+counts_nothing_across_a_break(void **state)
+{
+    static const struct step steps[] = {
+        {0, 50, true, 50},
+        {10, 60, true, 60},
+        {30, 5, true, 60}, /* behind the break */
+        {40, 8, true, 63},
+    };
+    struct tsdb_aggr_counter counter = {0};
+    (void)state;
+    tsdb_aggr_counter_break(&counter); /* before the first one */
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct tsdb_sample sample = {steps[i].t_ms, bits_of(steps[i].value)};
+        if (i == 2)
+            tsdb_aggr_counter_break(&counter);
+        assert_true(tsdb_aggr_counter_next(&counter, &sample));
+        assert_int_equal(sample.value_bits, bits_of(steps[i].total));
+    }
+}
+
 int
 main(void)
 {
@@ -203,6 +226,7 @@ main(void)
         cmocka_unit_test(rejects_what_is_none),
         cmocka_unit_test(rejects_every_truncation),
         cmocka_unit_test(counters_go_on_from_chunk_to_chunk),
+        cmocka_unit_test(counts_nothing_across_a_break),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
