@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 sys.path.insert(0, HERE)
 import remote_read as rr  # noqa: E402
 from daemon import Daemon, dir_bucket  # noqa: E402
-from sampled import decode_xor  # noqa: E402
+import slow_chunks as sc  # noqa: E402
 
 GOLDEN = os.path.join(HERE, "..", "golden", "downsampled")
 MINUTE, HOUR, DAY = 60000, 3600000, 86400000
@@ -195,7 +195,7 @@ def streamed(store, one):
         assert index == 0 and labels not in found
         samples = found[labels] = []
         for encoding, low, high, data in chunks:
-            inside = decode_xor(data)
+            inside = [(sample.ms, sample.value) for sample in sc.decode_xor(data)]
             assert encoding == 1 and inside, "not a chunk of floats"
             assert (low, high) == (inside[0][0], inside[-1][0]), "times are not exact"
             assert not samples or samples[-1][0] < low, "chunks overlap"
