@@ -12,8 +12,9 @@ struct store_time_bound {
     int64_t ms; /* since the epoch, or from now on */
 };
 
-/* RFC 3339, or a duration like "-2w" (without the sign it lies in the future).
- * Errors ERR_INVALID. */
+/* RFC 3339, or a duration like "-2w" (without the sign it lies in the future). The
+ * first and the last second that RFC 3339 can tell, which are Thanos's defaults, are no
+ * bound: a block may hold any time of 64 bits. Errors ERR_INVALID. */
 NODISCARD bool store_time_bound_parse(const char *text, struct store_time_bound *bound,
                                       struct err *err);
 
