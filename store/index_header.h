@@ -73,7 +73,8 @@ const struct tsdb_index_toc *store_index_header_toc(const struct store_index_hea
 /* Bytes per unit of a series reference: 16, or 1 for index version 1. */
 uint32_t store_index_header_series_unit(const struct store_index_header *h);
 
-/* The list of all series (empty name, empty value). */
+/* The list of all series (empty name, empty value). Its length is 0 when the index has
+ * no lists at all, because the block has no series. */
 struct store_posting_range store_index_header_all(const struct store_index_header *h);
 
 /* Look up one label pair. O(log values). */

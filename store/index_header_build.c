@@ -246,13 +246,22 @@ read_symbols(struct build *b, struct err *err)
     return true;
 }
 
+/* Whether nothing but padding can stand where series do. */
+static bool
+has_no_series(const struct build *b)
+{
+    const struct tsdb_index_toc *toc = &b->layout.toc;
+    return tsdb_index_series_end(toc) - toc->series < TSDB_INDEX_SERIES_ALIGN;
+}
+
 static bool
 finish_postings(struct build *b, struct err *err)
 {
     if (b->layout.index_version == 1 && !put_collected_rows(b, err))
         return false;
+    /* Old releases wrote blocks of nothing when all samples had been deleted. */
     if (!b->has_pair)
-        return err_set(err, ERR_CORRUPT, "no lists");
+        return has_no_series(b) || err_set(err, ERR_CORRUPT, "no lists");
     if (b->layout.index_version != 1 &&
         !end_value(b, tsdb_index_postings_end(&b->layout.toc), err))
         return false;

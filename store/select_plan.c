@@ -211,6 +211,7 @@ store_select_plan(struct store_select *s, const struct tsdb_matcher *const *matc
     p.of = arena_calloc(&s->arena, count + 1, sizeof *p.of);
     if (s->groups == NULL || s->filters == NULL || p.of == NULL)
         return arena_ok(&s->arena, err);
+    s->nothing = all.len == 0;
     for (size_t i = 0; i < count && !s->nothing; i++)
         if (!add_group(&p, matchers[i], is_subtracting(matchers, count, matchers[i]),
                        err))
