@@ -21,7 +21,7 @@ SEEDS = os.path.join(HERE, "corpus")
 # What turns the bytes of blocks and of the wire into values, or values into them.
 CODECS = {"chunk", "chunk_aggr", "chunk_histogram", "chunk_histogram_writer", "chunk_xor",
           "chunk_xor2", "chunk_xor_writer", "index", "index_header", "postings",
-          "remote_read", "series", "snappy"}
+          "remote_read", "remote_read_answer", "remote_read_request", "series", "snappy"}
 GRACE_S = 120  # an input may take long, and the end is told
 
 

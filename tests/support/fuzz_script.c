@@ -2,6 +2,7 @@
 #include "tests/support/fuzz_script.h"
 
 #include "common/base/compiler.h"
+#include "common/base/num.h"
 #include "common/tsdb/xor_value.h"
 
 /* How the next number follows: chosen by the upper bits of a byte, while the lower ones
@@ -39,6 +40,16 @@ fuzz_script_number(struct fuzz_script *s)
     uint8_t how = fuzz_script_byte(s);
     uint64_t n = number_of(s, how % 9);
     return how & 0x80 ? ~n : n;
+}
+
+struct bytes
+fuzz_script_text(struct fuzz_script *s, uint32_t limit)
+{
+    size_t len = fuzz_script_below(s, limit);
+    len = NUM_MIN(len, s->rest.len);
+    struct bytes text = bytes_of(s->rest.at, len);
+    bytes_skip(&s->rest, len);
+    return text;
 }
 
 int64_t

@@ -25,6 +25,9 @@ uint32_t fuzz_script_below(struct fuzz_script *s, uint32_t limit);
 /* Any number of 64 bits; small ones take few bytes. */
 uint64_t fuzz_script_number(struct fuzz_script *s);
 
+/* Some bytes of the script, fewer than limit, which is at most 256. */
+struct bytes fuzz_script_text(struct fuzz_script *s, uint32_t limit);
+
 /* Times one behind the other: usually by the last step or nearly so. They wrap. */
 struct fuzz_clock {
     uint64_t ms;
