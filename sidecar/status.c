@@ -9,6 +9,14 @@
 #include "common/codec/json.h"
 #include "sidecar/status_page.h"
 
+/* A block may hold any two times. */
+static int64_t
+length_ms_of(const struct sidecar_block *b)
+{
+    int64_t length_ms;
+    return num_sub(b->maxt_ms, b->mint_ms, &length_ms) ? length_ms : INT64_MAX;
+}
+
 /* Prometheus writes a block when its head reaches half a block beyond it. The length of
  * blocks is that of the longest it has written so far. */
 static void
@@ -20,7 +28,7 @@ expect_next(struct sidecar_status_view *view)
         if (b->level != 1)
             continue;
         end_ms = NUM_MAX(end_ms, b->maxt_ms);
-        length_ms = NUM_MAX(length_ms, b->maxt_ms - b->mint_ms);
+        length_ms = NUM_MAX(length_ms, length_ms_of(b));
     }
     if (length_ms > 0 && num_add(end_ms, length_ms, &view->next_end_ms) &&
         num_add(view->next_end_ms, length_ms / 2, &view->next_at_ms))
@@ -54,8 +62,10 @@ sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *
         if (!sidecar_block_row_is_settled(&view->rows.at[i]))
             add_waiting(view, &view->rows.at[i]);
     expect_next(view);
-    if (view->next_at_ms != INT64_MIN)
-        view->overdue_ms = NUM_MAX(view->now_ms - view->next_at_ms, INT64_C(0));
+    int64_t overdue_ms;
+    if (view->next_at_ms != INT64_MIN &&
+        num_sub(view->now_ms, view->next_at_ms, &overdue_ms))
+        view->overdue_ms = NUM_MAX(overdue_ms, INT64_C(0));
 }
 
 void

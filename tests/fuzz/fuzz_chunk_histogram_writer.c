@@ -14,7 +14,9 @@ enum {
     BUCKETS_MAX = SPANS_MAX * SPAN_LENGTH_MAX,
     BOUNDS_MAX = 8,
     SCHEMA_MIN = -9,
-    SCHEMAS = 62 /* up to 52 */
+    SCHEMAS = 62, /* up to 52 */
+    SHORT = 192,  /* of a byte; above it that many bytes each */
+    SHORT_BYTES = 64
 };
 
 struct side {
@@ -167,8 +169,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf out;
     make_layout(&w);
     /* Some inputs get too little memory. */
-    bool is_short = fuzz_script_byte(&w.script) > 250;
-    budget_init(&budget, "chunk", is_short ? 70 * 1024 : SIZE_MAX, NULL);
+    uint8_t memory = fuzz_script_byte(&w.script);
+    bool is_short = memory >= SHORT;
+    size_t limit = is_short ? (size_t)(memory - SHORT) * SHORT_BYTES : SIZE_MAX;
+    budget_init(&budget, "chunk", limit, NULL);
     arena_init(&arena, &budget);
     buf_init(&out, &budget);
     if (encode(&w, &out, &chunk, &arena, &err))

@@ -265,6 +265,28 @@ explains_a_block_that_is_overdue(void **state)
     assert_number(json_get(root, "data"), "nextBlockOverdueSeconds", 2 * 3600);
 }
 
+static void
+bears_blocks_of_any_time(void **state)
+{
+    static const struct {
+        int64_t mint_ms, maxt_ms;
+    } cases[] = {{INT64_MIN, INT64_MIN + 1},
+                 {INT64_MIN, INT64_MAX},
+                 {-1, INT64_MAX},
+                 {INT64_MAX - 1, INT64_MAX}};
+    struct world *w = *state;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct sidecar_block b = block_of(i + 1);
+        b.mint_ms = cases[i].mint_ms;
+        b.maxt_ms = cases[i].maxt_ms;
+        sidecar_block_table_see(w->status.table, &b);
+        CLEANUP(json_free) struct json *root = ask(w);
+        assert_int_equal(json_array_len(json_get(json_get(root, "data"), "blocks")),
+                         i + 1);
+        assert_on_page(w, "up to 1970", false);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -279,6 +301,7 @@ main(void)
         CASE(tells_of_a_data_directory_that_cannot_be_used),
         CASE(counts_what_waits_behind_the_newest),
         CASE(explains_a_block_that_is_overdue),
+        CASE(bears_blocks_of_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
