@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "common/base/num.h"
 #include "store/chunk_aggregate.h"
 #include "store/counter_chain.h"
 
@@ -16,19 +17,34 @@ store_stream_skip_chunk(struct store_stream_context *c,
            store_damage_blame(damage, c->block, err);
 }
 
+/* Make room for count more. */
+static bool
+reserve(struct store_chunk_list *list, size_t count, struct err *err)
+{
+    size_t wanted = list->count + count;
+    if (wanted <= list->cap)
+        return true;
+    size_t cap = NUM_MAX(wanted, 2 * list->cap);
+    struct tsdb_timed_chunk *at = arena_calloc(list->arena, cap, sizeof *at);
+    if (at == NULL)
+        return arena_ok(list->arena, err);
+    if (list->count > 0)
+        memcpy(at, list->at, list->count * sizeof *at);
+    list->at = at;
+    list->cap = cap;
+    return true;
+}
+
 bool
 store_chunk_list_add(struct store_chunk_list *list,
                      const struct tsdb_timed_chunk *chunks, size_t count,
                      struct err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct tsdb_timed_chunk *at =
-            arena_grow(list->arena, list->at, list->count, &list->cap, sizeof *at);
-        if (at == NULL)
-            return arena_ok(list->arena, err);
-        list->at = at;
-        list->at[list->count++] = chunks[i];
-    }
+    if (!reserve(list, count, err))
+        return false;
+    if (count > 0)
+        memcpy(list->at + list->count, chunks, count * sizeof *chunks);
+    list->count += count;
     return true;
 }
 
@@ -92,8 +108,13 @@ bool
 store_series_chunks(const struct store_stream_chunks *streams, size_t count,
                     struct store_chunk_list *list, struct err *err)
 {
+    size_t total = 0;
     if (store_counter_chain_is_needed(streams, count))
         return store_counter_chain(streams, count, list, err);
+    for (size_t i = 0; i < count; i++)
+        total += streams[i].count;
+    if (!reserve(list, total, err))
+        return false;
     for (size_t i = 0; i < count; i++) {
         const struct store_stream_chunks *s = &streams[i];
         if (!(is_ready(s) ? store_chunk_list_add(list, s->chunks, s->count, err)

@@ -172,6 +172,40 @@ counts_nothing_across_cuts_through_resets(void **state)
     end(&f);
 }
 
+/* An aggregated chunk on both sides of a hole in it that raw samples fill. Without
+ * resets all of it can be compared. */
+static void
+counts_through_both_parts_of_a_chunk(void **state)
+{
+    static struct fixture f;
+    static struct tsdb_sample samples[100], got[MAX_SAMPLES];
+    static const struct store_time_range outside[] = {{INT64_MIN, 4 * WINDOW_MS - 1},
+                                                      {7 * WINDOW_MS, INT64_MAX}};
+    size_t first = 0, count = 0;
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < 100; i++) {
+        samples[i] = (struct tsdb_sample){(int64_t)i * 30000, bits_of((double)(i * i))};
+        first += samples[i].t_ms < 4 * WINDOW_MS;
+        count += samples[i].t_ms >= 4 * WINDOW_MS && samples[i].t_ms < 7 * WINDOW_MS;
+    }
+    const struct tsdb_timed_chunk chunk = downsample(&f, samples, 100);
+    const struct tsdb_timed_chunk raw = xor_chunk(&f, samples + first, count);
+    add_stream(&f, WINDOW_MS, STORE_AGGREGATION_COUNTER)->parts =
+        (struct store_time_ranges){outside, 2};
+    add_chunk(&f, &chunk);
+    add_stream(&f, 0, STORE_AGGREGATION_COUNTER);
+    add_chunk(&f, &raw);
+    struct store_chunk_list list = run(&f);
+    size_t n = read_floats(&f, &list, got);
+    assert_int_equal(n, 1 + 4 + count + 3); /* the first one, windows, raw, windows */
+    for (size_t i = 0; i < n; i++) {
+        size_t last = (size_t)(got[i].t_ms / 30000);
+        assert_int_equal(got[i].value_bits, bits_of((double)(last * last)));
+    }
+    end(&f);
+}
+
 static void
 lets_histograms_pass_between_counters(void **state)
 {
@@ -241,6 +275,7 @@ main(void)
         cmocka_unit_test(counts_what_was_counted),
         cmocka_unit_test(counts_overlapping_raw_chunks),
         cmocka_unit_test(counts_nothing_across_cuts_through_resets),
+        cmocka_unit_test(counts_through_both_parts_of_a_chunk),
         cmocka_unit_test(lets_histograms_pass_between_counters),
         cmocka_unit_test(is_charged_to_the_budget),
     };
