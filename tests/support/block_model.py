@@ -110,6 +110,8 @@ def of_replicas(series, begin, end, is_counter):
     places = {ms: place for place, (ms, _) in enumerate(samples)}
 
     def is_taken(chunk, other):
+        if is_counter and chunk.encoding in sc.OF_FLOATS:
+            return False  # it may be among those that are lifted
         values = values_of(chunk.encoding, chunk.data)
         place = places.get(chunk.first, 0)
         return samples[place:place + len(values)] == list(values) and \
@@ -201,7 +203,7 @@ class Bucket:
         groups = {}
         for labels, series in selected:
             kept = tuple(pair for pair in labels if pair[0] not in dropped)
-            replica = tuple(dict(labels).get(name, "") for name in sorted(dropped))
+            replica = tuple(pair for pair in labels if pair[0] in dropped)
             groups.setdefault(kept, {})[replica] = series
         return {kept: of_replicas([groups[kept][replica] for replica in sorted(groups[kept])],
                                   begin, end, is_counter) for kept in sorted(groups)}
