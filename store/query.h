@@ -52,8 +52,7 @@ NODISCARD bool store_query_open(struct store_query *q,
                                 struct err *err);
 
 /* The next series, borrowed until the following call; *end after the last one. Chunks
- * are whole: those at the edges reach beyond the range, unless the series is put
- * together of several replicas (replica_merge.h). */
+ * are whole: those at the edges reach beyond the range. */
 NODISCARD bool store_query_next(struct store_query *q, struct store_series *series,
                                 bool *end, struct err *err);
 

@@ -25,7 +25,8 @@ struct side {
     /* The chunk that is looked at. */
     const struct tsdb_timed_chunk *chunk; /* NULL: none */
     struct store_float_samples samples;   /* of histograms only the times */
-    size_t count;                         /* of samples in the range */
+    size_t begin;                         /* the first sample in the range */
+    size_t end;                           /* the first behind it */
     size_t at;                            /* the sample that is next, if it has one */
     size_t taken_from;                    /* those until at are taken and not written */
     struct store_chunk_reader reader;     /* writes histograms */
@@ -37,6 +38,8 @@ struct merge {
     const struct store_replica_rule *rule;
     struct arena arena;
     struct store_chunk_writer writer;
+    bool has_written;
+    bool is_over; /* nothing is taken any more */
     struct side sides[2];
     /* The sample that was taken last. */
     const struct side *last_side; /* NULL: none was */
@@ -130,6 +133,18 @@ write_sample(struct merge *m, struct side *s, size_t i, struct err *err)
            store_chunk_reader_write(&s->reader, &m->writer, err);
 }
 
+/* Whether what waits may be written as the chunk that it is in: it is all that the
+ * chunk has in the range. What is outside does no harm where the answer begins or ends,
+ * and is not seen by anybody. */
+static bool
+is_whole(const struct merge *m, const struct side *s)
+{
+    return s->taken_from == s->begin && s->at == s->end &&
+           (s->begin == 0 || !m->has_written) &&
+           (s->end == s->samples.count || m->is_over) &&
+           !(s->lift > 0 && has_floats(s));
+}
+
 /* Write what is taken and waits for it. */
 static bool
 flush(struct merge *m, struct side *s, struct err *err)
@@ -137,8 +152,10 @@ flush(struct merge *m, struct side *s, struct err *err)
     size_t from = s->taken_from;
     if (s->chunk == NULL || from == s->at)
         return true;
+    bool passes = is_whole(m, s);
     s->taken_from = s->at;
-    if (s->at - from == s->samples.count && !(s->lift > 0 && has_floats(s)))
+    m->has_written = true;
+    if (passes)
         return store_chunk_writer_chunk(&m->writer, s->chunk, err);
     for (size_t i = from; i < s->at; i++)
         if (!write_sample(m, s, i, err))
@@ -166,9 +183,12 @@ open_chunk(struct merge *m, struct side *s, struct err *err)
         has_floats(s)
             ? store_float_samples_read(&s->samples, s->chunk, &m->arena, err)
             : store_float_samples_read_times(&s->samples, s->chunk, &m->arena, err);
-    s->count = s->samples.count;
-    while (s->count > 0 && s->samples.at[s->count - 1].t_ms > m->rule->maxt_ms)
-        s->count--;
+    s->begin = 0;
+    s->end = s->samples.count;
+    while (s->end > 0 && s->samples.at[s->end - 1].t_ms > m->rule->maxt_ms)
+        s->end--;
+    while (s->begin < s->end && s->samples.at[s->begin].t_ms < m->rule->mint_ms)
+        s->begin++;
     return ok;
 }
 
@@ -183,14 +203,18 @@ is_skipped(const struct merge *m, const struct side *s, int64_t t_ms)
 static bool
 find(struct merge *m, struct side *s, struct err *err)
 {
-    for (;;) {
+    while (!s->has_ended) {
         size_t at = s->at;
-        while (s->chunk != NULL && at < s->count &&
+        while (s->chunk != NULL && at < s->end &&
                is_skipped(m, s, s->samples.at[at].t_ms))
             at++;
-        if ((s->chunk == NULL || at == s->count || at > s->at) && !flush(m, s, err))
+        /* What waits at the end of the range waits to see whether it is the last. */
+        s->has_ended = s->chunk != NULL && at == s->end && s->end < s->samples.count;
+        if (s->has_ended)
+            return true;
+        if ((s->chunk == NULL || at == s->end || at > s->at) && !flush(m, s, err))
             return false;
-        if (s->chunk != NULL && at < s->count) {
+        if (s->chunk != NULL && at < s->end) {
             if (at > s->at)
                 s->at = s->taken_from = at;
             return true;
@@ -199,11 +223,10 @@ find(struct merge *m, struct side *s, struct err *err)
         s->chunk = NULL;
         skip_chunks(s);
         s->has_ended = s->left.count == 0 || s->left.chunks->mint_ms > m->rule->maxt_ms;
-        if (s->has_ended)
-            return true;
-        if (!open_chunk(m, s, err))
+        if (!s->has_ended && !open_chunk(m, s, err))
             return false;
     }
+    return true;
 }
 
 /* A time that no sample of s is before. */
@@ -244,7 +267,7 @@ take_some(struct merge *m, struct side *s, struct side *other)
     bool is_first = s == &m->sides[0];
     size_t from = s->at;
     int64_t bound_ms = bound_of(other);
-    for (; s->at < s->count; s->at++) {
+    for (; s->at < s->end; s->at++) {
         int64_t t_ms = samples[s->at].t_ms;
         if (!other->has_ended && s->at > from &&
             (is_first ? t_ms > bound_ms : t_ms >= bound_ms))
@@ -296,10 +319,12 @@ merge_sides(struct merge *m, struct err *err)
             return false;
         struct side *s = choose(m);
         if (s == NULL)
-            return true;
+            break;
         if (!take(m, s, err))
             return false;
     }
+    m->is_over = true;
+    return flush(m, &m->sides[0], err) && flush(m, &m->sides[1], err);
 }
 
 static bool

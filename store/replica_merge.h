@@ -25,7 +25,7 @@ struct store_replica {
 };
 
 struct store_replica_rule {
-    int64_t mint_ms; /* samples outside are dropped first; both ends inclusive */
+    int64_t mint_ms; /* samples outside decide nothing; both ends inclusive */
     int64_t maxt_ms;
     bool is_counter; /* lift values */
 };
@@ -33,8 +33,9 @@ struct store_replica_rule {
 /* Whether values of what an expression calls are to be lifted, by its function. */
 NODISCARD bool store_replica_is_counter(struct bytes func);
 
-/* De-duplicate count (1 or more) replicas. A chunk all of whose samples are taken is
- * passed on as it is; others are made anew, in arena, and start timestamps are lost.
+/* De-duplicate count (1 or more) replicas. A chunk all of whose samples in the range
+ * are taken is passed on as it is, so that the first and the last one may reach beyond
+ * the range; others are made anew, in arena, and start timestamps are lost.
  * Chunks of a replica that is not needed are not decoded. *out borrows from the
  * replicas and from arena. Errors ERR_CORRUPT; ERR_UNSUPPORTED: aggregated chunks;
  * ERR_BUDGET. */

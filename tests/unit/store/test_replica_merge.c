@@ -98,7 +98,11 @@ merge(struct fixture *f)
 {
     struct err err;
     expect_ok(try_merge(f, &err), err);
-    f->got_count = any_read(f->out.chunks, f->out.count, f->got, ARRAY_LEN(f->got));
+    size_t count = any_read(f->out.chunks, f->out.count, f->got, ARRAY_LEN(f->got));
+    f->got_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (f->got[i].t_ms >= f->rule.mint_ms && f->got[i].t_ms <= f->rule.maxt_ms)
+            f->got[f->got_count++] = f->got[i];
 }
 
 /* A replica of floats; a time of -1 begins a new chunk. */
@@ -266,6 +270,31 @@ samples_outside_the_range_do_not_count(void **at)
     merge(f);
     expect_times(f, SERIES(100000, 110000, 120000), 3);
     expect_values(f, VALUES(1, 1, 1), 3);
+}
+
+static void
+chunks_at_the_ends_of_the_range_are_passed_on(void **at)
+{
+    struct fixture *f = *at;
+    add_floats(f, SERIES(10000, 20000, 30000, -1, 40000, 50000, 60000),
+               VALUES(1, 1, 1, 1, 1, 1), 6);
+    add_floats(f, SERIES(20001, 70000), VALUES(2, 2), 2);
+    f->rule.mint_ms = 20000;
+    f->rule.maxt_ms = 50000;
+    merge(f);
+    expect_times(f, SERIES(20000, 30000, 40000, 50000), 4);
+    assert_int_equal(f->out.count, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_ptr_equal(f->out.chunks[i].chunk.data.at,
+                         f->replicas[0].chunks[i].chunk.data.at);
+    /* not where the other one comes before or behind */
+    f->rule.mint_ms = 15000;
+    f->rule.maxt_ms = 100000;
+    add_floats(f, SERIES(14000, 30001, 80000), VALUES(3, 3, 3), 3);
+    f->replicas[0] = f->replicas[2];
+    f->count = 2;
+    merge(f);
+    expect_times(f, SERIES(20001, 30001, 70000), 3);
 }
 
 static void
@@ -498,6 +527,8 @@ main(void)
         cmocka_unit_test(functions_that_count),
         cmocka_unit_test_setup_teardown(samples_outside_the_range_do_not_count, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(chunks_at_the_ends_of_the_range_are_passed_on,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(times_at_both_ends_of_all_time, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(any_replicas_are_merged_as_a_naive_model_does,
