@@ -401,6 +401,24 @@ estimates_by_the_labels_that_are_demanded(void **at)
     }
 }
 
+/* Of downsampled blocks less is read for the same time. */
+static void
+estimates_less_of_downsampled_blocks(void **at)
+{
+    struct fixture *f = *at;
+    const struct tsdb_label label = {BYTES("__name__"), BYTES("m3")};
+    const struct store_estimate_query q = {.demanded = {&label, 1},
+                                           .range = {INT64_MIN, INT64_MAX}};
+    struct store_estimate raw = {0}, coarse = {0};
+    serve(f, BLOCKS, "cluster");
+    estimate(f, &raw, &q);
+    for (size_t i = 0; i < f->set->count; i++)
+        f->set->blocks[i]->meta.resolution_ms = 3600 * 1000;
+    estimate(f, &coarse, &q);
+    assert_int_equal(coarse.blocks, raw.blocks);
+    assert_in_range(coarse.chunks, 1, raw.chunks - 1);
+}
+
 /* One series, but a wide look at headers: every pair of an alternation, every value of
  * a label. */
 static void
@@ -436,6 +454,8 @@ main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(
             leaves_to_the_series_what_their_postings_are_not_worth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(estimates_less_of_downsampled_blocks, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(estimates_what_is_looked_at_in_headers, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(estimates_by_the_labels_that_are_demanded,

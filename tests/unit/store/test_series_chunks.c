@@ -130,7 +130,7 @@ random_parts(struct store_time_range *parts, size_t most, int64_t span_ms)
         parts[count++] = (struct store_time_range){from, at};
         at += 2 + (int64_t)pick((size_t)span_ms / 2);
     }
-    if (pick(3) == 0)
+    if (count > 0 && pick(3) == 0)
         parts[count - 1].maxt_ms = INT64_MAX;
     return count;
 }
