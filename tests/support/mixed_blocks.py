@@ -6,6 +6,7 @@ samples, samples that contradict each other, out-of-order and stale-series block
 Times of a series are its own number modulo 1000 ms, so that series that become one by
 external labels do not meet in a millisecond, unless they are made of floats."""
 import dataclasses
+import math
 
 import slow_block as sb
 import slow_chunks as sc
@@ -335,16 +336,28 @@ class MixedBlocks:
             self.tiny(name)
 
     def replica(self, series):
-        """What a second Prometheus saw: later, not everything, sometimes nothing."""
+        """What a second Prometheus saw: other times or values, not everything, sometimes
+        nothing."""
         rng, seen = self.rng, {}
         for number, samples in series.items():
             if rng.random() < 0.1:
                 continue
             gap = rng.randrange(len(samples) + 1)
             kept = samples[:gap] + samples[gap + rng.choice((0, 1, 5, 20)):]
-            seen[number] = [sample._replace(ms=sample.ms + REPLICA_OFFSET_MS)
-                            for sample in kept if rng.random() < 0.97]
+            kept = [sample for sample in kept if rng.random() < 0.97]
+            if rng.random() < 0.2:
+                seen[number] = [sample._replace(value=self.one_more(sample.value))
+                                for sample in kept]
+            else:
+                seen[number] = [sample._replace(ms=sample.ms + REPLICA_OFFSET_MS)
+                                for sample in kept]
         return seen
+
+    @staticmethod
+    def one_more(value):
+        if is_histogram(value) or not math.isfinite(sc.number_of(value)):
+            return value
+        return sc.bits_of(sc.number_of(value) + 1)
 
     def regular(self, name):
         """A block a window, and those that a compactor made of some: of 2 and 3; of 4 and
