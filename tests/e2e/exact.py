@@ -41,8 +41,8 @@ USE_START_TIMES = {"X-Prometheus-Use-Start-Timestamps": "true"}
 def write_clusters(program, directory):
     """The blocks of eu, of us, and of both with their external labels."""
     writers = (Writer(program, directory, "write-eu", START_TIMES, LEAVE_OVERLAPS, tsdb=XOR2),
-               Writer(program, directory, "write-us", longest="6h"),
-               Writer(program, directory, "write-both", longest="6h"))
+               Writer(program, directory, "write-us", longest=6),
+               Writer(program, directory, "write-both", longest=6))
     both = ((one, other, [({**labels, **extra}, *points)
                           for series, extra in ((one, EU), (other, US))
                           for labels, *points in series])

@@ -4,11 +4,10 @@ import random
 
 from remote_write import STALE, float_of, histogram, pb
 
-MINUTE, HOUR = 60_000, 3_600_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 BEGIN = 1_763_596_800_000  # 2025-11-20T00:00:00Z
 HOURS = 26
 END = BEGIN + HOURS * HOUR
-BATCH = 20 * MINUTE  # what one request covers
 LATE = 90 * MINUTE  # how long what is out of order is held back
 BOUNDS = (0.005, 0.025, 0.1, 0.25, 1, 2.5)
 EXTREMES = tuple(map(float_of, (
@@ -19,17 +18,18 @@ EXTREMES = tuple(map(float_of, (
 class Target:
     """When something was scraped, and whether it answered: (ms, start ms, answered)."""
 
-    def __init__(self, rng, instance, interval, jitter=0, restarts=(), outages=(), gaps=()):
+    def __init__(self, rng, instance, interval, jitter=0, restarts=(), outages=(), gaps=(),
+                 end=END):
         self.labels = {"job": "app", "instance": instance}
         phase = rng.randrange(interval)
         self.scrapes, start, was_up = [], BEGIN - HOUR, True
         pending = [BEGIN + int(hours * HOUR) for hours in restarts]
-        for planned in range(BEGIN + phase, END, interval):
+        for planned in range(BEGIN + phase, end, interval):
             ms = planned + rng.randint(-jitter, jitter)
             if pending and ms >= pending[0]:
                 start = pending.pop(0) + 137
                 ms = max(ms, start + 1)
-            if inside(planned, gaps) or not BEGIN <= ms < END:
+            if inside(planned, gaps) or not BEGIN <= ms < end:
                 continue
             is_up = not inside(planned, outages)
             if is_up or was_up:
@@ -45,11 +45,15 @@ class Series:
     """points: (ms of its arrival, sample or histogram)."""
 
     def __init__(self, name, labels, points):
-        self.labels = {"__name__": name, **labels}
-        self.batches = {}
-        for arrival, point in points:
-            samples, histograms = self.batches.setdefault((arrival - BEGIN) // BATCH, ([], []))
+        self.labels, self.points = {"__name__": name, **labels}, list(points)
+
+    def batches(self, duration):
+        """Number of a batch -> samples, histograms."""
+        batches = {}
+        for arrival, point in self.points:
+            samples, histograms = batches.setdefault((arrival - BEGIN) // duration, ([], []))
             (samples if isinstance(point, pb.Sample) else histograms).append(point)
+        return batches
 
 
 def floats(target, values):
@@ -284,7 +288,30 @@ def us():
                  floats(targets[1], counter(rng, 3)))
 
 
-def batches(series):
-    """What a request each holds, in order."""
-    for number in range((END - BEGIN) // BATCH):
-        yield [(one.labels, *one.batches[number]) for one in series if number in one.batches]
+def batches(series, begin=BEGIN, end=END, duration=20 * MINUTE):
+    """What a request each holds, in order: what arrives in some minutes."""
+    columns = [(one.labels, one.batches(duration)) for one in series]
+    for number in range((begin - BEGIN) // duration, (end - BEGIN) // duration):
+        yield [(labels, *column[number]) for labels, column in columns if number in column]
+
+
+def long_run(days):
+    """Few series, for as long as it takes to be downsampled twice."""
+    rng = random.Random(3)
+    end = BEGIN + days * DAY
+    first = Target(rng, "node-0", 4 * MINUTE, restarts=(30, 31.01, 250), outages=[(70, 71.3)],
+                   end=end)
+    second = Target(rng, "node-1", 7 * MINUTE, jitter=MINUTE, restarts=(100.5,),
+                    gaps=[(120, 131)], end=end)
+    third = Target(rng, "node-2", 20 * MINUTE, restarts=(40,), outages=[(200, 204)], end=end)
+    for target in (first, second, third):
+        yield Series("requests_total", target.labels, floats(target, counter(rng, 40)))
+        yield Series("temperature", target.labels, floats(target, walk(rng, 20, 0.3)))
+    yield Series("seconds_total", first.labels, floats(first, counter(rng, 3, False)))
+    yield Series("extreme", second.labels, floats(second, lambda _: rng.choice(EXTREMES)))
+    yield Series("constant", third.labels, floats(third, lambda _: 3.0))
+    yield Series("native", third.labels, natives(third, observed(rng, is_signed=True)))
+    yield Series("native_float", third.labels, natives(third, observed(rng, is_float=True)))
+    yield Series("native_gauge", third.labels, natives(third, weighed(rng, is_float=False)))
+    rare = Target(rng, "rare", 9 * HOUR, jitter=HOUR, end=end)
+    yield Series("rare", rare.labels, floats(rare, walk(rng, 0, 1)))

@@ -47,28 +47,30 @@ class Prometheus(Daemon):
             headers={"Content-Type": "application/x-www-form-urlencoded", **dict(headers)})
         return self.connection.getresponse().read()
 
+
+class Writer(Prometheus):
+    """Takes what is days old, and later what is up to four hours older. Its blocks are of
+    so many hours, compacted up to the longest."""
+
+    def __init__(self, program, directory, name, *flags, hours=2, longest=2, tsdb=None):
+        self.hours = hours
+        super().__init__(
+            program, directory, name,
+            {"storage": {"tsdb": {"out_of_order_time_window": "4h", **(tsdb or {})}}},
+            (*TO_WRITE, "--storage.tsdb.retention.time=100y", *flags,
+             f"--storage.tsdb.min-block-duration={hours}h",
+             f"--storage.tsdb.max-block-duration={max(hours, longest)}h"))
+
     def snapshot(self):
         """The directory of blocks that hold everything, once the head is compacted."""
         def is_compacted():
             span = self.metric("prometheus_tsdb_head_max_time_seconds") - \
                 self.metric("prometheus_tsdb_head_min_time_seconds")
-            return span <= 3 * 3600
+            return span <= 1.5 * 3600 * self.hours
 
         wait_until(f"{self.name} to compact its head", is_compacted, 60)
         answer = json.loads(self.ask("admin/tsdb/snapshot", {}))
         return self.data / "snapshots" / answer["data"]["name"]
-
-
-class Writer(Prometheus):
-    """Takes what is days old, and later what is up to four hours older."""
-
-    def __init__(self, program, directory, name, *flags, shortest="2h", longest="2h", tsdb=None):
-        super().__init__(
-            program, directory, name,
-            {"storage": {"tsdb": {"out_of_order_time_window": "4h", **(tsdb or {})}}},
-            (*TO_WRITE, "--storage.tsdb.retention.time=100y", *flags,
-             f"--storage.tsdb.min-block-duration={shortest}",
-             f"--storage.tsdb.max-block-duration={longest}"))
 
 
 def write_blocks(writers, batches):
@@ -79,7 +81,7 @@ def write_blocks(writers, batches):
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(writers)))
         for batch in batches:
             list(pool.map(remote_write.write, writers, batch))
-        return list(pool.map(Prometheus.snapshot, writers))
+        return list(pool.map(Writer.snapshot, writers))
 
 
 def fill_bucket(bucket, snapshot, labels):
@@ -92,14 +94,31 @@ def fill_bucket(bucket, snapshot, labels):
         (copy / "meta.json").write_text(json.dumps(meta))
 
 
+def metas(bucket):
+    return [json.loads(path.read_text()) for path in bucket.glob("*/meta.json")]
+
+
+def relabelled(bucket, name, labels, mark=""):
+    """A copy with other external labels, and ULIDs with this in them."""
+    copy = bucket.parent / name
+    for meta in metas(bucket):
+        ulid = meta["ulid"][:10] + mark + meta["ulid"][10 + len(mark):]
+        shutil.copytree(bucket / meta["ulid"], copy / ulid, copy_function=os.link)
+        meta["ulid"] = ulid
+        meta["compaction"]["sources"] = [ulid]
+        meta["thanos"]["labels"] = labels
+        (copy / ulid / "meta.json").unlink()
+        (copy / ulid / "meta.json").write_text(json.dumps(meta))
+    return copy
+
+
 @contextlib.contextmanager
 def serve(program, directory, bucket, *flags):
     """A store that has loaded every block of the bucket."""
     with Daemon(program, "--http-address=127.0.0.1:{port}", f"--data-dir={directory}",
                 f"--objstore.config={dir_bucket(bucket)}", *flags) as store:
-        blocks = len(list(bucket.glob("*/meta.json")))
         wait_until("all blocks", lambda: store.metric(
-            "thanos_bucket_store_blocks_loaded") == blocks)
+            "thanos_bucket_store_blocks_loaded") == len(metas(bucket)))
         yield store
 
 

@@ -10,7 +10,6 @@ usage: exact_thanos.py <blockhouse-store> <prometheus> <thanos> [ONLY]
 """
 import concurrent.futures
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -23,8 +22,9 @@ sys.path.insert(0, str(HERE.parent / "support"))
 from daemon import dir_bucket, free_port  # noqa: E402
 from exact_compare import EVERYWHERE, NATIVE, NEW, Comparison, Pair, queries  # noqa: E402
 from exact_data import batches, eu  # noqa: E402
-from exact_servers import (LEAVE_OVERLAPS, Writer, fill_bucket, reader,  # noqa: E402
-                           serve, write_blocks)
+from exact_downsampled import downsampled  # noqa: E402
+from exact_servers import (LEAVE_OVERLAPS, Writer, fill_bucket, metas,  # noqa: E402
+                           reader, relabelled, serve, write_blocks)
 
 CLUSTER = {"cluster": "eu"}
 KNOWN = (EVERYWHERE, NATIVE, NEW)
@@ -53,36 +53,20 @@ class World:
                               stderr=subprocess.PIPE, text=True, check=False, timeout=300)
         assert done.returncode == 0 and "level=error" not in done.stderr, done.stderr[-4000:]
 
+    @staticmethod
+    def copy_bucket(bucket, name):
+        return shutil.copytree(bucket, bucket.parent / name, copy_function=os.link,
+                               dirs_exist_ok=True)
+
+    def start_store(self, bucket, *flags):
+        return self.stack.enter_context(serve(self.store, f"{bucket}-store", bucket, *flags))
+
     def read(self, bucket, labels, *flags):
         """A Prometheus that reads from a store over the bucket."""
-        store = self.stack.enter_context(
-            serve(self.store, f"{bucket}-store", bucket, *flags))
+        store = self.start_store(bucket, *flags)
         return self.stack.enter_context(reader(
             self.prometheus, self.directory, bucket.name + "-reader",
             f"http://127.0.0.1:{store.port}", labels, FLAGS))
-
-
-def metas(bucket):
-    return [json.loads(path.read_text()) for path in bucket.glob("*/meta.json")]
-
-
-def copy_bucket(bucket, name):
-    return shutil.copytree(bucket, bucket.parent / name, copy_function=os.link,
-                           dirs_exist_ok=True)
-
-
-def relabelled(bucket, name, labels, mark=""):
-    """A copy with other external labels, and ULIDs with this in them."""
-    copy = bucket.parent / name
-    for meta in metas(bucket):
-        ulid = meta["ulid"][:10] + mark + meta["ulid"][10 + len(mark):]
-        shutil.copytree(bucket / meta["ulid"], copy / ulid, copy_function=os.link)
-        meta["ulid"] = ulid
-        meta["compaction"]["sources"] = [ulid]
-        meta["thanos"]["labels"] = labels
-        (copy / ulid / "meta.json").unlink()
-        (copy / ulid / "meta.json").write_text(json.dumps(meta))
-    return copy
 
 
 def one_copy(world):
@@ -97,7 +81,7 @@ def one_copy(world):
 
 def merged(world, bucket):
     """One after another, and out-of-order ones into the others."""
-    after = copy_bucket(bucket, "merged")
+    after = world.copy_bucket(bucket, "merged")
     world.compact(after, "--compact.enable-vertical-compaction")
     assert len(metas(after)) < len(metas(bucket)) / 4
     return Pair("merged", world.read(bucket, CLUSTER), world.read(after, CLUSTER), KNOWN,
@@ -107,24 +91,32 @@ def merged(world, bucket):
 def replicas_alike(world, bucket):
     """Two replicas that have seen the same become one."""
     before = relabelled(bucket, "alike", {**CLUSTER, "replica": "a"})
-    after = copy_bucket(before, "alike-merged")
-    copy_bucket(relabelled(bucket, "other", {**CLUSTER, "replica": "b"}, "BBBB"), after)
+    after = world.copy_bucket(before, "alike-merged")
+    world.copy_bucket(relabelled(bucket, "other", {**CLUSTER, "replica": "b"}, "BBBB"), after)
     world.compact(after, "--deduplication.replica-label=replica")
     assert {len(meta["thanos"]["labels"]) for meta in metas(after)} == {1}
     return Pair("replicas alike", world.read(before, {**CLUSTER, "replica": "a"}),
                 world.read(after, CLUSTER), KNOWN, leave_out=LAYOUT)
 
 
+def same_answers(world, only):
+    """Number of differences between PromQL answers."""
+    bucket = one_copy(world)
+    problems = 0
+    for part in (merged, replicas_alike):
+        if only in part.__name__:
+            pair = part(world, bucket)
+            problems += Comparison(pair, world.pool).run(pair.queries(queries()))
+    return problems
+
+
 def main():
     *programs, only = sys.argv[1:] if len(sys.argv) == 5 else (*sys.argv[1:], "")
     with tempfile.TemporaryDirectory() as path, contextlib.ExitStack() as stack:
         world = World(stack, pathlib.Path(path), programs)
-        bucket = one_copy(world)
-        problems = 0
-        for part in (merged, replicas_alike):
-            if only in part.__name__:
-                pair = part(world, bucket)
-                problems += Comparison(pair, world.pool).run(pair.queries(queries()))
+        problems = same_answers(world, only) if only != "downsampled" else 0
+        if only in "downsampled":
+            downsampled(world)
         return 1 if problems else 0
 
 
