@@ -151,8 +151,8 @@ class Sink:
     def coded(self, codes, number):
         """In the first field that takes it; the last takes all."""
         for code, width in codes:
-            half = 1 << width - 1 if width else 0
-            if width == 64 or (-half < number <= half if width else number == 0):
+            most = (1 << width) // 2
+            if width == 64 or number == 0 or -most < number <= most:
                 self.code(code)
                 self.put(number, width)
                 return
