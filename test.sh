@@ -16,7 +16,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|garbage_.*|odd_blocks|sidecar_crash|bucket_random_minio|store_bucket_faults)$)'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|random_selectors|garbage_.*|odd_blocks|sidecar_crash|bucket_random_minio|store_bucket_faults)$)'
 TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio|store_bucket_faults)$)'
 FUZZ_SECONDS=60
 FUZZ_EXECUTIONS=100000000
