@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of replicas, read with and without --store.replica-label: samples are those that
 a naive de-duplication of what each replica has finds, in streamed and in sampled answers,
-and no endpoint shows the label.
+and no endpoint shows the label. Blocks of one replica that overlap are merged sample by
+sample, whatever encodings they have.
 
 usage: replicas.py <blockhouse-store> <bench_make_data>
 """
 import contextlib
+import dataclasses
 import glob
 import json
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,27 +21,37 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 sys.path.insert(0, HERE)
 import remote_read as rr  # noqa: E402
+import slow_chunks as sc  # noqa: E402
 from daemon import Daemon, dir_bucket  # noqa: E402
 from discovery import data, path_of_values  # noqa: E402
-from sampled import FIRST_MS, bits_of, decode_xor  # noqa: E402
 from tiny_blocks import ulid_of  # noqa: E402
 
 GOLDEN = os.path.join(HERE, "..", "golden")
+FIRST_MS = 1785542400000  # of make_data.c
 HOUR_MS = 3600000
 ALL = ("__name__", "!=", "no such metric")
 SERIES = 200
 FIRST_PENALTY_MS = 5000
+FIRST_GOLDEN_MS, LAST_GOLDEN_MS = 0, 1 << 42
 
 
-def number_of(bits):
-    return struct.unpack("<d", struct.pack("<Q", bits))[0]
+def samples_of(chunks):
+    """[(ms, bits or histogram)] of chunks of a streamed answer, without hints and start
+    timestamps."""
+    return [(sample.ms, dataclasses.replace(sample.value, hint=sc.UNKNOWN_RESET)
+             if isinstance(sample.value, sc.Histogram) else sample.value)
+            for chunk in chunks for sample in sc.decode(chunk[0], chunk[3])]
+
+
+def bits_of(sample):
+    return sample.timestamp, sc.bits_of(sample.value)
 
 
 def lifted(sample, lift):
-    value = number_of(sample[1])
+    value = sc.number_of(sample[1])
     if value != value or lift == 0:
         return sample
-    return sample[0], struct.unpack("<Q", struct.pack("<d", value + lift))[0]
+    return sample[0], sc.bits_of(value + lift)
 
 
 def penalised(a, b, is_counter):
@@ -58,7 +69,8 @@ def penalised(a, b, is_counter):
         side = min(left, key=lambda one: (sides[one][at[one]][0], one))
         sample = sides[side][at[side]]
         if is_counter and last_side not in (None, side):
-            lift[side] += max(0.0, number_of(taken[-1][1]) - number_of(sample[1]) - lift[side])
+            lift[side] += max(0.0, sc.number_of(taken[-1][1]) -
+                              (sc.number_of(sample[1]) + lift[side]))
         penalty[1 - side] = 2 * (sample[0] - taken[-1][0]) if taken else FIRST_PENALTY_MS
         penalty[side], last_side = 0, side
         taken.append(lifted(sample, lift[side]))
@@ -108,7 +120,7 @@ def stored_samples(store):
     found = {}
     for _, labels, chunks in rr.read_streamed(
             store, [rr.query([ALL], FIRST_MS, FIRST_MS + 4 * HOUR_MS)]):
-        samples = [sample for chunk in chunks for sample in decode_xor(chunk[3])]
+        samples = samples_of(chunks)
         replicas = found.setdefault(without(labels, "replica"), {})
         replicas[dict(labels)["replica"]] = samples
     return {labels: [replicas[name] for name in sorted(replicas)]
@@ -145,7 +157,7 @@ def answers_one_series_of_replicas(store, stored):
             wanted = expected(stored, begin, end, function != "sum")
             lifts += wanted != plain
             query = asked(begin, end, function)
-            streamed = [(labels, [sample for chunk in chunks for sample in decode_xor(chunk[3])])
+            streamed = [(labels, samples_of(chunks))
                         for _, labels, chunks in rr.read_streamed(store, [query])]
             assert [labels for labels, _ in streamed] == [labels for labels, _ in wanted]
             assert len(wanted) == SERIES
@@ -166,7 +178,7 @@ def sees_replicas_by_matchers(store, stored):
     """Matchers are on the labels that series have in the bucket."""
     for replica, number in ("b", 1), ("c", -1):
         query = rr.query([ALL, ("replica", "=", replica)], FIRST_MS, FIRST_MS + 4 * HOUR_MS)
-        got = {labels: [sample for chunk in chunks for sample in decode_xor(chunk[3])]
+        got = {labels: samples_of(chunks)
                for _, labels, chunks in rr.read_streamed(store, [query])}
         assert got == {labels: samples[number] for labels, samples in stored.items()}
     print("  matchers on the label")
@@ -225,6 +237,31 @@ def passes_chunks_on_whatever_their_encoding(program, folder):
     print("  chunks of all encodings")
 
 
+def merges_overlapping_blocks(program, folder):
+    """The golden blocks hold the same samples in other encodings."""
+    names, together = ("xor", "xor2", "xor2-st", "hist-st"), os.path.join(folder, "together")
+    wanted = {}
+    for number, name in enumerate(names):
+        begin, end = copy_golden(name, together, "a", number)
+        with store_over(program, os.path.join(folder, f"{name}-one")) as single:
+            for _, labels, chunks in rr.read_streamed(single, [rr.query([ALL], begin, end)]):
+                at_times = wanted.setdefault(labels, {})
+                for ms, value in samples_of(chunks):
+                    at_times.setdefault(ms, set()).add(value)
+    with store_over(program, together) as store:
+        answer = rr.read_streamed(store, [rr.query([ALL], FIRST_GOLDEN_MS, LAST_GOLDEN_MS)])
+    assert [labels for _, labels, _ in answer] == sorted(wanted, key=order)
+    merged = 0
+    for _, labels, chunks in answer:
+        samples = samples_of(chunks)
+        times = [ms for ms, _ in samples]
+        assert times == sorted(wanted[labels]), labels
+        assert all(value in wanted[labels][ms] for ms, value in samples), labels
+        merged += all(chunk[0] in (1, 2, 3) for chunk in chunks)
+    assert merged > len(answer) / 2, "what was merged is still in a new encoding"
+    print("  overlapping blocks of all encodings")
+
+
 def main():
     program, make_data = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
@@ -237,6 +274,7 @@ def main():
             sees_replicas_by_matchers(store, stored)
             hides_the_label(plain, store)
         passes_chunks_on_whatever_their_encoding(program, folder)
+        merges_overlapping_blocks(program, folder)
 
 
 if __name__ == "__main__":

@@ -51,10 +51,10 @@ def encode(queries, accepted):
     return snappy.compress(request.SerializeToString())
 
 
-def post(daemon, body, **more):
+def post(daemon, body, agent="Prometheus/3.16.0", **more):
     return daemon.request("POST", "/api/v1/read", body=body, headers={
         "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "User-Agent": "Prometheus/3.16.0", "X-Prometheus-Remote-Read-Version": "0.1.0",
+        "User-Agent": agent, "X-Prometheus-Remote-Read-Version": "0.1.0",
     }, **more)
 
 
@@ -107,15 +107,20 @@ def series_of(answer):
     return series
 
 
-def read_sampled(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
-    """Per query [(labels, [(ms, float)])]."""
+def read_time_series(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
+    """Per query the TimeSeries of a sampled answer."""
     answer = post(daemon, encode(queries, accepted))
     assert answer.status == 200, (answer.status, answer.text)
     assert answer.headers["Content-Type"] == SAMPLED_TYPE, answer.headers
     assert answer.headers["Content-Encoding"] == "snappy", answer.headers
     response = pb.ReadResponse.FromString(snappy.decompress(answer.body))
+    return [list(result.timeseries) for result in response.results]
+
+
+def read_sampled(daemon, queries, accepted=(pb.ReadRequest.SAMPLES,)):
+    """Per query [(labels, [(ms, float)])]."""
     return [[(labels_of(series), [(s.timestamp, s.value) for s in series.samples])
-             for series in result.timeseries] for result in response.results]
+             for series in result] for result in read_time_series(daemon, queries, accepted)]
 
 
 def labels_of(series):
