@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One query over a set of blocks: what selects and merges. It yields every stored chunk
  * of every selected series in label order, of downsampled blocks the aggregate that the
- * hints ask for, and knows nothing of HTTP or protobuf; front
- * doors encode what it yields. */
+ * hints ask for. It knows nothing of HTTP or protobuf; front doors encode what it
+ * yields. */
 #ifndef STORE_QUERY_H
 #define STORE_QUERY_H
 

@@ -21,8 +21,9 @@ from daemon import dir_bucket  # noqa: E402
 
 XOR = "01M852M9MD7R7B87FBFM0F3DC8"
 DOWNSAMPLED = "01M853A7YDJR1C6EX0NYVK3F2G"
+FINER = "01M853A7VDHTG9P93KSJE7151R"
 PARTIAL = "01M852M9QWERCCBXQAZT4MBB0A"
-BLOCKS = 5
+BLOCKS = 6
 
 
 class Tool:
@@ -106,9 +107,10 @@ def inspects(tool):
     assert (xor["series"], xor["samples"], xor["chunks"]) == (24, 5736, 398), xor
     assert xor["labels"] == {"cluster": "eu1", "replica": "a"}
     assert rows[DOWNSAMPLED]["resolution_ms"] == 3600000
+    assert rows[FINER]["resolution_ms"] == 300000
     assert "from" not in rows[PARTIAL]
     chosen = tool.json("inspect", "-l", 'cluster="ds"', "--selector", "replica=~a|b")
-    assert [row["ulid"] for row in chosen] == [DOWNSAMPLED]
+    assert [row["ulid"] for row in chosen] == [FINER, DOWNSAMPLED]
     text = tool.run("inspect", "--output=csv", "--sort-by", "#CHUNKS", "--sort-by=ULID",
                     "-l", "cluster!=none").stdout
     table = list(csv.DictReader(text.splitlines()))
@@ -123,10 +125,11 @@ def verifies(tool):
         wanted = "partial" if ulid == PARTIAL else "ok"
         assert row["result"] == wanted and not row["problems"], row
     assert rows[XOR]["samples"] == 5736 and rows[DOWNSAMPLED]["samples"] == 5300
+    assert rows[FINER]["samples"] == 63360
     tool.run("verify", PARTIAL, status=1)
     tool.run("verify", f"--id={XOR}", DOWNSAMPLED)
     assert [row["ulid"] for row in tool.json("verify", "-l", 'cluster="ds"')] \
-        == [DOWNSAMPLED]
+        == [FINER, DOWNSAMPLED]
 
 
 def damages(block):
