@@ -7,12 +7,25 @@
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 
-static void
-add_segment(struct store_block *b, const char *name, uint64_t size)
+void
+store_block_reserve_segments(struct store_block *b, size_t count)
 {
-    b->segments[b->segment_count++] = (struct store_segment){
-        .key = xasprintf("%s/" TSDB_BLOCK_PATH_CHUNKS "/%s", b->name.text, name),
-        .size = size};
+    b->segments = xcalloc(count + 1, sizeof *b->segments);
+}
+
+void
+store_block_add_segment(struct store_block *b, struct bytes name, uint64_t size)
+{
+    b->segments[b->segment_count++] =
+        (struct store_segment){.key = xasprintf("%s/" TSDB_BLOCK_PATH_CHUNKS "/%.*s",
+                                                b->name.text, BYTES_FMT(name)),
+                               .size = size};
+}
+
+struct bytes
+store_block_segment_name(const struct store_block *b, size_t segment)
+{
+    return bytes_of_str(strrchr(b->segments[segment].key, '/') + 1);
 }
 
 static bool
@@ -21,7 +34,7 @@ add_named_segment(struct store_block *b, const struct store_listed *listed,
 {
     for (size_t i = 0; i < listed->segment_count; i++) {
         if (strcmp(listed->segments[i].name, name) == 0) {
-            add_segment(b, name, listed->segments[i].size);
+            store_block_add_segment(b, bytes_of_str(name), listed->segments[i].size);
             return true;
         }
     }
@@ -37,13 +50,28 @@ add_segments(struct store_block *b, const struct store_listed *listed,
         return err_set(err, ERR_CORRUPT,
                        "meta.json names %zu segments, the bucket has %zu", count,
                        listed->segment_count);
-    b->segments = xcalloc(listed->segment_count + 1, sizeof *b->segments);
+    store_block_reserve_segments(b, listed->segment_count);
     for (size_t i = 0; i < count; i++)
         if (!add_named_segment(b, listed, meta->segments[i], err))
             return false;
     for (size_t i = 0; count == 0 && i < listed->segment_count; i++)
-        add_segment(b, listed->segments[i].name, listed->segments[i].size);
+        store_block_add_segment(b, bytes_of_str(listed->segments[i].name),
+                                listed->segments[i].size);
     return true;
+}
+
+struct store_block *
+store_block_restore(const struct tsdb_ulid *id, uint64_t index_size,
+                    const struct store_block_meta *meta)
+{
+    struct store_block *b = xcalloc(1, sizeof *b);
+    atomic_init(&b->references, 1);
+    b->id = *id;
+    b->name = tsdb_ulid_print(id);
+    b->index_key = xasprintf("%s/" TSDB_BLOCK_PATH_INDEX, b->name.text);
+    b->index_size = index_size;
+    store_block_meta_copy(&b->meta, meta);
+    return b;
 }
 
 bool

@@ -40,6 +40,18 @@ NODISCARD bool store_block_new(struct store_block **out,
                                const struct store_listed *listed,
                                const struct tsdb_meta *meta, struct err *err);
 
+/* A block of an earlier run, with one reference and no segments, not loaded. */
+struct store_block *store_block_restore(const struct tsdb_ulid *id, uint64_t index_size,
+                                        const struct store_block_meta *meta);
+
+/* Make room for the segments of a block that has none, and add them, before it is
+ * published. */
+void store_block_reserve_segments(struct store_block *b, size_t count);
+void store_block_add_segment(struct store_block *b, struct bytes name, uint64_t size);
+
+/* The name of a segment: "000001". Borrowed. */
+struct bytes store_block_segment_name(const struct store_block *b, size_t segment);
+
 /* Name of a block's header file behind its ULID. */
 #define STORE_BLOCK_HEADER_SUFFIX ".bhx"
 

@@ -9,11 +9,14 @@
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "store/deletion_mark.h"
-#include "store/meta_cache.h"
 
 /* Generous: a request that hangs must not hold up the sync for ever. */
 static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
 static const int64_t LOAD_TIMEOUT_NS = 30 * 60 * CLOCK_NS_PER_S;
+
+/* Blocks that are fetched before others hear of it: many times as many as are fetched
+ * at a time, and few seconds of a bucket that throttles. */
+enum { FETCH_AT_ONCE = 1024 };
 
 static struct store_entry *
 entry_of(struct pool_job *job)
@@ -50,6 +53,12 @@ store_entry_note_drop(const struct store_entry *e)
     LOG_INFO("block dropped", LOG_STR("block", e->name.text));
 }
 
+static void
+note_change(struct store_catalog *c)
+{
+    atomic_fetch_add_explicit(&c->changes, 1, memory_order_relaxed);
+}
+
 static struct store_entry
 entry_take_over(struct store_catalog *c, const struct store_listed *listed)
 {
@@ -65,7 +74,10 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     e.listed = listed;
     e.state = listed->meta.exists ? STORE_BLOCK_SERVED : STORE_BLOCK_NO_META;
     e.may_heal = false;
+    e.is_tried = false;
     if (!listed->mark.exists) {
+        if (e.mark.exists)
+            note_change(c);
         e.mark = listed->mark;
         e.marked_ms = INT64_MAX;
     }
@@ -78,9 +90,12 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
     struct store_entry *entries = xcalloc(listing->count + 1, sizeof *entries);
     for (size_t i = 0; i < listing->count; i++)
         entries[i] = entry_take_over(c, &listing->blocks[i]);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < c->count; i++) {
         if (c->entries[i].is_served)
             store_entry_note_drop(&c->entries[i]);
+        if (c->entries[i].block != NULL)
+            note_change(c);
+    }
     store_catalog_fini(c);
     c->entries = entries;
     c->count = listing->count;
@@ -96,24 +111,29 @@ store_catalog_fini(struct store_catalog *c)
     c->count = 0;
 }
 
-/* Run a job for each entry that wants it, on at most threads threads, and wait. */
+/* Run a job for each entry that wants it, most of them at once, on at most threads
+ * threads, and wait. *left is how many others want one. */
 static bool
 run_jobs(struct store_catalog *c, bool (*wants)(const struct store_entry *),
-         void (*run)(struct pool_job *), unsigned threads, struct err *err)
+         void (*run)(struct pool_job *), size_t most, unsigned threads, size_t *left,
+         struct err *err)
 {
-    size_t jobs = 0;
+    struct pool *pool = NULL;
+    *left = 0;
     for (size_t i = 0; i < c->count; i++)
-        jobs += wants(&c->entries[i]);
+        *left += wants(&c->entries[i]);
+    size_t jobs = NUM_MIN(*left, most);
     if (jobs == 0)
         return true;
-    struct pool *pool = NULL;
     if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, (size_t)threads), err))
         return false;
-    for (size_t i = 0; i < c->count; i++) {
-        if (!wants(&c->entries[i]))
+    *left -= jobs;
+    for (size_t i = c->count; jobs > 0; i--) {
+        if (!wants(&c->entries[i - 1]))
             continue;
-        c->entries[i].job.run = run;
-        pool_submit(pool, &c->entries[i].job);
+        c->entries[i - 1].job.run = run;
+        pool_submit(pool, &c->entries[i - 1].job);
+        jobs--;
     }
     pool_free(&pool);
     return true;
@@ -150,7 +170,7 @@ has_new_mark(const struct store_entry *e)
 static bool
 has_news(const struct store_entry *e)
 {
-    return has_new_meta(e) || has_new_mark(e);
+    return !e->is_tried && (has_new_meta(e) || has_new_mark(e));
 }
 
 static bool
@@ -167,18 +187,10 @@ get_object(const struct store_entry *e, const char *file, size_t limit,
 static bool
 read_meta(const struct store_entry *e, struct tsdb_meta *meta, struct err *err)
 {
-    const char *data_dir = e->catalog->data_dir;
     CLEANUP(buf_fini) struct buf text = {0};
-    struct store_stamp stamp = e->listed->meta;
-    if (store_meta_cache_get(data_dir, e->name.text, stamp, &text) &&
-        tsdb_meta_parse(meta, buf_bytes(&text), err))
-        return true;
-    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err))
-        return false;
-    if (!tsdb_meta_parse(meta, buf_bytes(&text), err))
-        return err_wrap(err, "parse " TSDB_BLOCK_PATH_META);
-    store_meta_cache_put(data_dir, e->name.text, stamp, buf_bytes(&text));
-    return true;
+    return get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err) &&
+           (tsdb_meta_parse(meta, buf_bytes(&text), err) ||
+            err_wrap(err, "parse " TSDB_BLOCK_PATH_META));
 }
 
 static enum store_block_state
@@ -209,6 +221,7 @@ fetch_meta(struct store_entry *e)
     e->meta = e->listed->meta;
     e->index = e->listed->index;
     e->chunks = e->listed->chunks;
+    note_change(e->catalog);
 }
 
 /* A mark that cannot be read does not take a block away. */
@@ -221,6 +234,7 @@ fetch_mark(struct store_entry *e)
                    &text, &err) &&
         store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
         e->mark = e->listed->mark;
+        note_change(e->catalog);
         return;
     }
     e->may_heal |= err_is_transient(err.code);
@@ -237,12 +251,13 @@ fetch(struct pool_job *job)
         fetch_meta(e);
     if (has_new_mark(e))
         fetch_mark(e);
+    e->is_tried = true;
 }
 
 bool
-store_catalog_fetch(struct store_catalog *c, struct err *err)
+store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
 {
-    return run_jobs(c, has_news, fetch, c->meta_concurrency, err);
+    return run_jobs(c, has_news, fetch, FETCH_AT_ONCE, c->meta_concurrency, left, err);
 }
 
 void
@@ -293,5 +308,6 @@ load(struct pool_job *job)
 bool
 store_catalog_load(struct store_catalog *c, struct err *err)
 {
-    return run_jobs(c, wants_load, load, c->load_concurrency, err);
+    size_t left;
+    return run_jobs(c, wants_load, load, SIZE_MAX, c->load_concurrency, &left, err);
 }

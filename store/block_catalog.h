@@ -18,6 +18,7 @@ struct store_entry {
     enum store_block_state state;
     bool is_served; /* in the published set */
     bool may_heal;  /* failed in this pass, and need not fail in the next */
+    bool is_tried;  /* in this pass: it was fetched, well or not */
     /* private */
     struct pool_job job;
     struct store_catalog *catalog;
@@ -39,6 +40,7 @@ struct store_catalog {
     unsigned meta_concurrency;
     unsigned load_concurrency;
     /* read-only for others */
+    atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };
@@ -47,10 +49,12 @@ struct store_catalog {
  * until the pass ends. */
 void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
 
-/* Read metas and deletion marks that are new or have changed. Where a changed one
- * cannot be read, what is known stays.
+/* Read metas and deletion marks that are new or have changed, of at most some blocks,
+ * once a pass. Where a changed one cannot be read, what is known stays. *left is how
+ * many blocks have still to be looked at.
  * Errors only when threads cannot be started: of blocks, see their state. */
-NODISCARD bool store_catalog_fetch(struct store_catalog *c, struct err *err);
+NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
+                                   struct err *err);
 
 /* Judge all blocks whose meta is known. */
 void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,

@@ -2,7 +2,9 @@
 #include "store/block_sync.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -12,7 +14,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "store/block_catalog.h"
-#include "store/meta_cache.h"
+#include "store/block_snapshot.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
  * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
@@ -23,6 +25,12 @@ enum { PASSES_UNTIL_READY = 3 };
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
+/* How often a pass that takes long keeps what it has read, and says how far it is. */
+static const int64_t SAVE_NS = 10 * CLOCK_NS_PER_S;
+
+/* Copies of metas that earlier versions kept. */
+#define FORMER_META_SUFFIX ".meta.json"
+
 struct store_block_sync {
     struct store_block_sync_options options;
     struct store_sync_metrics metrics;
@@ -32,8 +40,12 @@ struct store_block_sync {
     bool is_stopping; /* guarded by lock */
     bool is_started;  /* owned by the thread that starts and frees */
     pthread_t thread;
+    char *snapshot_path;
     /* owned by the thread that makes passes */
     struct store_catalog catalog;
+    bool is_restored;    /* or there was nothing to restore */
+    unsigned long saved; /* changes of the catalog that are in the snapshot */
+    int64_t save_due_ns;
     unsigned passes; /* that could list the bucket */
 };
 
@@ -61,21 +73,21 @@ remove_vanished(void *arg, const char *name, struct err *err)
     struct store_block_sync *s = arg;
     struct tsdb_ulid id;
     (void)err;
-    if ((parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) ||
-         parse_name(name, STORE_META_CACHE_SUFFIX, &id)) &&
+    if (parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) &&
         store_catalog_find(&s->catalog, &id) == NULL)
         remove_file(s, name);
     return true;
 }
 
-/* Files that a killed process did not get to rename. */
+/* Files that a killed process did not get to rename, and those of earlier versions. */
 static bool
 remove_unfinished(void *arg, const char *name, struct err *err)
 {
     static const char header[] = STORE_BLOCK_HEADER_SUFFIX ".";
     struct tsdb_ulid id;
     (void)err;
-    if (parse_name(name, STORE_META_CACHE_SUFFIX ".tmp", &id) ||
+    if (parse_name(name, FORMER_META_SUFFIX, &id) ||
+        strcmp(name, STORE_BLOCK_SNAPSHOT_NAME ".tmp") == 0 ||
         (strlen(name) > TSDB_ULID_LEN &&
          strncmp(name + TSDB_ULID_LEN, header, sizeof header - 1) == 0 &&
          tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN))))
@@ -122,6 +134,7 @@ store_block_sync_new(struct store_block_sync **out,
     struct store_block_sync *s = xcalloc(1, sizeof *s);
     s->options = *options;
     s->catalog = catalog_of(s);
+    s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
     cond_init(&s->changed);
     store_sync_metrics_init(&s->metrics, options->metrics);
@@ -181,6 +194,35 @@ sum_up(struct store_block_sync *s)
     return complete;
 }
 
+static void
+set_view_time(struct store_block_sync *s, int64_t read_ms, bool is_snapshot)
+{
+    metrics_set(s->metrics.view_time, (double)read_ms / 1000);
+    metrics_set(s->metrics.from_snapshot, is_snapshot);
+}
+
+static struct bytes
+bucket_name(const struct store_block_sync *s)
+{
+    return bytes_of_str(objstore_name(s->options.bucket));
+}
+
+/* Without one a start takes longer, that is all. */
+static void
+save(struct store_block_sync *s)
+{
+    unsigned long changes = atomic_load(&s->catalog.changes);
+    struct err err;
+    s->save_due_ns = clock_deadline(SAVE_NS);
+    /* Its time tells when the bucket was last as it says. */
+    if (changes == s->saved && utimensat(AT_FDCWD, s->snapshot_path, NULL, 0) == 0)
+        return;
+    if (store_block_snapshot_save(s->snapshot_path, bucket_name(s), &s->catalog, &err))
+        s->saved = changes;
+    else
+        LOG_WARN("snapshot of blocks not saved", LOG_ERR(&err));
+}
+
 static bool
 check_cancel(const struct store_block_sync *s, struct err *err)
 {
@@ -208,21 +250,96 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
                                       .deletion_delay_ms = o->deletion_delay_ms};
 }
 
+/* What has been read stays known, and saved, also when the rest cannot be. */
+static bool
+fetch(struct store_block_sync *s, struct err *err)
+{
+    size_t left;
+    s->save_due_ns = clock_deadline(SAVE_NS);
+    do {
+        if (!store_catalog_fetch(&s->catalog, &left, err))
+            return false;
+        metrics_set(s->metrics.unread, (double)left);
+        if (left > 0 && clock_left_ns(s->save_due_ns) == 0) {
+            LOG_INFO("reading metas", LOG_INT("count", s->catalog.count),
+                     LOG_INT("left", left));
+            save(s);
+        }
+    } while (left > 0);
+    save(s);
+    return true;
+}
+
 static bool
 pass(struct store_block_sync *s, bool *complete, struct err *err)
 {
     int64_t now_ms = clock_wall_ns() / CLOCK_NS_PER_MS;
     struct store_block_rules rules = rules_at(&s->options, now_ms);
     CLEANUP(store_listing_fini) struct store_listing listing = {0};
-    if (!list_blocks(s, &listing, err) || !store_catalog_fetch(&s->catalog, err))
+    if (!list_blocks(s, &listing, err) || !fetch(s, err))
         return false;
     store_catalog_judge(&s->catalog, &rules, now_ms);
     if (!store_catalog_load(&s->catalog, err) || !check_cancel(s, err))
         return false;
     publish(s);
+    set_view_time(s, now_ms, false);
     *complete = sum_up(s);
     s->passes++;
     return file_list(s->options.data_dir, remove_vanished, s, err);
+}
+
+/* When the bucket was last seen as the snapshot says. */
+static bool
+snapshot_time(const struct store_block_sync *s, int64_t *time_ms)
+{
+    struct stat st;
+    if (stat(s->snapshot_path, &st) != 0)
+        return false;
+    *time_ms = st.st_mtim.tv_sec * (CLOCK_NS_PER_S / CLOCK_NS_PER_MS) +
+               st.st_mtim.tv_nsec / CLOCK_NS_PER_MS;
+    return true;
+}
+
+/* Serve what the snapshot has until the bucket was read. A compactor deletes blocks
+ * some time after it has marked them, twice as long as we serve them then: so one that
+ * is older names blocks that need not be there any more. */
+static void
+serve_snapshot(struct store_block_sync *s, int64_t read_ms, int64_t now_ms)
+{
+    struct store_block_rules rules = rules_at(&s->options, now_ms);
+    struct err err;
+    if (now_ms - read_ms > s->options.deletion_delay_ms) {
+        LOG_INFO("snapshot of blocks is too old to be served",
+                 LOG_INT("age_s", (now_ms - read_ms) / 1000));
+        return;
+    }
+    store_catalog_judge(&s->catalog, &rules, now_ms);
+    if (!store_catalog_load(&s->catalog, &err)) {
+        LOG_WARN("snapshot of blocks not served", LOG_ERR(&err));
+        return;
+    }
+    publish(s);
+    set_view_time(s, read_ms, true);
+    LOG_INFO("serves a snapshot of blocks until the bucket is read",
+             LOG_INT("count", s->catalog.count),
+             LOG_INT("age_s", (now_ms - read_ms) / 1000));
+    if (s->options.admin != NULL && !cancel_is_raised(&s->cancel))
+        app_admin_set_ready(s->options.admin, true, "");
+}
+
+static void
+restore(struct store_block_sync *s)
+{
+    struct err err;
+    int64_t read_ms;
+    s->is_restored = true;
+    if (!snapshot_time(s, &read_ms))
+        return;
+    if (store_block_snapshot_load(s->snapshot_path, bucket_name(s), &s->catalog, &err))
+        serve_snapshot(s, read_ms, clock_wall_ns() / CLOCK_NS_PER_MS);
+    else
+        LOG_WARN("snapshot of blocks not used, all metas are read again",
+                 LOG_ERR(&err));
 }
 
 bool
@@ -230,6 +347,8 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
 {
     int64_t start_ns = clock_mono_ns();
     *complete = false;
+    if (!s->is_restored)
+        restore(s);
     metrics_add(s->metrics.syncs, 1);
     bool ok = pass(s, complete, err);
     if (!ok || !*complete)
@@ -297,6 +416,7 @@ store_block_sync_free(struct store_block_sync **out)
     if (s->is_started)
         pthread_join(s->thread, NULL);
     store_catalog_fini(&s->catalog);
+    free(s->snapshot_path);
     cancel_fini(&s->cancel);
     cond_fini(&s->changed);
     mutex_fini(&s->lock);

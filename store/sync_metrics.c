@@ -59,9 +59,24 @@ init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
                       "When a block was loaded last.");
 }
 
+static void
+init_view(struct store_sync_metrics *m, struct metrics_registry *r)
+{
+    m->from_snapshot = metrics_gauge(r, "blockhouse_store_serves_snapshot",
+                                     "1 while blocks are served as an earlier run knew "
+                                     "them, before the bucket is read.");
+    m->view_time =
+        metrics_gauge(r, "blockhouse_store_view_timestamp_seconds",
+                      "When the bucket was as it is served: when it was listed.");
+    m->unread = metrics_gauge(
+        r, "blockhouse_store_unread_metas",
+        "Blocks whose new meta.json or mark the running pass has still to read.");
+}
+
 void
 store_sync_metrics_init(struct store_sync_metrics *m, struct metrics_registry *r)
 {
     init_meta(m, r);
     init_bucket(m, r);
+    init_view(m, r);
 }

@@ -21,6 +21,9 @@ struct store_sync_metrics {
     struct metrics_value *drop_failures;
     struct metrics_value *loaded;
     struct metrics_value *last_loaded; /* seconds since the epoch */
+    struct metrics_value *from_snapshot;
+    struct metrics_value *view_time; /* seconds since the epoch */
+    struct metrics_value *unread;
 };
 
 void store_sync_metrics_init(struct store_sync_metrics *m, struct metrics_registry *r);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "common/base/xmalloc.h"
 #include "common/objstore/dir.h"
 #include "common/tsdb/block_path.h"
+#include "store/block_snapshot.h"
 #include "store/block_sync.h"
 #include "tests/support/block_writer.h"
 #include "tests/support/expect.h"
@@ -314,13 +316,11 @@ follows_blocks_that_come_and_go(void **state)
     assert_true(run(f));
     struct store_block_set *old = store_block_view_get(&f->view);
     assert_true(has_file(f, 1, ".bhx"));
-    assert_true(has_file(f, 1, ".meta.json"));
     remove_file(f, 1, "");
     put_block(f, 3, 3000);
     assert_true(run(f));
     CHECK_SERVED(f, 2, 3);
     assert_false(has_file(f, 1, ".bhx"));
-    assert_false(has_file(f, 1, ".meta.json"));
     assert_true(has_file(f, 2, ".bhx"));
     check_metric(f, "thanos_bucket_store_block_drops_total 1");
     /* A query that began before still has its blocks. */
@@ -485,6 +485,27 @@ damage_file(const char *dir, unsigned number, const char *suffix)
     fclose(file);
 }
 
+static bool
+is_ready(struct fixture *f)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print(f->metrics, &text);
+    return strstr(buf_text(&text), "check=\"ready\"} 1") != NULL;
+}
+
+static char *
+snapshot_path(const struct fixture *f)
+{
+    return xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, f->data_dir);
+}
+
+static void
+damage_snapshot(const struct fixture *f)
+{
+    CLEANUP(xfree) char *path = snapshot_path(f);
+    assert_int_equal(truncate(path, 20), 0);
+}
+
 static void
 replaces_damaged_files_of_its_data_directory(void **state)
 {
@@ -493,13 +514,101 @@ replaces_damaged_files_of_its_data_directory(void **state)
     put_block(f, 2, 2000);
     assert_true(run(f));
     damage_file(f->data_dir, 1, ".bhx");
-    damage_file(f->data_dir, 2, ".meta.json");
+    damage_snapshot(f);
     CLEANUP(xfree) char *unfinished = path_in(f->data_dir, 2, ".bhx.AbCdEf");
+    CLEANUP(xfree) char *former = path_in(f->data_dir, 2, ".meta.json");
     expect_ok(file_replace(unfinished, BYTES("x"), &err), err);
+    expect_ok(file_replace(former, BYTES("x"), &err), err);
     new_sync(f);
     assert_false(file_exists(unfinished));
+    assert_false(file_exists(former));
     assert_true(run(f));
     CHECK_SERVED(f, 1, 2);
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    new_sync(f);
+    assert_true(run(f));
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+    CHECK_SERVED(f, 1, 2);
+}
+
+static void
+refuse_listings(struct fixture *f)
+{
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST});
+}
+
+static void
+run_in_vain(struct fixture *f)
+{
+    bool complete;
+    expect_fails(store_block_sync_run(f->sync, &complete, &err), err, ERR_UNAVAILABLE);
+}
+
+static void
+serves_its_snapshot_until_the_bucket_is_read(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    check_metric(f, "blockhouse_store_serves_snapshot 0");
+    refuse_listings(f);
+    new_sync(f);
+    run_in_vain(f);
+    CHECK_SERVED(f, 1, 2);
+    assert_true(is_ready(f));
+    check_metric(f, "blockhouse_store_serves_snapshot 1");
+    faulty_bucket_heal(f->bucket);
+    remove_file(f, 1, "");
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+    check_metric(f, "blockhouse_store_serves_snapshot 0");
+}
+
+/* What it names may have been deleted since; but nothing is fetched again. */
+static void
+does_not_serve_an_old_snapshot(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(xfree) char *path = snapshot_path(f);
+    put_block(f, 1, 1000);
+    assert_true(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    int64_t old_s = clock_wall_ns() / CLOCK_NS_PER_S - 2 * 3600;
+    const struct timespec times[] = {{.tv_sec = old_s}, {.tv_sec = old_s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    refuse_listings(f);
+    store_block_view_fini(&f->view);
+    store_block_view_init(&f->view);
+    new_sync(f);
+    run_in_vain(f);
+    assert_null(store_block_view_get(&f->view));
+    assert_false(is_ready(f));
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 1);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+}
+
+static void
+keeps_what_it_could_read(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 1; i <= 3; i++)
+        put_block(f, i, 1000 * i);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "2/meta.json",
+                                                      .code = ERR_THROTTLED});
+    assert_false(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    faulty_bucket_heal(f->bucket);
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "/index"});
+    new_sync(f);
+    assert_false(run(f));
+    CHECK_SERVED(f, 1, 3);
+    /* The meta, and an index in vain. */
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 2);
 }
 
 static bool
@@ -521,14 +630,6 @@ serves_two(struct fixture *f)
     bool done = set->count == 2;
     store_block_set_unref(&set);
     return done;
-}
-
-static bool
-is_ready(struct fixture *f)
-{
-    CLEANUP(buf_fini) struct buf text = {0};
-    metrics_print(f->metrics, &text);
-    return strstr(buf_text(&text), "check=\"ready\"} 1") != NULL;
 }
 
 static void
@@ -582,6 +683,9 @@ main(void)
         TEST(filters_by_time_age_resolution_and_sources),
         TEST(starts_warm_from_its_data_directory),
         TEST(replaces_damaged_files_of_its_data_directory),
+        TEST(serves_its_snapshot_until_the_bucket_is_read),
+        TEST(does_not_serve_an_old_snapshot),
+        TEST(keeps_what_it_could_read),
         TEST(becomes_ready_and_goes_on),
         TEST(stops_in_the_middle_of_a_pass),
     };
