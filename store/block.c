@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-#include "common/base/check.h"
+#include "common/base/log.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
+#include "store/block_headers.h"
 
 void
 store_block_reserve_segments(struct store_block *b, size_t count)
@@ -96,24 +97,55 @@ store_block_new(struct store_block **out, const struct store_listed *listed,
     return true;
 }
 
+static char *
+header_path(const struct store_block *b, const char *data_dir)
+{
+    return xasprintf("%s/%s" STORE_BLOCK_HEADER_SUFFIX, data_dir, b->name.text);
+}
+
+static struct store_index_source
+index_of(const struct store_block *b, struct objstore_bucket *bucket,
+         struct store_page_cache *cache)
+{
+    return (struct store_index_source){.bucket = bucket,
+                                       .key = b->index_key,
+                                       .size = b->index_size,
+                                       .budget = store_page_cache_budget(cache)};
+}
+
+bool
+store_block_open(struct store_block *b, const char *data_dir,
+                 struct objstore_bucket *bucket, struct store_page_cache *cache,
+                 struct err *err)
+{
+    CLEANUP(xfree) char *path = header_path(b, data_dir);
+    CLEANUP(store_index_header_free) struct store_index_header *header = NULL;
+    struct store_index_source source = index_of(b, bucket, cache);
+    if (!store_index_header_open(&header, &source, path, cache, err))
+        return false;
+    /* Another thread may have been faster. */
+    struct store_index_header *none = NULL;
+    if (atomic_compare_exchange_strong(&b->header, &none, header))
+        header = NULL;
+    return true;
+}
+
 bool
 store_block_load(struct store_block *b, const char *data_dir,
                  struct objstore_bucket *bucket, const struct objstore_call *call,
                  struct store_page_cache *cache, struct err *err)
 {
-    CHECK(b->header == NULL);
-    CLEANUP(xfree)
-    char *path = xasprintf("%s/%s" STORE_BLOCK_HEADER_SUFFIX, data_dir, b->name.text);
-    struct store_index_source source = {.bucket = bucket,
-                                        .key = b->index_key,
-                                        .size = b->index_size,
-                                        .budget = store_page_cache_budget(cache)};
-    if (store_index_header_open(&b->header, &source, path, cache, err))
+    CLEANUP(xfree) char *path = header_path(b, data_dir);
+    struct store_index_source source = index_of(b, bucket, cache);
+    if (store_block_open(b, data_dir, bucket, cache, err))
         return true;
     if (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND)
         return false;
+    if (err->code == ERR_CORRUPT)
+        LOG_WARN("index header damaged, building it again",
+                 LOG_STR("block", b->name.text), LOG_ERR(err));
     return store_index_header_build(&source, call, path, err) &&
-           store_index_header_open(&b->header, &source, path, cache, err);
+           store_block_open(b, data_dir, bucket, cache, err);
 }
 
 bool
@@ -152,7 +184,9 @@ store_block_unref(struct store_block **out)
     struct store_block *b = TAKE(*out);
     if (b == NULL || atomic_fetch_sub(&b->references, 1) > 1)
         return;
-    store_index_header_free(&b->header);
+    struct store_index_header *header = atomic_load(&b->header);
+    store_index_header_free(&header);
+    store_header_build_free(&b->build);
     store_block_meta_fini(&b->meta);
     for (size_t i = 0; i < b->segment_count; i++)
         free(b->segments[i].key);

@@ -12,7 +12,6 @@
 
 /* Generous: a request that hangs must not hold up the sync for ever. */
 static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
-static const int64_t LOAD_TIMEOUT_NS = 30 * 60 * CLOCK_NS_PER_S;
 
 /* Blocks that are fetched before others hear of it: many times as many as are fetched
  * at a time, and few seconds of a bucket that throttles. */
@@ -26,9 +25,9 @@ entry_of(struct pool_job *job)
 }
 
 static struct objstore_call
-call_of(const struct store_catalog *c, int64_t timeout_ns)
+call_of(const struct store_catalog *c)
 {
-    return (struct objstore_call){clock_deadline(timeout_ns), c->cancel};
+    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel};
 }
 
 static int
@@ -75,6 +74,7 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     e.state = listed->meta.exists ? STORE_BLOCK_SERVED : STORE_BLOCK_NO_META;
     e.may_heal = false;
     e.is_tried = false;
+    e.is_wanted = false;
     if (!listed->mark.exists) {
         if (e.mark.exists)
             note_change(c);
@@ -111,40 +111,12 @@ store_catalog_fini(struct store_catalog *c)
     c->count = 0;
 }
 
-/* Run a job for each entry that wants it, most of them at once, on at most threads
- * threads, and wait. *left is how many others want one. */
-static bool
-run_jobs(struct store_catalog *c, bool (*wants)(const struct store_entry *),
-         void (*run)(struct pool_job *), size_t most, unsigned threads, size_t *left,
-         struct err *err)
-{
-    struct pool *pool = NULL;
-    *left = 0;
-    for (size_t i = 0; i < c->count; i++)
-        *left += wants(&c->entries[i]);
-    size_t jobs = NUM_MIN(*left, most);
-    if (jobs == 0)
-        return true;
-    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, (size_t)threads), err))
-        return false;
-    *left -= jobs;
-    for (size_t i = c->count; jobs > 0; i--) {
-        if (!wants(&c->entries[i - 1]))
-            continue;
-        c->entries[i - 1].job.run = run;
-        pool_submit(pool, &c->entries[i - 1].job);
-        jobs--;
-    }
-    pool_free(&pool);
-    return true;
-}
-
 /* A block that was readable before stays as it was; another gets the state. */
 static void
 fail(struct store_entry *e, enum store_block_state state, const struct err *err)
 {
     e->may_heal |= err_is_transient(err->code);
-    if (e->block == NULL || e->block->header == NULL)
+    if (e->block == NULL)
         e->state = state;
     if (err->code != ERR_CANCELLED)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
@@ -179,7 +151,7 @@ get_object(const struct store_entry *e, const char *file, size_t limit,
 {
     struct store_catalog *c = e->catalog;
     CLEANUP(xfree) char *key = xasprintf("%s/%s", e->name.text, file);
-    struct objstore_call call = call_of(c, META_TIMEOUT_NS);
+    struct objstore_call call = call_of(c);
     buf_clear(text);
     return objstore_get(c->bucket, &call, bytes_of_str(key), limit, text, err);
 }
@@ -251,13 +223,40 @@ fetch(struct pool_job *job)
         fetch_meta(e);
     if (has_new_mark(e))
         fetch_mark(e);
-    e->is_tried = true;
+}
+
+/* The newest first: they are asked for most. */
+static void
+submit_newest(struct store_catalog *c, struct pool *pool, size_t jobs)
+{
+    for (size_t i = c->count; jobs > 0; i--) {
+        struct store_entry *e = &c->entries[i - 1];
+        if (!has_news(e))
+            continue;
+        e->is_tried = true;
+        e->job.run = fetch;
+        pool_submit(pool, &e->job);
+        jobs--;
+    }
 }
 
 bool
 store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
 {
-    return run_jobs(c, has_news, fetch, FETCH_AT_ONCE, c->meta_concurrency, left, err);
+    struct pool *pool = NULL;
+    *left = 0;
+    for (size_t i = 0; i < c->count; i++)
+        *left += has_news(&c->entries[i]);
+    size_t jobs = NUM_MIN(*left, (size_t)FETCH_AT_ONCE);
+    if (jobs == 0)
+        return true;
+    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
+                  err))
+        return false;
+    *left -= jobs;
+    submit_newest(c, pool, jobs);
+    pool_free(&pool);
+    return true;
 }
 
 void
@@ -273,41 +272,10 @@ store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rul
                 .id = e->id, .meta = &e->block->meta, .marked_ms = e->marked_ms};
     }
     store_block_filter(candidates, known, rules, now_ms);
-    for (size_t i = 0; i < known; i++)
-        store_catalog_find(c, &candidates[i].id)->state = candidates[i].state;
-    free(candidates);
-}
-
-static bool
-wants_load(const struct store_entry *e)
-{
-    return e->state == STORE_BLOCK_SERVED && e->block->header == NULL;
-}
-
-static void
-load(struct pool_job *job)
-{
-    struct store_entry *e = entry_of(job);
-    struct store_catalog *c = e->catalog;
-    struct objstore_call call = call_of(c, LOAD_TIMEOUT_NS);
-    int64_t start_ns = clock_mono_ns();
-    struct err err;
-    metrics_add(c->metrics->loads, 1);
-    if (!store_block_load(e->block, c->data_dir, c->bucket, &call, c->cache, &err)) {
-        metrics_add(c->metrics->load_failures, 1);
-        fail(e, STORE_BLOCK_FAILED, &err);
-        return;
+    for (size_t i = 0; i < known; i++) {
+        struct store_entry *e = store_catalog_find(c, &candidates[i].id);
+        e->state = candidates[i].state;
+        e->is_wanted = e->state == STORE_BLOCK_SERVED;
     }
-    int64_t took_ns = clock_mono_ns() - start_ns;
-    metrics_observe(c->metrics->load_seconds, (double)took_ns / CLOCK_NS_PER_S);
-    metrics_set(c->metrics->last_loaded, (double)clock_wall_ns() / CLOCK_NS_PER_S);
-    LOG_INFO("block loaded", LOG_STR("block", e->name.text),
-             LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));
-}
-
-bool
-store_catalog_load(struct store_catalog *c, struct err *err)
-{
-    size_t left;
-    return run_jobs(c, wants_load, load, SIZE_MAX, c->load_concurrency, &left, err);
+    free(candidates);
 }

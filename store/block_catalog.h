@@ -17,6 +17,7 @@ struct store_entry {
     struct store_block *block; /* NULL: its meta was never read */
     enum store_block_state state;
     bool is_served; /* in the published set */
+    bool is_wanted; /* in it, too, unless it is broken (block_headers.h) */
     bool may_heal;  /* failed in this pass, and need not fail in the next */
     bool is_tried;  /* in this pass: it was fetched, well or not */
     /* private */
@@ -33,12 +34,9 @@ struct store_entry {
 /* Set up by its user; all pointers are borrowed and outlive it. */
 struct store_catalog {
     struct objstore_bucket *bucket;
-    struct store_page_cache *cache;
     struct store_sync_metrics *metrics;
-    const char *data_dir;
     const struct cancel *cancel;
     unsigned meta_concurrency;
-    unsigned load_concurrency;
     /* read-only for others */
     atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
     size_t count;
@@ -56,12 +54,9 @@ void store_catalog_update(struct store_catalog *c, const struct store_listing *l
 NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
                                    struct err *err);
 
-/* Judge all blocks whose meta is known. */
+/* Judge all blocks whose meta is known: which are wanted. */
 void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,
                          int64_t now_ms);
-
-/* Load the blocks to be served that are not loaded. Errors as fetch. */
-NODISCARD bool store_catalog_load(struct store_catalog *c, struct err *err);
 
 /* Log and count that a served block is served no longer. */
 void store_entry_note_drop(const struct store_entry *e);

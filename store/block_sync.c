@@ -37,8 +37,11 @@ struct store_block_sync {
     struct cancel cancel;
     struct mutex lock; /* LOCK_BLOCK_SYNC */
     struct cond changed;
-    bool is_stopping; /* guarded by lock */
-    bool is_started;  /* owned by the thread that starts and frees */
+    /* guarded by lock */
+    bool is_stopping;
+    bool has_change; /* of which blocks are broken */
+    /* owned by the thread that starts and frees */
+    bool is_started;
     pthread_t thread;
     char *snapshot_path;
     /* owned by the thread that makes passes */
@@ -95,25 +98,14 @@ remove_unfinished(void *arg, const char *name, struct err *err)
     return true;
 }
 
-/* Building a header keeps a CPU busy; more threads than this only take memory. */
-static unsigned
-load_threads(const struct store_block_sync_options *o)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return NUM_MIN(o->load_concurrency, 2 * (unsigned)NUM_MAX(cpus, 1L));
-}
-
 static struct store_catalog
 catalog_of(struct store_block_sync *s)
 {
     const struct store_block_sync_options *o = &s->options;
     return (struct store_catalog){.bucket = o->bucket,
-                                  .cache = o->cache,
                                   .metrics = &s->metrics,
-                                  .data_dir = o->data_dir,
                                   .cancel = &s->cancel,
-                                  .meta_concurrency = o->meta_concurrency,
-                                  .load_concurrency = load_threads(o)};
+                                  .meta_concurrency = o->meta_concurrency};
 }
 
 /* One that cannot be written would fail every block later, one by one. */
@@ -155,24 +147,66 @@ by_time(const void *a, const void *b)
     return order != 0 ? order : tsdb_ulid_cmp(&(*x)->id, &(*y)->id);
 }
 
-static void
-publish(struct store_block_sync *s)
+/* The wanted blocks, or those of them that are not broken. */
+static struct store_block_set *
+new_set(struct store_block_sync *s, bool with_broken)
 {
     struct store_catalog *c = &s->catalog;
     struct store_block **blocks = xcalloc(c->count + 1, sizeof *blocks);
     size_t count = 0;
     for (size_t i = 0; i < c->count; i++) {
         struct store_entry *e = &c->entries[i];
-        bool serve = e->state == STORE_BLOCK_SERVED && e->block->header != NULL;
-        if (serve)
+        if (e->is_wanted && (with_broken || e->is_served))
             blocks[count++] = store_block_ref(e->block);
-        else if (e->is_served)
-            store_entry_note_drop(e);
-        e->is_served = serve;
     }
     qsort(blocks, count, sizeof *blocks, by_time);
-    store_block_view_put(s->options.view, store_block_set_new(blocks, count));
-    metrics_set(s->metrics.loaded, (double)count);
+    return store_block_set_new(blocks, count);
+}
+
+static void
+note_broken(struct store_block_sync *s)
+{
+    for (size_t i = 0; i < s->catalog.count; i++) {
+        struct store_entry *e = &s->catalog.entries[i];
+        bool is_broken = e->is_wanted && store_block_headers_is_broken(e->block);
+        if (e->is_wanted)
+            e->state = is_broken ? STORE_BLOCK_FAILED : STORE_BLOCK_SERVED;
+        if (e->is_served && (!e->is_wanted || is_broken))
+            store_entry_note_drop(e);
+        e->is_served = e->is_wanted && !is_broken;
+    }
+}
+
+static void
+publish(struct store_block_sync *s)
+{
+    note_broken(s);
+    struct store_block_set *set = new_set(s, false);
+    metrics_set(s->metrics.loaded, (double)set->count);
+    store_block_view_put(s->options.view, set);
+}
+
+/* Some block has become broken, or is so no longer. */
+static void
+on_change(void *arg)
+{
+    struct store_block_sync *s = arg;
+    MUTEX_SCOPE(&s->lock);
+    s->has_change = true;
+    cond_broadcast(&s->changed);
+}
+
+/* Have the headers of all wanted blocks, those that were broken, too. */
+static void
+follow(struct store_block_sync *s)
+{
+    for (size_t i = 0; i < s->catalog.count; i++) {
+        struct store_entry *e = &s->catalog.entries[i];
+        if (e->is_wanted && e->block->headers == NULL)
+            e->block->headers = s->options.headers;
+    }
+    CLEANUP(store_block_set_unref) struct store_block_set *set = new_set(s, true);
+    store_block_headers_follow(s->options.headers, set, on_change, s);
 }
 
 /* Set the gauges; whether no block failed in a way that may pass. */
@@ -278,9 +312,10 @@ pass(struct store_block_sync *s, bool *complete, struct err *err)
     CLEANUP(store_listing_fini) struct store_listing listing = {0};
     if (!list_blocks(s, &listing, err) || !fetch(s, err))
         return false;
-    store_catalog_judge(&s->catalog, &rules, now_ms);
-    if (!store_catalog_load(&s->catalog, err) || !check_cancel(s, err))
+    if (!check_cancel(s, err))
         return false;
+    store_catalog_judge(&s->catalog, &rules, now_ms);
+    follow(s);
     publish(s);
     set_view_time(s, now_ms, false);
     *complete = sum_up(s);
@@ -307,23 +342,19 @@ static void
 serve_snapshot(struct store_block_sync *s, int64_t read_ms, int64_t now_ms)
 {
     struct store_block_rules rules = rules_at(&s->options, now_ms);
-    struct err err;
     if (now_ms - read_ms > s->options.deletion_delay_ms) {
         LOG_INFO("snapshot of blocks is too old to be served",
                  LOG_INT("age_s", (now_ms - read_ms) / 1000));
         return;
     }
     store_catalog_judge(&s->catalog, &rules, now_ms);
-    if (!store_catalog_load(&s->catalog, &err)) {
-        LOG_WARN("snapshot of blocks not served", LOG_ERR(&err));
-        return;
-    }
+    follow(s);
     publish(s);
     set_view_time(s, read_ms, true);
     LOG_INFO("serves a snapshot of blocks until the bucket is read",
              LOG_INT("count", s->catalog.count),
              LOG_INT("age_s", (now_ms - read_ms) / 1000));
-    if (s->options.admin != NULL && !cancel_is_raised(&s->cancel))
+    if (s->options.admin != NULL)
         app_admin_set_ready(s->options.admin, true, "");
 }
 
@@ -358,14 +389,45 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
     return ok;
 }
 
-/* Wait until the next pass is due; false to stop. */
-static bool
+enum reason { TO_STOP, TO_PASS, TO_PUBLISH };
+
+/* Wait until there is something to do; a pass when it is due. */
+static enum reason
 wait_until(struct store_block_sync *s, int64_t due_ns)
 {
     MUTEX_SCOPE(&s->lock);
-    while (!s->is_stopping && cond_wait_until(&s->changed, &s->lock, due_ns))
+    while (!s->is_stopping && !s->has_change &&
+           cond_wait_until(&s->changed, &s->lock, due_ns))
         continue;
-    return !s->is_stopping;
+    if (s->is_stopping)
+        return TO_STOP;
+    bool is_due = !s->has_change;
+    s->has_change = false;
+    return is_due ? TO_PASS : TO_PUBLISH;
+}
+
+static void
+publish_again(struct store_block_sync *s)
+{
+    publish(s);
+    sum_up(s);
+}
+
+/* Wait for the next pass; false to stop. */
+static bool
+wait_for_pass(struct store_block_sync *s, int64_t due_ns)
+{
+    enum reason reason;
+    while ((reason = wait_until(s, due_ns)) == TO_PUBLISH)
+        publish_again(s);
+    return reason == TO_PASS;
+}
+
+void
+store_block_sync_settle(struct store_block_sync *s)
+{
+    store_block_headers_settle(s->options.headers);
+    publish_again(s);
 }
 
 static void
@@ -389,7 +451,7 @@ sync_loop(void *arg)
         tell_readiness(s, complete);
         wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
         retry_ns = complete ? RETRY_NS : 2 * wait_ns;
-    } while (wait_until(s, clock_deadline(wait_ns)));
+    } while (wait_for_pass(s, clock_deadline(wait_ns)));
     return NULL;
 }
 
@@ -415,6 +477,7 @@ store_block_sync_free(struct store_block_sync **out)
     }
     if (s->is_started)
         pthread_join(s->thread, NULL);
+    store_block_headers_unfollow(s->options.headers);
     store_catalog_fini(&s->catalog);
     free(s->snapshot_path);
     cancel_fini(&s->cancel);

@@ -2,16 +2,16 @@
 /* Keeps the served blocks those of the bucket.
  *
  * A pass lists the bucket once, reads what metas and deletion marks have changed,
- * judges every block (block_filter.h), loads what is to be served and not loaded yet,
- * and publishes the new set. A block that fails is named in the log, counted, and tried
- * again in the next pass; the others go on. When the bucket cannot be listed the old
- * set stays. */
+ * judges every block (block_filter.h), and publishes the new set. Index headers are had
+ * later (block_headers.h); blocks that turn out to have none leave the set. A block
+ * that fails is named in the log, counted, and tried again in the next pass; the others
+ * go on. When the bucket cannot be listed the old set stays. */
 #ifndef STORE_BLOCK_SYNC_H
 #define STORE_BLOCK_SYNC_H
 
 #include "common/app/admin.h"
 #include "common/metrics/registry.h"
-#include "store/block_set.h"
+#include "store/block_headers.h"
 #include "store/time_bound.h"
 
 struct store_block_sync;
@@ -19,14 +19,13 @@ struct store_block_sync;
 /* All pointers are borrowed and outlive the sync. */
 struct store_block_sync_options {
     struct objstore_bucket *bucket;
-    struct store_page_cache *cache;
+    struct store_block_headers *headers;
     struct store_block_view *view;
     struct metrics_registry *metrics;
     struct app_admin *admin; /* told when the first pass is done; NULL: nobody */
     const char *data_dir;
     int64_t interval_ns;
-    unsigned meta_concurrency; /* at least 1, like the next */
-    unsigned load_concurrency;
+    unsigned meta_concurrency; /* at least 1 */
     struct store_time_bound mint;
     struct store_time_bound maxt;
     int64_t consistency_delay_ms;
@@ -44,6 +43,10 @@ NODISCARD bool store_block_sync_new(struct store_block_sync **out,
  * Errors of the listing; nothing was published. */
 NODISCARD bool store_block_sync_run(struct store_block_sync *s, bool *complete,
                                     struct err *err);
+
+/* Wait until the header of each block that is to be served is there or has failed, and
+ * publish what came of it. Not beside the thread. */
+void store_block_sync_settle(struct store_block_sync *s);
 
 /* Start the thread that makes a pass now and then one per interval, sooner while a pass
  * is not complete. It becomes ready after a complete pass, or after a few others. */

@@ -2,6 +2,7 @@
 #include "store/estimate.h"
 
 #include "common/base/num.h"
+#include "store/block_headers.h"
 
 /* A chunk has 120 samples: at a scrape interval of 15 s half an hour. */
 enum { CHUNK_MS = 30 * 60 * 1000 };
@@ -99,11 +100,11 @@ store_estimate_add(struct store_estimate *e, const struct store_block_set *block
                    const struct store_estimate_query *q)
 {
     for (size_t i = 0; i < blocks->count; i++) {
-        const struct store_block *b = blocks->blocks[i];
+        struct store_block *b = blocks->blocks[i];
         if (!store_block_overlaps(b, q->mint_ms, q->maxt_ms))
             continue;
         if (store_estimate_is_small(e))
-            e->is_unknown = !look_at(e, b, q);
+            e->is_unknown = !store_block_headers_prepare(b) || !look_at(e, b, q);
         else
             e->blocks++;
     }

@@ -18,6 +18,11 @@
  * the list behind it. In version 2 rows stand in the order of the lists, so a row waits
  * for the next one. In version 1 they stand in no order: they are collected first. */
 
+/* The end of an index, with its TOC, is read first. It is a part of the index, which as
+ * a rule has the whole postings table in it, and small indexes are in it as a whole. So
+ * a header takes two reads that depend on each other, seldom three. */
+enum { TAIL_SHARE = 8, TAIL_MIN = 64 * 1024, TAIL_MAX = 512 * 1024 };
+
 /* BE32 length, BE32 count and BE32 checksum. */
 enum { MIN_LIST = 12 };
 
@@ -35,8 +40,12 @@ struct build {
     struct store_header_layout layout;
     struct store_page_writer sections[STORE_HEADER_SECTIONS];
     struct tsdb_index_table table; /* the one that is being read */
-    struct arena arena;            /* version 1 only */
-    struct buf rows;               /* version 1 only: struct row */
+    struct buf tail;               /* of the index, from tail_at on */
+    uint64_t tail_at;
+    uint8_t head[TSDB_INDEX_HEADER_SIZE]; /* of the index */
+    uint64_t head_read; /* bytes of what stands in front of the symbols */
+    struct arena arena; /* version 1 only */
+    struct buf rows;    /* version 1 only: struct row */
 
     bool has_pair; /* name and value are the last label pair */
     struct buf name;
@@ -205,10 +214,28 @@ put_collected_rows(struct build *b, struct err *err)
     return true;
 }
 
+/* Take what stands in front of the symbols off a piece, and the version from it. */
+static bool
+feed_head(struct build *b, struct bytes *piece, struct err *err)
+{
+    for (; b->head_read < b->layout.toc.symbols && piece->len > 0; b->head_read++) {
+        if (b->head_read < sizeof b->head)
+            b->head[b->head_read] = piece->at[0];
+        bytes_skip(piece, 1);
+        if (b->head_read + 1 == sizeof b->head &&
+            !tsdb_index_header_parse(bytes_of(b->head, sizeof b->head),
+                                     &b->layout.index_version, err))
+            return false;
+    }
+    return true;
+}
+
 static bool
 feed_symbols(void *arg, struct bytes piece, struct err *err)
 {
     struct build *b = arg;
+    if (!feed_head(b, &piece, err))
+        return false;
     return put(b, STORE_HEADER_SYMBOLS, piece, err) &&
            tsdb_index_table_feed(&b->table, piece, err);
 }
@@ -220,18 +247,31 @@ feed_postings(void *arg, struct bytes piece, struct err *err)
     return tsdb_index_table_feed(&b->table, piece, err);
 }
 
+/* Stream [begin, end) of the index, of which the tail is there already. */
+static bool
+stream(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
+       struct err *err)
+{
+    const struct store_index_source *source = b->source;
+    uint64_t fetched = NUM_MIN(end, b->tail_at);
+    if (begin < fetched &&
+        !objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
+                            fetched - begin, feed, b, err))
+        return false;
+    uint64_t from = NUM_MAX(begin, b->tail_at);
+    return from >= end ||
+           feed(b, bytes_of(b->tail.at + (from - b->tail_at), (size_t)(end - from)),
+                err);
+}
+
 /* Stream [begin, end) of the index through b->table. */
 static bool
 read_table(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
            struct err *err)
 {
-    const struct store_index_source *source = b->source;
     bool ok = end > begin || err_set(err, ERR_CORRUPT, "empty section at %llu",
                                      (unsigned long long)begin);
-    ok = ok &&
-         objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
-                            end - begin, feed, b, err) &&
-         tsdb_index_table_end(&b->table, err);
+    ok = ok && stream(b, begin, end, feed, err) && tsdb_index_table_end(&b->table, err);
     tsdb_index_table_fini(&b->table);
     return ok;
 }
@@ -241,7 +281,7 @@ read_symbols(struct build *b, struct err *err)
 {
     const struct tsdb_index_toc *toc = &b->layout.toc;
     tsdb_index_symbols_begin(&b->table, put_symbol, b, b->source->budget);
-    if (!read_table(b, toc->symbols, toc->series, feed_symbols, err))
+    if (!read_table(b, 0, toc->series, feed_symbols, err))
         return err_wrap(err, "symbol table");
     return true;
 }
@@ -286,18 +326,24 @@ read_exactly(struct build *b, uint64_t offset, uint8_t *into, size_t len,
 static bool
 read_layout(struct build *b, struct err *err)
 {
-    uint8_t header[TSDB_INDEX_HEADER_SIZE];
-    uint8_t toc[TSDB_INDEX_TOC_SIZE];
     uint64_t size = b->source->size;
-    if (size < sizeof header + sizeof toc)
+    if (size < TSDB_INDEX_HEADER_SIZE + TSDB_INDEX_TOC_SIZE)
         return err_set(err, ERR_CORRUPT, "%llu bytes are no index",
                        (unsigned long long)size);
+    uint64_t share =
+        NUM_MIN(NUM_MAX(size / TAIL_SHARE, (uint64_t)TAIL_MIN), (uint64_t)TAIL_MAX);
     b->layout.index_size = size;
-    return read_exactly(b, 0, header, sizeof header, err) &&
-           tsdb_index_header_parse(bytes_of(header, sizeof header),
-                                   &b->layout.index_version, err) &&
-           read_exactly(b, size - sizeof toc, toc, sizeof toc, err) &&
-           tsdb_index_toc_parse(&b->layout.toc, bytes_of(toc, sizeof toc), size, err);
+    b->tail_at = size - NUM_MIN(size, share);
+    size_t len = (size_t)(size - b->tail_at);
+    uint8_t *tail = buf_reserve(&b->tail, len);
+    if (tail == NULL)
+        return buf_ok(&b->tail, err);
+    b->tail.len = len;
+    return read_exactly(b, b->tail_at, tail, len, err) &&
+           tsdb_index_toc_parse(
+               &b->layout.toc,
+               bytes_of(tail + len - TSDB_INDEX_TOC_SIZE, TSDB_INDEX_TOC_SIZE), size,
+               err);
 }
 
 static bool
@@ -344,6 +390,7 @@ build_new(const struct store_index_source *source, const struct objstore_call *c
     b->call = call;
     arena_init(&b->arena, source->budget);
     buf_init(&b->rows, source->budget);
+    buf_init(&b->tail, source->budget);
     buf_init(&b->name, source->budget);
     buf_init(&b->value, source->budget);
     return b;
@@ -357,6 +404,7 @@ build_free(struct build **out)
         store_page_writer_fini(&b->sections[i]);
     buf_fini(&b->value);
     buf_fini(&b->name);
+    buf_fini(&b->tail);
     buf_fini(&b->rows);
     arena_fini(&b->arena);
     free(b);

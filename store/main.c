@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-store: what it consists of, in the order of its start. */
 #include <malloc.h>
+#include <unistd.h>
 
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
@@ -22,6 +23,7 @@ enum {
     SPARE_CONNECTIONS = 64,
     CONNECTIONS_PER_SLOT = 10,
     UNGATED_CONNECTIONS = 512,
+    BUILDS_PER_CPU = 2,   /* of index headers, while their bucket is no bottleneck */
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
     /* For freed memory that is used again; with a third of the most that is, twenty
@@ -43,6 +45,7 @@ struct store {
     struct app_admin *admin;
     struct objstore_bucket *bucket;
     struct store_page_cache *pages;
+    struct store_block_headers *headers;
     struct store_block_view view;
     struct pool *fetch_pool;
     struct store_range_cache *ranges;
@@ -186,19 +189,43 @@ start_http(struct store *s, struct err *err)
     return net_http_server_start(&s->server, &options, err);
 }
 
+/* Building keeps a CPU busy, unless it waits for the bucket; and takes memory. */
+static unsigned
+header_threads(const struct store *s)
+{
+    unsigned most = (unsigned)s->options.block_sync_concurrency;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return objstore_can(s->bucket, OBJSTORE_IS_LOCAL)
+               ? NUM_MIN(most, BUILDS_PER_CPU * (unsigned)NUM_MAX(cpus, 1L))
+               : most;
+}
+
+static bool
+start_headers(struct store *s, struct err *err)
+{
+    return store_block_headers_new(&s->headers,
+                                   &(struct store_block_headers_options){
+                                       .bucket = s->bucket,
+                                       .cache = s->pages,
+                                       .metrics = s->metrics,
+                                       .data_dir = s->options.data_dir,
+                                       .threads = header_threads(s),
+                                   },
+                                   err);
+}
+
 static bool
 start_sync(struct store *s, struct err *err)
 {
     const struct store_block_sync_options options = {
         .bucket = s->bucket,
-        .cache = s->pages,
+        .headers = s->headers,
         .view = &s->view,
         .metrics = s->metrics,
         .admin = s->admin,
         .data_dir = s->options.data_dir,
         .interval_ns = s->options.sync_block_duration_ns,
         .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
-        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
         .mint = s->options.mint,
         .maxt = s->options.maxt,
         .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
@@ -228,6 +255,7 @@ stop(struct store *s)
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
+    store_block_headers_free(&s->headers);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
@@ -255,8 +283,8 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
     make_memory(&s);
-    bool started = open_bucket(&s, &err) && start_read(&s, &err) &&
-                   start_http(&s, &err) && start_sync(&s, &err);
+    bool started = open_bucket(&s, &err) && start_headers(&s, &err) &&
+                   start_read(&s, &err) && start_http(&s, &err) && start_sync(&s, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

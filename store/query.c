@@ -2,6 +2,7 @@
 #include "store/query.h"
 
 #include "common/base/num.h"
+#include "store/block_headers.h"
 
 /* The series of one block, or a part of them that keeps its order when the external
  * labels are added. */
@@ -29,9 +30,9 @@ count_overlapping(const struct store_query_options *o)
 
 /* A selection failed: whether the query goes on without the block. */
 static bool
-leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
+leave_out(struct store_select *s, const struct store_block *b,
+          struct store_fetch_source *source, struct err *err)
 {
-    const struct store_block *b = s->block;
     store_select_end(s);
     return store_damage_skip(&source->damage, b, err) ||
            store_damage_blame(&source->damage, b, err);
@@ -75,7 +76,7 @@ static bool
 finish_select(struct store_query *q, const struct store_query_options *o,
               struct store_select *s, struct parts *parts, struct err *err)
 {
-    if (!take_selection(q, o, s, parts, err) && !leave_out(s, o->source, err))
+    if (!take_selection(q, o, s, parts, err) && !leave_out(s, s->block, o->source, err))
         return false;
     store_select_fini(s);
     *s = (struct store_select){0};
@@ -86,12 +87,16 @@ finish_select(struct store_query *q, const struct store_query_options *o,
  * run would become fewer, more of them only take memory. */
 enum { MOST_BETWEEN = 4 * STORE_FETCH_IN_FLIGHT };
 
+/* Blocks whose headers are opened, or built if they have to be, ahead of their turn. */
+enum { HEADERS_AHEAD = 64 };
+
 /* Selections take turns in a ring: those from finished on have begun. */
 struct selecting {
     struct store_query *q;
     const struct store_query_options *o;
     struct parts *parts;
     const struct tsdb_matcher **rest; /* room for the matchers of one block */
+    size_t prepared; /* blocks of the set whose headers have been asked for */
     size_t begun;
     size_t finished;
     uint64_t pending; /* bytes that they fetch */
@@ -112,7 +117,7 @@ finish_oldest(struct selecting *t, struct err *err)
 }
 
 static bool
-select_in(struct selecting *t, const struct store_block *b, struct err *err)
+select_in(struct selecting *t, struct store_block *b, struct err *err)
 {
     const struct store_query_options *o = t->o;
     size_t count;
@@ -122,14 +127,30 @@ select_in(struct selecting *t, const struct store_block *b, struct err *err)
     if (t->begun - t->finished == t->q->select_count && !finish_oldest(t, err))
         return false;
     struct store_select *s = turn(t, t->begun++);
-    if (!store_select_begin(s, b, t->rest, count, o->source, o->budget, err) &&
-        !leave_out(s, o->source, err))
+    if ((!store_block_headers_get(b, o->source, err) ||
+         !store_select_begin(s, b, t->rest, count, o->source, o->budget, err)) &&
+        !leave_out(s, b, o->source, err))
         return false;
     t->pending += store_select_pending(s);
     while (t->pending > o->lookahead_bytes && t->begun - t->finished > 1)
         if (!finish_oldest(t, err))
             return false;
     return true;
+}
+
+/* Let headers be built before it is their turn. */
+static void
+prepare(struct selecting *t, size_t behind)
+{
+    const struct store_query_options *o = t->o;
+    size_t end = NUM_MIN(o->blocks->count, behind + HEADERS_AHEAD);
+    for (; t->prepared < end; t->prepared++) {
+        struct store_block *b = o->blocks->blocks[t->prepared];
+        size_t unused;
+        if (store_block_overlaps(b, o->mint_ms, o->maxt_ms) &&
+            store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &unused))
+            store_block_headers_prepare(b);
+    }
 }
 
 /* Select in all blocks. Their fetches overlap as far as the look-ahead allows, at least
@@ -145,9 +166,11 @@ select_all(struct store_query *q, const struct store_query_options *o,
     if (q->selects == NULL || t.rest == NULL)
         return arena_ok(&q->arena, err);
     q->select_count = ring;
-    for (size_t i = 0; i < o->blocks->count; i++)
+    for (size_t i = 0; i < o->blocks->count; i++) {
+        prepare(&t, i);
         if (!select_in(&t, o->blocks->blocks[i], err))
             return false;
+    }
     q->blocks_queried = t.begun;
     while (t.finished < t.begun)
         if (!finish_oldest(&t, err))

@@ -37,16 +37,6 @@ init_meta(struct store_sync_metrics *m, struct metrics_registry *r)
 static void
 init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
 {
-    static const double bounds[] = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300};
-    m->loads = metrics_counter(r, "thanos_bucket_store_block_loads_total",
-                               "Blocks to be loaded.");
-    m->load_failures = metrics_counter(
-        r, "thanos_bucket_store_block_load_failures_total", "Failed loads.");
-    m->load_seconds = metrics_histogram_child(
-        metrics_histogram_family_new(
-            r, "thanos_bucket_store_block_load_duration_seconds",
-            "How long it took to load a block.", NULL, bounds, ARRAY_LEN(bounds)),
-        NULL);
     m->drops = metrics_counter(r, "thanos_bucket_store_block_drops_total",
                                "Blocks that are served no longer.");
     m->drop_failures =
@@ -54,9 +44,6 @@ init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
                         "Local files of vanished blocks that could not be removed.");
     m->loaded = metrics_gauge(r, "thanos_bucket_store_blocks_loaded",
                               "Blocks that are served.");
-    m->last_loaded =
-        metrics_gauge(r, "thanos_bucket_store_blocks_last_loaded_timestamp_seconds",
-                      "When a block was loaded last.");
 }
 
 static void
