@@ -15,7 +15,7 @@ static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
 
 /* Blocks that are fetched before others hear of it: many times as many as are fetched
  * at a time, and few seconds of a bucket that throttles. */
-enum { FETCH_AT_ONCE = 1024 };
+enum { FETCH_AT_ONCE = 256 };
 
 static struct store_entry *
 entry_of(struct pool_job *job)
@@ -97,6 +97,7 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
             note_change(c);
     }
     store_catalog_fini(c);
+    c->is_complete = false;
     c->entries = entries;
     c->count = listing->count;
 }
@@ -240,6 +241,15 @@ submit_newest(struct store_catalog *c, struct pool *pool, size_t jobs)
     }
 }
 
+static bool
+is_any_to_heal(const struct store_catalog *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->entries[i].may_heal)
+            return true;
+    return false;
+}
+
 bool
 store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
 {
@@ -248,12 +258,13 @@ store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
     for (size_t i = 0; i < c->count; i++)
         *left += has_news(&c->entries[i]);
     size_t jobs = NUM_MIN(*left, (size_t)FETCH_AT_ONCE);
-    if (jobs == 0)
+    if (jobs == 0) {
+        c->is_complete = !is_any_to_heal(c);
         return true;
+    }
     if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
                   err))
         return false;
-    *left -= jobs;
     submit_newest(c, pool, jobs);
     pool_free(&pool);
     return true;

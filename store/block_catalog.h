@@ -39,18 +39,20 @@ struct store_catalog {
     unsigned meta_concurrency;
     /* read-only for others */
     atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
+    bool is_complete;     /* of each block in the bucket is known what can be */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };
 
-/* Make the entries those of the listing, keeping what is known. The listing is borrowed
- * until the pass ends. */
+/* Make the entries those of the listing, not complete yet, keeping what is known. The
+ * listing is borrowed until the pass ends. */
 void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
 
 /* Read metas and deletion marks that are new or have changed, of at most some blocks,
  * once a pass. Where a changed one cannot be read, what is known stays. *left is how
- * many blocks have still to be looked at.
- * Errors only when threads cannot be started: of blocks, see their state. */
+ * many blocks there were to be read before this call; with the last call, of which it
+ * is 0, the catalog may become complete. Errors only when threads cannot be started: of
+ * blocks, see their state. */
 NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
                                    struct err *err);
 

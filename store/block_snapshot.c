@@ -137,6 +137,7 @@ put_content(struct buf *b, struct bytes bucket, const struct store_catalog *c)
     for (size_t i = 0; i < c->count; i++)
         known += c->entries[i].block != NULL;
     put_text(b, bucket);
+    buf_put_u8(b, c->is_complete);
     put_label_sets(b, c, labels);
     varint_put_u64(b, known);
     for (size_t i = 0; i < c->count; i++)
@@ -318,6 +319,7 @@ parse_content(struct bytes content, struct bytes bucket, struct store_catalog *c
     struct bytes name = get_text(&r.in);
     if (!r.in.bad && !bytes_eq(name, bucket))
         return err_set(err, ERR_CORRUPT, "it is of bucket %.*s", BYTES_FMT(name));
+    c->is_complete = cursor_u8(&r.in) != 0;
     get_label_sets(&r);
     if (r.in.bad)
         return bad_content(err);

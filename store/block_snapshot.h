@@ -7,6 +7,7 @@
  * their length in front:
  *
  *   text             name of the bucket
+ *   byte             1: of each block in the bucket is here what can be known
  *   count            sets of external labels; each: count, then name and value of each
  *   count            blocks, ascending by ULID; each:
  *     16 bytes       ULID

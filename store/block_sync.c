@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
 /* How often a pass that takes long keeps what it has read, and says how far it is. */
-static const int64_t SAVE_NS = 10 * CLOCK_NS_PER_S;
+static const int64_t SAVE_NS = 5 * CLOCK_NS_PER_S;
 
 /* Copies of metas that earlier versions kept. */
 #define FORMER_META_SUFFIX ".meta.json"
@@ -39,6 +40,8 @@ struct store_block_sync {
     struct cond changed;
     /* guarded by lock */
     bool is_stopping;
+    bool is_passing;
+    bool is_asked;   /* for a pass that has not begun yet */
     bool has_change; /* of which blocks are broken */
     /* owned by the thread that starts and frees */
     bool is_started;
@@ -48,6 +51,7 @@ struct store_block_sync {
     struct store_catalog catalog;
     bool is_restored;    /* or there was nothing to restore */
     unsigned long saved; /* changes of the catalog that are in the snapshot */
+    bool is_saved_complete;
     int64_t save_due_ns;
     unsigned passes; /* that could list the bucket */
 };
@@ -249,12 +253,14 @@ save(struct store_block_sync *s)
     struct err err;
     s->save_due_ns = clock_deadline(SAVE_NS);
     /* Its time tells when the bucket was last as it says. */
-    if (changes == s->saved && utimensat(AT_FDCWD, s->snapshot_path, NULL, 0) == 0)
+    if (changes == s->saved && s->is_saved_complete == s->catalog.is_complete &&
+        utimensat(AT_FDCWD, s->snapshot_path, NULL, 0) == 0)
         return;
     if (store_block_snapshot_save(s->snapshot_path, bucket_name(s), &s->catalog, &err))
         s->saved = changes;
     else
         LOG_WARN("snapshot of blocks not saved", LOG_ERR(&err));
+    s->is_saved_complete = s->catalog.is_complete;
 }
 
 static bool
@@ -342,6 +348,10 @@ static void
 serve_snapshot(struct store_block_sync *s, int64_t read_ms, int64_t now_ms)
 {
     struct store_block_rules rules = rules_at(&s->options, now_ms);
+    if (!s->catalog.is_complete) {
+        LOG_INFO("snapshot of blocks is not of all blocks and not served");
+        return;
+    }
     if (now_ms - read_ms > s->options.deletion_delay_ms) {
         LOG_INFO("snapshot of blocks is too old to be served",
                  LOG_INT("age_s", (now_ms - read_ms) / 1000));
@@ -396,14 +406,17 @@ static enum reason
 wait_until(struct store_block_sync *s, int64_t due_ns)
 {
     MUTEX_SCOPE(&s->lock);
-    while (!s->is_stopping && !s->has_change &&
+    s->is_passing = false;
+    while (!s->is_stopping && !s->has_change && !s->is_asked &&
            cond_wait_until(&s->changed, &s->lock, due_ns))
         continue;
     if (s->is_stopping)
         return TO_STOP;
-    bool is_due = !s->has_change;
-    s->has_change = false;
-    return is_due ? TO_PASS : TO_PUBLISH;
+    if (TAKE(s->has_change))
+        return TO_PUBLISH;
+    s->is_asked = false;
+    s->is_passing = true;
+    return TO_PASS;
 }
 
 static void
@@ -437,6 +450,28 @@ tell_readiness(struct store_block_sync *s, bool complete)
         app_admin_set_ready(s->options.admin, true, "");
 }
 
+enum store_block_sync_asked
+store_block_sync_ask(struct store_block_sync *s)
+{
+    MUTEX_SCOPE(&s->lock);
+    if (s->is_stopping)
+        return STORE_BLOCK_SYNC_STOPPED;
+    s->is_asked = true;
+    cond_broadcast(&s->changed);
+    return s->is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
+}
+
+/* Give or take a tenth. */
+static int64_t
+jittered(int64_t wait_ns)
+{
+    uint64_t random = 0;
+    uint64_t spread_ns = (uint64_t)wait_ns / 5;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = 0;
+    return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
+}
+
 static void *
 sync_loop(void *arg)
 {
@@ -451,7 +486,7 @@ sync_loop(void *arg)
         tell_readiness(s, complete);
         wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
         retry_ns = complete ? RETRY_NS : 2 * wait_ns;
-    } while (wait_for_pass(s, clock_deadline(wait_ns)));
+    } while (wait_for_pass(s, clock_deadline(jittered(wait_ns))));
     return NULL;
 }
 
@@ -459,14 +494,14 @@ bool
 store_block_sync_start(struct store_block_sync *s, struct err *err)
 {
     CHECK(!s->is_started);
+    s->is_passing = true;
     s->is_started = thread_start(&s->thread, "block-sync", sync_loop, s, err);
     return s->is_started;
 }
 
 void
-store_block_sync_free(struct store_block_sync **out)
+store_block_sync_stop(struct store_block_sync *s)
 {
-    struct store_block_sync *s = TAKE(*out);
     if (s == NULL)
         return;
     cancel_raise(&s->cancel);
@@ -475,9 +510,18 @@ store_block_sync_free(struct store_block_sync **out)
         s->is_stopping = true;
         cond_broadcast(&s->changed);
     }
-    if (s->is_started)
+    if (TAKE(s->is_started))
         pthread_join(s->thread, NULL);
     store_block_headers_unfollow(s->options.headers);
+}
+
+void
+store_block_sync_free(struct store_block_sync **out)
+{
+    struct store_block_sync *s = TAKE(*out);
+    if (s == NULL)
+        return;
+    store_block_sync_stop(s);
     store_catalog_fini(&s->catalog);
     free(s->snapshot_path);
     cancel_fini(&s->cancel);

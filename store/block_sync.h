@@ -48,12 +48,25 @@ NODISCARD bool store_block_sync_run(struct store_block_sync *s, bool *complete,
  * publish what came of it. Not beside the thread. */
 void store_block_sync_settle(struct store_block_sync *s);
 
-/* Start the thread that makes a pass now and then one per interval, sooner while a pass
- * is not complete. It becomes ready after a complete pass, or after a few others. */
+/* Start the thread that makes a pass now and then one per interval, give or take a
+ * tenth so that replicas do not list the bucket together, and sooner while a pass is
+ * not complete. It becomes ready after a complete pass, or after a few others. */
 NODISCARD bool store_block_sync_start(struct store_block_sync *s, struct err *err);
 
-/* Interrupt a running pass, stop the thread and release. *s becomes NULL; accepts NULL.
- * The view keeps the last set. */
+/* Have a pass made as soon as possible. One that is under way may have listed the
+ * bucket before what the caller knows of; so another one follows it. Any thread. */
+enum store_block_sync_asked {
+    STORE_BLOCK_SYNC_BEGINS,
+    STORE_BLOCK_SYNC_FOLLOWS,
+    STORE_BLOCK_SYNC_STOPPED
+};
+enum store_block_sync_asked store_block_sync_ask(struct store_block_sync *s);
+
+/* Interrupt a running pass and stop the thread. The view keeps the last set. Accepts
+ * NULL. */
+void store_block_sync_stop(struct store_block_sync *s);
+
+/* Stop and release. *s becomes NULL; accepts NULL. */
 void store_block_sync_free(struct store_block_sync **s);
 
 #endif

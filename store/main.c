@@ -12,7 +12,7 @@
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
-#include "store/block_sync.h"
+#include "store/api_sync.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -51,7 +51,7 @@ struct store {
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
-    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
+    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 2];
     struct net_http_server *server;
     struct store_block_sync *sync;
 };
@@ -163,11 +163,33 @@ start_read(struct store *s, struct err *err)
 }
 
 static bool
+make_sync(struct store *s, struct err *err)
+{
+    const struct store_block_sync_options options = {
+        .bucket = s->bucket,
+        .headers = s->headers,
+        .view = &s->view,
+        .metrics = s->metrics,
+        .admin = s->admin,
+        .data_dir = s->options.data_dir,
+        .interval_ns = s->options.sync_block_duration_ns,
+        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
+        .mint = s->options.mint,
+        .maxt = s->options.maxt,
+        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
+        .deletion_delay_ms =
+            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
+    };
+    return store_block_sync_new(&s->sync, &options, err);
+}
+
+static bool
 start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
+    s->routes[count++] = store_api_sync_route(s->sync);
     s->routes[count++] = (struct net_http_route){
         .method = "POST",
         .path = "/api/v1/read",
@@ -214,28 +236,6 @@ start_headers(struct store *s, struct err *err)
                                    err);
 }
 
-static bool
-start_sync(struct store *s, struct err *err)
-{
-    const struct store_block_sync_options options = {
-        .bucket = s->bucket,
-        .headers = s->headers,
-        .view = &s->view,
-        .metrics = s->metrics,
-        .admin = s->admin,
-        .data_dir = s->options.data_dir,
-        .interval_ns = s->options.sync_block_duration_ns,
-        .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
-        .mint = s->options.mint,
-        .maxt = s->options.maxt,
-        .consistency_delay_ms = s->options.consistency_delay_ns / CLOCK_NS_PER_MS,
-        .deletion_delay_ms =
-            s->options.ignore_deletion_marks_delay_ns / CLOCK_NS_PER_MS,
-    };
-    return store_block_sync_new(&s->sync, &options, err) &&
-           store_block_sync_start(s->sync, err);
-}
-
 /* In reverse order of the start; takes a store that started in part. Requests are
  * answered while balancers notice that the store is not ready; then what runs comes to
  * its end. */
@@ -249,12 +249,13 @@ stop(struct store *s)
     app_admin_set_ready(s->admin, false, "stopping");
     if (s->server != NULL)
         net_http_server_close_connections(s->server);
-    store_block_sync_free(&s->sync);
+    store_block_sync_stop(s->sync);
     if (s->server != NULL)
         app_lifecycle_pause(unready_until_ns);
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
+    store_block_sync_free(&s->sync);
     store_block_headers_free(&s->headers);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
@@ -284,7 +285,8 @@ main(int argc, char **argv)
     log_setup("store", s.options.level, s.options.format);
     make_memory(&s);
     bool started = open_bucket(&s, &err) && start_headers(&s, &err) &&
-                   start_read(&s, &err) && start_http(&s, &err) && start_sync(&s, &err);
+                   start_read(&s, &err) && make_sync(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

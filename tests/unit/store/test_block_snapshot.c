@@ -81,6 +81,7 @@ set_up(void **state)
     f->path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, f->dir);
     f->catalog.entries = xcalloc(BLOCKS + 1, sizeof *f->catalog.entries);
     f->catalog.count = BLOCKS + 1;
+    f->catalog.is_complete = true;
     for (size_t i = 0; i < BLOCKS; i++)
         fill(&f->catalog.entries[i], i);
     f->catalog.entries[BLOCKS].id = id_of(BLOCKS); /* its meta was never read */
@@ -143,6 +144,7 @@ keeps_all_that_is_known(void **state)
     expect_ok(store_block_snapshot_save(f->path, bucket, &f->catalog, &err), err);
     expect_ok(store_block_snapshot_load(f->path, bucket, &back, &err), err);
     assert_int_equal(back.count, BLOCKS);
+    assert_true(back.is_complete);
     for (size_t i = 0; i < BLOCKS; i++)
         check_entry(&f->catalog.entries[i], &back.entries[i]);
     store_catalog_fini(&back);
@@ -158,6 +160,7 @@ keeps_nothing_of_nothing(void **state)
     expect_ok(store_block_snapshot_save(f->path, bucket, &empty, &err), err);
     expect_ok(store_block_snapshot_load(f->path, bucket, &back, &err), err);
     assert_int_equal(back.count, 0);
+    assert_false(back.is_complete);
     store_catalog_fini(&back);
 }
 

@@ -615,9 +615,13 @@ keeps_what_it_could_read(void **state)
     assert_false(run(f));
     unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
     faulty_bucket_heal(f->bucket);
+    refuse_listings(f);
+    new_sync(f);
+    run_in_vain(f);
+    assert_false(is_ready(f)); /* not all of it was read */
+    faulty_bucket_heal(f->bucket);
     faulty_bucket_add(f->bucket,
                       (struct faulty_rule){.ops = FAULTY_GET, .part = "/index"});
-    new_sync(f);
     assert_true(run(f));
     check_metric(f, "thanos_bucket_store_blocks_loaded 3");
     /* The meta, and an index in vain. */
@@ -657,10 +661,41 @@ becomes_ready_and_goes_on(void **state)
     assert_true(wait_for(serves_two, f));
 }
 
+static void
+looks_when_asked(void **state)
+{
+    struct fixture *f = *state;
+    f->options.interval_ns = 3600 * CLOCK_NS_PER_S;
+    new_sync(f);
+    put_block(f, 1, 1000);
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_ready, f));
+    put_block(f, 2, 2000);
+    assert_int_not_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_STOPPED);
+    assert_true(wait_for(serves_two, f));
+    store_block_sync_stop(f->sync);
+    assert_int_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_STOPPED);
+}
+
 static bool
 is_listing(struct fixture *f)
 {
     return faulty_bucket_calls(f->bucket, FAULTY_LIST) > 0;
+}
+
+static void
+looks_again_when_asked_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    f->options.interval_ns = 3600 * CLOCK_NS_PER_S;
+    new_sync(f);
+    put_block(f, 1, 1000);
+    faulty_bucket_add(
+        f->bucket,
+        (struct faulty_rule){.ops = FAULTY_LIST, .times = 1, .how = FAULTY_HANG});
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_listing, f));
+    assert_int_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_FOLLOWS);
 }
 
 static void
@@ -700,6 +735,8 @@ main(void)
         TEST(does_not_serve_an_old_snapshot),
         TEST(keeps_what_it_could_read),
         TEST(becomes_ready_and_goes_on),
+        TEST(looks_when_asked),
+        TEST(looks_again_when_asked_meanwhile),
         TEST(stops_in_the_middle_of_a_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
