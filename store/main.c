@@ -32,7 +32,7 @@ enum {
     KEEP_MAX = 48 * 1024 * 1024,
     HEAP_LARGE = 128 * 1024,
     HEAP_TRIM = 1024 * 1024,
-    PAGE_CACHE_MAX = 256 * 1024 * 1024
+    PAGE_CACHE_MAX = 64 * 1024 * 1024
 };
 
 struct store {

@@ -69,7 +69,9 @@ def measure(server, question, requests):
             row["requests"] = requests() - before
         server.forget_peak()
         row["query s"] = " ".join(f"{run.seconds:.2f}" for run in server.ask(question, 2))
-        row["RSS queried"], row["peak queried"] = look.mib("VmRSS"), look.mib("VmHWM")
+        row["peak queried"] = look.mib("VmHWM")
+        wait_idle(server)
+        row["RSS queried"] = look.mib("VmRSS")
         row["fds"], row["maps"] = look.count("fds"), look.count("maps")
         size, series, samples = server.verify(question)
         if (series, samples) != (question.series, question.samples):
