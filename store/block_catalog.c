@@ -58,6 +58,21 @@ note_change(struct store_catalog *c)
     atomic_fetch_add_explicit(&c->changes, 1, memory_order_relaxed);
 }
 
+static bool
+has_same_files(const struct store_entry *e, const struct store_listed *l)
+{
+    return store_stamp_eq(e->meta, l->meta) && store_stamp_eq(e->index, l->index) &&
+           store_stamp_eq(e->chunks, l->chunks);
+}
+
+static enum store_block_state
+first_state(const struct store_entry *e, const struct store_listed *listed)
+{
+    if (!listed->meta.exists)
+        return STORE_BLOCK_NO_META;
+    return has_same_files(e, listed) ? e->refusal : STORE_BLOCK_SERVED;
+}
+
 static struct store_entry
 entry_take_over(struct store_catalog *c, const struct store_listed *listed)
 {
@@ -71,7 +86,7 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     }
     e.catalog = c;
     e.listed = listed;
-    e.state = listed->meta.exists ? STORE_BLOCK_SERVED : STORE_BLOCK_NO_META;
+    e.state = first_state(&e, listed);
     e.may_heal = false;
     e.is_tried = false;
     e.is_wanted = false;
@@ -129,9 +144,8 @@ static bool
 has_new_meta(const struct store_entry *e)
 {
     const struct store_listed *l = e->listed;
-    return l->meta.exists && (e->block == NULL || !store_stamp_eq(e->meta, l->meta) ||
-                              !store_stamp_eq(e->index, l->index) ||
-                              !store_stamp_eq(e->chunks, l->chunks));
+    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
+    return l->meta.exists && !(is_known && has_same_files(e, l));
 }
 
 static bool
@@ -175,6 +189,22 @@ state_of_failure(enum err_code code)
 }
 
 static void
+note_files(struct store_entry *e)
+{
+    e->meta = e->listed->meta;
+    e->index = e->listed->index;
+    e->chunks = e->listed->chunks;
+}
+
+/* Its meta is not worth another look while its files stay the same. */
+static void
+refuse(struct store_entry *e)
+{
+    e->refusal = e->state;
+    note_files(e);
+}
+
+static void
 fetch_meta(struct store_entry *e)
 {
     CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
@@ -183,6 +213,8 @@ fetch_meta(struct store_entry *e)
     if (!read_meta(e, &meta, &err) ||
         !store_block_new(&block, e->listed, &meta, &err)) {
         fail(e, state_of_failure(err.code), &err);
+        if (e->block == NULL && (err.code == ERR_INVALID || err.code == ERR_CORRUPT))
+            refuse(e);
         return;
     }
     if (e->block != NULL)
@@ -191,9 +223,8 @@ fetch_meta(struct store_entry *e)
         LOG_INFO("block is downsampled and not served", LOG_STR("block", e->name.text));
     store_block_unref(&e->block);
     e->block = block;
-    e->meta = e->listed->meta;
-    e->index = e->listed->index;
-    e->chunks = e->listed->chunks;
+    e->refusal = STORE_BLOCK_SERVED;
+    note_files(e);
     note_change(e->catalog);
 }
 

@@ -24,7 +24,9 @@ struct store_entry {
     struct pool_job job;
     struct store_catalog *catalog;
     const struct store_listed *listed; /* until the pass ends */
-    struct store_stamp meta;           /* of which block was made, like the next two */
+    enum store_block_state refusal;    /* of a block without meta; SERVED: none */
+    /* Of which block was made, or refused. */
+    struct store_stamp meta;
     struct store_stamp index;
     struct store_stamp chunks;
     struct store_stamp mark; /* of which marked_ms was read */

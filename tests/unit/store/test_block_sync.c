@@ -306,6 +306,11 @@ leaves_broken_blocks_out_until_they_heal(void **state)
     check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
     check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
     check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    assert_true(run(f));
+    check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 1);
     assert_int_equal(rename(moved, there), 0);
     put_meta(f, 4, "\"minTime\":4000,\"maxTime\":5000");
     assert_true(run(f));
