@@ -38,7 +38,18 @@ allows(const struct store_block *b, struct tsdb_label label, bool *is_external)
     return !*is_external || bytes_eq(value, label.value);
 }
 
-/* Yields how many series of the block have what is demanded, at most. */
+static bool
+allows_all(const struct store_block *b, struct tsdb_labels demanded)
+{
+    bool unused;
+    for (size_t i = 0; i < demanded.len; i++)
+        if (!allows(b, demanded.at[i], &unused))
+            return false;
+    return true;
+}
+
+/* Yields how many series of the block, whose external labels allow what is demanded,
+ * have it, at most. */
 static bool
 count_series(struct store_estimate *e, const struct store_block *b,
              struct tsdb_labels demanded, uint64_t *series)
@@ -48,11 +59,7 @@ count_series(struct store_estimate *e, const struct store_block *b,
         struct store_posting_range range;
         struct err ignored;
         bool is_external, found;
-        if (!allows(b, demanded.at[i], &is_external)) {
-            *series = 0;
-            return true;
-        }
-        if (is_external)
+        if (allows(b, demanded.at[i], &is_external) && is_external)
             continue;
         e->lookups++;
         if (!store_index_header_find(b->header, demanded.at[i].name,
@@ -80,11 +87,13 @@ count_values(struct store_estimate *e, const struct store_block *b,
 
 /* Add what the query reads of one block. */
 static bool
-look_at(struct store_estimate *e, const struct store_block *b,
+look_at(struct store_estimate *e, struct store_block *b,
         const struct store_estimate_query *q)
 {
     uint64_t series;
-    if (!count_series(e, b, q->demanded, &series))
+    if (!allows_all(b, q->demanded))
+        return true;
+    if (!store_block_headers_prepare(b) || !count_series(e, b, q->demanded, &series))
         return false;
     if (series == 0)
         return true;
@@ -104,7 +113,7 @@ store_estimate_add(struct store_estimate *e, const struct store_block_set *block
         if (!store_block_overlaps(b, q->mint_ms, q->maxt_ms))
             continue;
         if (store_estimate_is_small(e))
-            e->is_unknown = !store_block_headers_prepare(b) || !look_at(e, b, q);
+            e->is_unknown = !look_at(e, b, q);
         else
             e->blocks++;
     }

@@ -147,7 +147,7 @@ prepare(struct selecting *t, size_t behind)
     for (; t->prepared < end; t->prepared++) {
         struct store_block *b = o->blocks->blocks[t->prepared];
         size_t unused;
-        if (store_block_overlaps(b, o->mint_ms, o->maxt_ms) &&
+        if (b->header == NULL && store_block_overlaps(b, o->mint_ms, o->maxt_ms) &&
             store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &unused))
             store_block_headers_prepare(b);
     }
