@@ -14,8 +14,8 @@
 #include "store/page_writer.h"
 
 /* The two tables pass through once. What they become is spread over five sections that
- * grow side by side, so each section is a temporary file of its own, and all are
- * strung together when the last byte has been checked.
+ * grow side by side, so each section is a temporary file of its own (while it is longer
+ * than a page), and all are strung together when the last byte has been checked.
  *
  * A row of the postings table tells where a list begins; where it ends is known from
  * the list behind it. In version 2 rows stand in the order of the lists, so a row waits
@@ -437,9 +437,14 @@ put_head(struct build *b, struct err *err)
 static bool
 write_sections(struct build *b, int fd, const char *path, struct err *err)
 {
+    CLEANUP(store_page_writer_fini) struct store_page_writer w = {0};
+    if (!store_page_writer_open_at(&w, fd, path, b->source->budget, err))
+        return false;
     for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
-        if (!store_page_writer_copy(&b->sections[i], fd, err))
+        if (!store_page_writer_append(&w, &b->sections[i], err))
             return false;
+    if (!store_page_writer_end(&w, err))
+        return false;
     return fsync(fd) == 0 || err_sys(err, errno, "fsync %s", path);
 }
 
