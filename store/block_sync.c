@@ -256,7 +256,8 @@ save(struct store_block_sync *s)
     if (changes == s->saved && s->is_saved_complete == s->catalog.is_complete &&
         utimensat(AT_FDCWD, s->snapshot_path, NULL, 0) == 0)
         return;
-    if (store_block_snapshot_save(s->snapshot_path, bucket_name(s), &s->catalog, &err))
+    if (file_mkdirs(s->options.data_dir, &err) &&
+        store_block_snapshot_save(s->snapshot_path, bucket_name(s), &s->catalog, &err))
         s->saved = changes;
     else
         LOG_WARN("snapshot of blocks not saved", LOG_ERR(&err));

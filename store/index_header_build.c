@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/mutex.h"
 #include "common/base/num.h"
 #include "common/base/pool.h"
@@ -497,6 +498,18 @@ build_free(struct build **out)
     free(b);
 }
 
+/* Whoever deleted the folder did not mean that blocks are broken. */
+static bool
+make_folder(const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *folder = xstrdup(path);
+    char *end = strrchr(folder, '/');
+    if (end == NULL || end == folder)
+        return true;
+    *end = 0;
+    return file_mkdirs(folder, err);
+}
+
 static bool
 open_sections(struct build *b, const char *path, struct err *err)
 {
@@ -512,8 +525,9 @@ store_index_header_build(const struct store_index_source *source,
                          struct err *err)
 {
     CLEANUP(build_free) struct build *b = build_new(source, call);
-    if (!open_sections(b, path, err) || !read_layout(b, err) || !read_tables(b, err) ||
-        !put_head(b, err) || !write_file(b, path, err))
+    if (!make_folder(path, err) || !open_sections(b, path, err) ||
+        !read_layout(b, err) || !read_tables(b, err) || !put_head(b, err) ||
+        !write_file(b, path, err))
         return err_wrap(err, "build index header of %s", source->key);
     return true;
 }

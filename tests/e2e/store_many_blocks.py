@@ -142,7 +142,7 @@ def check_damaged_snapshot(world):
 
 
 def check_emptied_directory(world):
-    """Its files vanish beneath a running store."""
+    """Its files vanish beneath a running store, and then it itself."""
     with world.store() as store:
         wait_until("all headers", lambda: has_headers(store))
         before = world.ask(store)
@@ -151,6 +151,11 @@ def check_emptied_directory(world):
         assert world.ask(store) == before
         sync(store)
         assert (world.data / "blocks.snapshot").exists()
+        shutil.rmtree(world.data)
+        assert world.ask(store) == before
+        sync(store)
+        assert (world.data / "blocks.snapshot").exists()
+        assert store.metric("thanos_bucket_store_blocks_loaded") == len(world.blocks.ulids)
 
 
 def check_cold_headers(world):
