@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block: what the listing and its meta say, and its index header once it is served.
- * Immutable once published; reference-counted, because a query may still read a block
- * that a sync has dropped. */
+/* A block: what the listing and its meta say, and its index header once it was needed
+ * (block_headers.h). Otherwise immutable once published; reference-counted, because a
+ * query may still read a block that a sync has dropped. */
 #ifndef STORE_BLOCK_H
 #define STORE_BLOCK_H
 
@@ -11,6 +11,9 @@
 #include "store/block_listing.h"
 #include "store/block_meta.h"
 #include "store/index_header.h"
+
+struct store_block_headers;
+struct store_header_build;
 
 /* A chunk segment; its position in store_block.segments is the segment number. */
 struct store_segment {
@@ -26,8 +29,12 @@ struct store_block {
     uint64_t index_size;
     size_t segment_count;
     struct store_segment *segments;
-    struct store_index_header
-        *header; /* NULL until loaded; set in all that are served */
+    /* NULL until it is had, and then the same for ever. */
+    struct store_index_header *_Atomic header;
+    /* private, of block_headers.c */
+    struct store_block_headers *headers; /* set before the block is published */
+    struct store_header_build *build; /* guarded by the lock of headers; NULL: none */
+    atomic_bool is_broken;
     /* private */
     atomic_uint references;
 };
@@ -40,11 +47,28 @@ NODISCARD bool store_block_new(struct store_block **out,
                                const struct store_listed *listed,
                                const struct tsdb_meta *meta, struct err *err);
 
+/* A block of an earlier run, with one reference and no segments, not loaded. */
+struct store_block *store_block_restore(const struct tsdb_ulid *id, uint64_t index_size,
+                                        const struct store_block_meta *meta);
+
+/* Make room for the segments of a block that has none, and add them, before it is
+ * published. */
+void store_block_reserve_segments(struct store_block *b, size_t count);
+void store_block_add_segment(struct store_block *b, struct bytes name, uint64_t size);
+
+/* The name of a segment: "000001". Borrowed. */
+struct bytes store_block_segment_name(const struct store_block *b, size_t segment);
+
 /* Name of a block's header file behind its ULID. */
 #define STORE_BLOCK_HEADER_SUFFIX ".bhx"
 
-/* Open the block's header file in the folder data_dir, building it if it is missing or
- * damaged. Before the block is published. */
+/* Have the header: open the block's file in the folder data_dir. Any thread.
+ * Errors ERR_NOT_FOUND, ERR_CORRUPT: it has to be built. */
+NODISCARD bool store_block_open(struct store_block *b, const char *data_dir,
+                                struct objstore_bucket *bucket,
+                                struct store_page_cache *cache, struct err *err);
+
+/* The same, building the file if it is missing or damaged. Any thread. */
 NODISCARD bool store_block_load(struct store_block *b, const char *data_dir,
                                 struct objstore_bucket *bucket,
                                 const struct objstore_call *call,

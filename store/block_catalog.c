@@ -9,11 +9,13 @@
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "store/deletion_mark.h"
-#include "store/meta_cache.h"
 
 /* Generous: a request that hangs must not hold up the sync for ever. */
 static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
-static const int64_t LOAD_TIMEOUT_NS = 30 * 60 * CLOCK_NS_PER_S;
+
+/* Blocks that are fetched before others hear of it: many times as many as are fetched
+ * at a time, and few seconds of a bucket that throttles. */
+enum { FETCH_AT_ONCE = 256 };
 
 static struct store_entry *
 entry_of(struct pool_job *job)
@@ -23,9 +25,9 @@ entry_of(struct pool_job *job)
 }
 
 static struct objstore_call
-call_of(const struct store_catalog *c, int64_t timeout_ns)
+call_of(const struct store_catalog *c)
 {
-    return (struct objstore_call){clock_deadline(timeout_ns), c->cancel};
+    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel};
 }
 
 static int
@@ -50,6 +52,27 @@ store_entry_note_drop(const struct store_entry *e)
     LOG_INFO("block dropped", LOG_STR("block", e->name.text));
 }
 
+static void
+note_change(struct store_catalog *c)
+{
+    atomic_fetch_add_explicit(&c->changes, 1, memory_order_relaxed);
+}
+
+static bool
+has_same_files(const struct store_entry *e, const struct store_listed *l)
+{
+    return store_stamp_eq(e->meta, l->meta) && store_stamp_eq(e->index, l->index) &&
+           store_stamp_eq(e->chunks, l->chunks);
+}
+
+static enum store_block_state
+first_state(const struct store_entry *e, const struct store_listed *listed)
+{
+    if (!listed->meta.exists)
+        return STORE_BLOCK_NO_META;
+    return has_same_files(e, listed) ? e->refusal : STORE_BLOCK_SERVED;
+}
+
 static struct store_entry
 entry_take_over(struct store_catalog *c, const struct store_listed *listed)
 {
@@ -63,9 +86,13 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     }
     e.catalog = c;
     e.listed = listed;
-    e.state = listed->meta.exists ? STORE_BLOCK_SERVED : STORE_BLOCK_NO_META;
+    e.state = first_state(&e, listed);
     e.may_heal = false;
+    e.is_tried = false;
+    e.is_wanted = false;
     if (!listed->mark.exists) {
+        if (e.mark.exists)
+            note_change(c);
         e.mark = listed->mark;
         e.marked_ms = INT64_MAX;
     }
@@ -78,10 +105,14 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
     struct store_entry *entries = xcalloc(listing->count + 1, sizeof *entries);
     for (size_t i = 0; i < listing->count; i++)
         entries[i] = entry_take_over(c, &listing->blocks[i]);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < c->count; i++) {
         if (c->entries[i].is_served)
             store_entry_note_drop(&c->entries[i]);
+        if (c->entries[i].block != NULL)
+            note_change(c);
+    }
     store_catalog_fini(c);
+    c->is_complete = false;
     c->entries = entries;
     c->count = listing->count;
 }
@@ -96,35 +127,12 @@ store_catalog_fini(struct store_catalog *c)
     c->count = 0;
 }
 
-/* Run a job for each entry that wants it, on at most threads threads, and wait. */
-static bool
-run_jobs(struct store_catalog *c, bool (*wants)(const struct store_entry *),
-         void (*run)(struct pool_job *), unsigned threads, struct err *err)
-{
-    size_t jobs = 0;
-    for (size_t i = 0; i < c->count; i++)
-        jobs += wants(&c->entries[i]);
-    if (jobs == 0)
-        return true;
-    struct pool *pool = NULL;
-    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, (size_t)threads), err))
-        return false;
-    for (size_t i = 0; i < c->count; i++) {
-        if (!wants(&c->entries[i]))
-            continue;
-        c->entries[i].job.run = run;
-        pool_submit(pool, &c->entries[i].job);
-    }
-    pool_free(&pool);
-    return true;
-}
-
 /* A block that was readable before stays as it was; another gets the state. */
 static void
 fail(struct store_entry *e, enum store_block_state state, const struct err *err)
 {
     e->may_heal |= err_is_transient(err->code);
-    if (e->block == NULL || e->block->header == NULL)
+    if (e->block == NULL)
         e->state = state;
     if (err->code != ERR_CANCELLED)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
@@ -136,9 +144,8 @@ static bool
 has_new_meta(const struct store_entry *e)
 {
     const struct store_listed *l = e->listed;
-    return l->meta.exists && (e->block == NULL || !store_stamp_eq(e->meta, l->meta) ||
-                              !store_stamp_eq(e->index, l->index) ||
-                              !store_stamp_eq(e->chunks, l->chunks));
+    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
+    return l->meta.exists && !(is_known && has_same_files(e, l));
 }
 
 static bool
@@ -150,7 +157,7 @@ has_new_mark(const struct store_entry *e)
 static bool
 has_news(const struct store_entry *e)
 {
-    return has_new_meta(e) || has_new_mark(e);
+    return !e->is_tried && (has_new_meta(e) || has_new_mark(e));
 }
 
 static bool
@@ -159,7 +166,7 @@ get_object(const struct store_entry *e, const char *file, size_t limit,
 {
     struct store_catalog *c = e->catalog;
     CLEANUP(xfree) char *key = xasprintf("%s/%s", e->name.text, file);
-    struct objstore_call call = call_of(c, META_TIMEOUT_NS);
+    struct objstore_call call = call_of(c);
     buf_clear(text);
     return objstore_get(c->bucket, &call, bytes_of_str(key), limit, text, err);
 }
@@ -167,18 +174,10 @@ get_object(const struct store_entry *e, const char *file, size_t limit,
 static bool
 read_meta(const struct store_entry *e, struct tsdb_meta *meta, struct err *err)
 {
-    const char *data_dir = e->catalog->data_dir;
     CLEANUP(buf_fini) struct buf text = {0};
-    struct store_stamp stamp = e->listed->meta;
-    if (store_meta_cache_get(data_dir, e->name.text, stamp, &text) &&
-        tsdb_meta_parse(meta, buf_bytes(&text), err))
-        return true;
-    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err))
-        return false;
-    if (!tsdb_meta_parse(meta, buf_bytes(&text), err))
-        return err_wrap(err, "parse " TSDB_BLOCK_PATH_META);
-    store_meta_cache_put(data_dir, e->name.text, stamp, buf_bytes(&text));
-    return true;
+    return get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err) &&
+           (tsdb_meta_parse(meta, buf_bytes(&text), err) ||
+            err_wrap(err, "parse " TSDB_BLOCK_PATH_META));
 }
 
 static enum store_block_state
@@ -190,6 +189,22 @@ state_of_failure(enum err_code code)
 }
 
 static void
+note_files(struct store_entry *e)
+{
+    e->meta = e->listed->meta;
+    e->index = e->listed->index;
+    e->chunks = e->listed->chunks;
+}
+
+/* Its meta is not worth another look while its files stay the same. */
+static void
+refuse(struct store_entry *e)
+{
+    e->refusal = e->state;
+    note_files(e);
+}
+
+static void
 fetch_meta(struct store_entry *e)
 {
     CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
@@ -198,15 +213,17 @@ fetch_meta(struct store_entry *e)
     if (!read_meta(e, &meta, &err) ||
         !store_block_new(&block, e->listed, &meta, &err)) {
         fail(e, state_of_failure(err.code), &err);
+        if (e->block == NULL && (err.code == ERR_INVALID || err.code == ERR_CORRUPT))
+            refuse(e);
         return;
     }
     if (e->block != NULL)
         metrics_add(e->catalog->metrics->cache_busts, 1);
     store_block_unref(&e->block);
     e->block = block;
-    e->meta = e->listed->meta;
-    e->index = e->listed->index;
-    e->chunks = e->listed->chunks;
+    e->refusal = STORE_BLOCK_SERVED;
+    note_files(e);
+    note_change(e->catalog);
 }
 
 /* A mark that cannot be read does not take a block away. */
@@ -219,6 +236,7 @@ fetch_mark(struct store_entry *e)
                    &text, &err) &&
         store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
         e->mark = e->listed->mark;
+        note_change(e->catalog);
         return;
     }
     e->may_heal |= err_is_transient(err.code);
@@ -237,10 +255,48 @@ fetch(struct pool_job *job)
         fetch_mark(e);
 }
 
-bool
-store_catalog_fetch(struct store_catalog *c, struct err *err)
+/* The newest first: they are asked for most. */
+static void
+submit_newest(struct store_catalog *c, struct pool *pool, size_t jobs)
 {
-    return run_jobs(c, has_news, fetch, c->meta_concurrency, err);
+    for (size_t i = c->count; jobs > 0; i--) {
+        struct store_entry *e = &c->entries[i - 1];
+        if (!has_news(e))
+            continue;
+        e->is_tried = true;
+        e->job.run = fetch;
+        pool_submit(pool, &e->job);
+        jobs--;
+    }
+}
+
+static bool
+is_any_to_heal(const struct store_catalog *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->entries[i].may_heal)
+            return true;
+    return false;
+}
+
+bool
+store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
+{
+    struct pool *pool = NULL;
+    *left = 0;
+    for (size_t i = 0; i < c->count; i++)
+        *left += has_news(&c->entries[i]);
+    size_t jobs = NUM_MIN(*left, (size_t)FETCH_AT_ONCE);
+    if (jobs == 0) {
+        c->is_complete = !is_any_to_heal(c);
+        return true;
+    }
+    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
+                  err))
+        return false;
+    submit_newest(c, pool, jobs);
+    pool_free(&pool);
+    return true;
 }
 
 void
@@ -256,40 +312,10 @@ store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rul
                 .id = e->id, .meta = &e->block->meta, .marked_ms = e->marked_ms};
     }
     store_block_filter(candidates, known, rules, now_ms);
-    for (size_t i = 0; i < known; i++)
-        store_catalog_find(c, &candidates[i].id)->state = candidates[i].state;
-    free(candidates);
-}
-
-static bool
-wants_load(const struct store_entry *e)
-{
-    return e->state == STORE_BLOCK_SERVED && e->block->header == NULL;
-}
-
-static void
-load(struct pool_job *job)
-{
-    struct store_entry *e = entry_of(job);
-    struct store_catalog *c = e->catalog;
-    struct objstore_call call = call_of(c, LOAD_TIMEOUT_NS);
-    int64_t start_ns = clock_mono_ns();
-    struct err err;
-    metrics_add(c->metrics->loads, 1);
-    if (!store_block_load(e->block, c->data_dir, c->bucket, &call, c->cache, &err)) {
-        metrics_add(c->metrics->load_failures, 1);
-        fail(e, STORE_BLOCK_FAILED, &err);
-        return;
+    for (size_t i = 0; i < known; i++) {
+        struct store_entry *e = store_catalog_find(c, &candidates[i].id);
+        e->state = candidates[i].state;
+        e->is_wanted = e->state == STORE_BLOCK_SERVED;
     }
-    int64_t took_ns = clock_mono_ns() - start_ns;
-    metrics_observe(c->metrics->load_seconds, (double)took_ns / CLOCK_NS_PER_S);
-    metrics_set(c->metrics->last_loaded, (double)clock_wall_ns() / CLOCK_NS_PER_S);
-    LOG_INFO("block loaded", LOG_STR("block", e->name.text),
-             LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));
-}
-
-bool
-store_catalog_load(struct store_catalog *c, struct err *err)
-{
-    return run_jobs(c, wants_load, load, c->load_concurrency, err);
+    free(candidates);
 }

@@ -17,12 +17,16 @@ struct store_entry {
     struct store_block *block; /* NULL: its meta was never read */
     enum store_block_state state;
     bool is_served; /* in the published set */
+    bool is_wanted; /* in it, too, unless it is broken (block_headers.h) */
     bool may_heal;  /* failed in this pass, and need not fail in the next */
+    bool is_tried;  /* in this pass: it was fetched, well or not */
     /* private */
     struct pool_job job;
     struct store_catalog *catalog;
     const struct store_listed *listed; /* until the pass ends */
-    struct store_stamp meta;           /* of which block was made, like the next two */
+    enum store_block_state refusal;    /* of a block without meta; SERVED: none */
+    /* Of which block was made, or refused. */
+    struct store_stamp meta;
     struct store_stamp index;
     struct store_stamp chunks;
     struct store_stamp mark; /* of which marked_ms was read */
@@ -32,32 +36,31 @@ struct store_entry {
 /* Set up by its user; all pointers are borrowed and outlive it. */
 struct store_catalog {
     struct objstore_bucket *bucket;
-    struct store_page_cache *cache;
     struct store_sync_metrics *metrics;
-    const char *data_dir;
     const struct cancel *cancel;
     unsigned meta_concurrency;
-    unsigned load_concurrency;
     /* read-only for others */
+    atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
+    bool is_complete;     /* of each block in the bucket is known what can be */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };
 
-/* Make the entries those of the listing, keeping what is known. The listing is borrowed
- * until the pass ends. */
+/* Make the entries those of the listing, not complete yet, keeping what is known. The
+ * listing is borrowed until the pass ends. */
 void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
 
-/* Read metas and deletion marks that are new or have changed. Where a changed one
- * cannot be read, what is known stays.
- * Errors only when threads cannot be started: of blocks, see their state. */
-NODISCARD bool store_catalog_fetch(struct store_catalog *c, struct err *err);
+/* Read metas and deletion marks that are new or have changed, of at most some blocks,
+ * once a pass. Where a changed one cannot be read, what is known stays. *left is how
+ * many blocks there were to be read before this call; with the last call, of which it
+ * is 0, the catalog may become complete. Errors only when threads cannot be started: of
+ * blocks, see their state. */
+NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
+                                   struct err *err);
 
-/* Judge all blocks whose meta is known. */
+/* Judge all blocks whose meta is known: which are wanted. */
 void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,
                          int64_t now_ms);
-
-/* Load the blocks to be served that are not loaded. Errors as fetch. */
-NODISCARD bool store_catalog_load(struct store_catalog *c, struct err *err);
 
 /* Log and count that a served block is served no longer. */
 void store_entry_note_drop(const struct store_entry *e);

@@ -125,7 +125,7 @@ use_blocks(struct filling *f, const struct group *g, enum store_resolution resol
 {
     size_t before = f->choice->count;
     for (size_t i = 0; i < g->counts[resolution]; i++) {
-        const struct store_block *b = g->blocks[resolution][i];
+        struct store_block *b = g->blocks[resolution][i];
         if (b->meta.mint_ms == b->meta.maxt_ms)
             continue;
         struct store_time_ranges parts =

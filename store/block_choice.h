@@ -21,7 +21,7 @@
 /* A block, and the parts of time that it answers; at least one overlaps it. Samples
  * outside are not used. */
 struct store_chosen_block {
-    const struct store_block *block;
+    struct store_block *block;
     struct store_time_ranges parts;
 };
 

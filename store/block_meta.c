@@ -37,29 +37,38 @@ text_size(struct tsdb_labels labels)
 
 /* The storage is one piece: labels, then sources, then texts. */
 void
-store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed)
+store_block_meta_copy(struct store_block_meta *m, const struct store_block_meta *from)
 {
-    size_t labels_size = parsed->external.len * sizeof(struct tsdb_label);
-    size_t sources_size = parsed->source_count * sizeof(struct tsdb_ulid);
+    size_t labels_size = from->external.len * sizeof(struct tsdb_label);
+    size_t sources_size = from->source_count * sizeof(struct tsdb_ulid);
     struct tsdb_label *labels =
-        xcalloc(1, labels_size + sources_size + text_size(parsed->external) + 1);
-    struct tsdb_ulid *sources = (struct tsdb_ulid *)(labels + parsed->external.len);
-    uint8_t *texts = (uint8_t *)(sources + parsed->source_count);
-    for (size_t i = 0; i < parsed->external.len; i++) {
-        labels[i].name = copy_text(&texts, parsed->external.at[i].name);
-        labels[i].value = copy_text(&texts, parsed->external.at[i].value);
+        xcalloc(1, labels_size + sources_size + text_size(from->external) + 1);
+    struct tsdb_ulid *sources = (struct tsdb_ulid *)(labels + from->external.len);
+    uint8_t *texts = (uint8_t *)(sources + from->source_count);
+    for (size_t i = 0; i < from->external.len; i++) {
+        labels[i].name = copy_text(&texts, from->external.at[i].name);
+        labels[i].value = copy_text(&texts, from->external.at[i].value);
     }
     if (sources_size > 0)
-        memcpy(sources, parsed->sources, sources_size);
-    *m = (struct store_block_meta){.mint_ms = parsed->mint_ms,
-                                   .maxt_ms = parsed->maxt_ms,
-                                   .resolution_ms = parsed->resolution_ms,
-                                   .upload_time_ms = parsed->upload_time_ms,
-                                   .is_rewrite = is_rewrite(parsed->source),
-                                   .external = {labels, parsed->external.len},
-                                   .source_count = parsed->source_count,
-                                   .sources = sources,
-                                   .storage = labels};
+        memcpy(sources, from->sources, sources_size);
+    *m = *from;
+    m->external.at = labels;
+    m->sources = sources;
+    m->storage = labels;
+}
+
+void
+store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed)
+{
+    const struct store_block_meta from = {.mint_ms = parsed->mint_ms,
+                                          .maxt_ms = parsed->maxt_ms,
+                                          .resolution_ms = parsed->resolution_ms,
+                                          .upload_time_ms = parsed->upload_time_ms,
+                                          .is_rewrite = is_rewrite(parsed->source),
+                                          .external = parsed->external,
+                                          .source_count = parsed->source_count,
+                                          .sources = parsed->sources};
+    store_block_meta_copy(m, &from);
 }
 
 void

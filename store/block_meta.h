@@ -6,7 +6,8 @@
 
 #include "common/tsdb/meta.h"
 
-/* Release with store_block_meta_fini; the zero value is empty. */
+/* Release with store_block_meta_fini; the zero value is empty. What is added here has
+ * to be in the snapshot, too (block_snapshot.c). */
 struct store_block_meta {
     int64_t mint_ms;        /* inclusive */
     int64_t maxt_ms;        /* exclusive */
@@ -19,6 +20,10 @@ struct store_block_meta {
     /* private */
     void *storage;
 };
+
+/* Copy labels and sources as well: nothing is borrowed afterwards. */
+void store_block_meta_copy(struct store_block_meta *m,
+                           const struct store_block_meta *from);
 
 /* Copy what is needed of a parsed meta. */
 void store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed);

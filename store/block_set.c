@@ -18,6 +18,13 @@ store_block_set_new(struct store_block **blocks, size_t count)
     return s;
 }
 
+struct store_block_set *
+store_block_set_ref(struct store_block_set *s)
+{
+    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+    return s;
+}
+
 void
 store_block_set_unref(struct store_block_set **out)
 {
@@ -82,10 +89,7 @@ struct store_block_set *
 store_block_view_get(struct store_block_view *v)
 {
     MUTEX_SCOPE(&v->lock);
-    if (v->current == NULL)
-        return NULL;
-    atomic_fetch_add_explicit(&v->current->references, 1, memory_order_relaxed);
-    return v->current;
+    return v->current == NULL ? NULL : store_block_set_ref(v->current);
 }
 
 void

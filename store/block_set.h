@@ -19,6 +19,8 @@ struct store_block_set {
  * none), which it sorts, and the references in it. */
 struct store_block_set *store_block_set_new(struct store_block **blocks, size_t count);
 
+struct store_block_set *store_block_set_ref(struct store_block_set *s);
+
 /* Drop a reference. *s becomes NULL; accepts NULL. */
 void store_block_set_unref(struct store_block_set **s);
 

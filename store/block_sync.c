@@ -2,7 +2,10 @@
 #include "store/block_sync.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -12,7 +15,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "store/block_catalog.h"
-#include "store/meta_cache.h"
+#include "store/block_snapshot.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
  * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
@@ -21,9 +24,15 @@ enum { PASSES_UNTIL_READY = 3 };
 
 /* Delay after a pass that was not complete; it doubles up to the interval. */
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
-/* Between a pass and another one that was asked for. */
-static const int64_t ASKED_NS = 5 * CLOCK_NS_PER_S;
+/* Between a pass and another one that was suggested. */
+static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
+
+/* How often a pass that takes long keeps what it has read, and says how far it is. */
+static const int64_t SAVE_NS = 5 * CLOCK_NS_PER_S;
+
+/* Copies of metas that earlier versions kept. */
+#define FORMER_META_SUFFIX ".meta.json"
 
 struct store_block_sync {
     struct store_block_sync_options options;
@@ -31,12 +40,22 @@ struct store_block_sync {
     struct cancel cancel;
     struct mutex lock; /* LOCK_BLOCK_SYNC */
     struct cond changed;
-    bool is_stopping; /* guarded by lock, like the next */
-    bool is_asked;    /* for a pass */
-    bool is_started;  /* owned by the thread that starts and stops */
+    /* guarded by lock */
+    bool is_stopping;
+    bool is_passing;
+    bool is_asked;     /* for a pass that has not begun yet */
+    bool is_suggested; /* likewise, but it need not be at once */
+    bool has_change;   /* of which blocks are broken */
+    /* owned by the thread that starts and frees */
+    bool is_started;
     pthread_t thread;
+    char *snapshot_path;
     /* owned by the thread that makes passes */
     struct store_catalog catalog;
+    bool is_restored;    /* or there was nothing to restore */
+    unsigned long saved; /* changes of the catalog that are in the snapshot */
+    bool is_saved_complete;
+    int64_t save_due_ns;
     unsigned passes; /* that could list the bucket */
 };
 
@@ -64,21 +83,21 @@ remove_vanished(void *arg, const char *name, struct err *err)
     struct store_block_sync *s = arg;
     struct tsdb_ulid id;
     (void)err;
-    if ((parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) ||
-         parse_name(name, STORE_META_CACHE_SUFFIX, &id)) &&
+    if (parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) &&
         store_catalog_find(&s->catalog, &id) == NULL)
         remove_file(s, name);
     return true;
 }
 
-/* Files that a killed process did not get to rename. */
+/* Files that a killed process did not get to rename, and those of earlier versions. */
 static bool
 remove_unfinished(void *arg, const char *name, struct err *err)
 {
     static const char header[] = STORE_BLOCK_HEADER_SUFFIX ".";
     struct tsdb_ulid id;
     (void)err;
-    if (parse_name(name, STORE_META_CACHE_SUFFIX ".tmp", &id) ||
+    if (parse_name(name, FORMER_META_SUFFIX, &id) ||
+        strcmp(name, STORE_BLOCK_SNAPSHOT_NAME ".tmp") == 0 ||
         (strlen(name) > TSDB_ULID_LEN &&
          strncmp(name + TSDB_ULID_LEN, header, sizeof header - 1) == 0 &&
          tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN))))
@@ -86,25 +105,14 @@ remove_unfinished(void *arg, const char *name, struct err *err)
     return true;
 }
 
-/* Building a header keeps a CPU busy; more threads than this only take memory. */
-static unsigned
-load_threads(const struct store_block_sync_options *o)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return NUM_MIN(o->load_concurrency, 2 * (unsigned)NUM_MAX(cpus, 1L));
-}
-
 static struct store_catalog
 catalog_of(struct store_block_sync *s)
 {
     const struct store_block_sync_options *o = &s->options;
     return (struct store_catalog){.bucket = o->bucket,
-                                  .cache = o->cache,
                                   .metrics = &s->metrics,
-                                  .data_dir = o->data_dir,
                                   .cancel = &s->cancel,
-                                  .meta_concurrency = o->meta_concurrency,
-                                  .load_concurrency = load_threads(o)};
+                                  .meta_concurrency = o->meta_concurrency};
 }
 
 /* One that cannot be written would fail every block later, one by one. */
@@ -125,6 +133,7 @@ store_block_sync_new(struct store_block_sync **out,
     struct store_block_sync *s = xcalloc(1, sizeof *s);
     s->options = *options;
     s->catalog = catalog_of(s);
+    s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
     cond_init(&s->changed);
     store_sync_metrics_init(&s->metrics, options->metrics);
@@ -137,34 +146,75 @@ store_block_sync_new(struct store_block_sync **out,
 }
 
 static void
-count_resolutions(struct store_block_sync *s, struct store_block *const *blocks,
-                  size_t count)
+count_resolutions(struct store_block_sync *s, const struct store_block_set *set)
 {
     size_t counts[STORE_RESOLUTION_COUNT] = {0};
-    for (size_t i = 0; i < count; i++)
-        counts[store_resolution_within(blocks[i]->meta.resolution_ms)]++;
+    for (size_t i = 0; i < set->count; i++)
+        counts[store_resolution_within(set->blocks[i]->meta.resolution_ms)]++;
     for (size_t i = 0; i < STORE_RESOLUTION_COUNT; i++)
         metrics_set(s->metrics.served[i], (double)counts[i]);
 }
 
-static void
-publish(struct store_block_sync *s)
+/* The wanted blocks, or those of them that are not broken. */
+static struct store_block_set *
+new_set(struct store_block_sync *s, bool with_broken)
 {
     struct store_catalog *c = &s->catalog;
     struct store_block **blocks = xcalloc(c->count + 1, sizeof *blocks);
     size_t count = 0;
     for (size_t i = 0; i < c->count; i++) {
         struct store_entry *e = &c->entries[i];
-        bool serve = e->state == STORE_BLOCK_SERVED && e->block->header != NULL;
-        if (serve)
+        if (e->is_wanted && (with_broken || e->is_served))
             blocks[count++] = store_block_ref(e->block);
-        else if (e->is_served)
-            store_entry_note_drop(e);
-        e->is_served = serve;
     }
-    count_resolutions(s, blocks, count);
-    store_block_view_put(s->options.view, store_block_set_new(blocks, count));
-    metrics_set(s->metrics.loaded, (double)count);
+    return store_block_set_new(blocks, count);
+}
+
+static void
+note_broken(struct store_block_sync *s)
+{
+    for (size_t i = 0; i < s->catalog.count; i++) {
+        struct store_entry *e = &s->catalog.entries[i];
+        bool is_broken = e->is_wanted && store_block_headers_is_broken(e->block);
+        if (e->is_wanted)
+            e->state = is_broken ? STORE_BLOCK_FAILED : STORE_BLOCK_SERVED;
+        if (e->is_served && (!e->is_wanted || is_broken))
+            store_entry_note_drop(e);
+        e->is_served = e->is_wanted && !is_broken;
+    }
+}
+
+static void
+publish(struct store_block_sync *s)
+{
+    note_broken(s);
+    struct store_block_set *set = new_set(s, false);
+    metrics_set(s->metrics.loaded, (double)set->count);
+    count_resolutions(s, set);
+    store_block_view_put(s->options.view, set);
+}
+
+/* Some block has become broken, or is so no longer. */
+static void
+on_change(void *arg)
+{
+    struct store_block_sync *s = arg;
+    MUTEX_SCOPE(&s->lock);
+    s->has_change = true;
+    cond_broadcast(&s->changed);
+}
+
+/* Have the headers of all wanted blocks, those that were broken, too. */
+static void
+follow(struct store_block_sync *s)
+{
+    for (size_t i = 0; i < s->catalog.count; i++) {
+        struct store_entry *e = &s->catalog.entries[i];
+        if (e->is_wanted && e->block->headers == NULL)
+            e->block->headers = s->options.headers;
+    }
+    CLEANUP(store_block_set_unref) struct store_block_set *set = new_set(s, true);
+    store_block_headers_follow(s->options.headers, set, on_change, s);
 }
 
 /* Set the gauges; whether no block failed in a way that may pass. */
@@ -184,6 +234,38 @@ sum_up(struct store_block_sync *s)
         LOG_INT("served", counts[STORE_BLOCK_SERVED]),
         LOG_INT("failed", counts[STORE_BLOCK_FAILED] + counts[STORE_BLOCK_BAD_META]));
     return complete;
+}
+
+static void
+set_view_time(struct store_block_sync *s, int64_t read_ms, bool is_snapshot)
+{
+    metrics_set(s->metrics.view_time, (double)read_ms / 1000);
+    metrics_set(s->metrics.from_snapshot, is_snapshot);
+}
+
+static struct bytes
+bucket_name(const struct store_block_sync *s)
+{
+    return bytes_of_str(objstore_name(s->options.bucket));
+}
+
+/* Without one a start takes longer, that is all. */
+static void
+save(struct store_block_sync *s)
+{
+    unsigned long changes = atomic_load(&s->catalog.changes);
+    struct err err;
+    s->save_due_ns = clock_deadline(SAVE_NS);
+    /* Its time tells when the bucket was last as it says. */
+    if (changes == s->saved && s->is_saved_complete == s->catalog.is_complete &&
+        utimensat(AT_FDCWD, s->snapshot_path, NULL, 0) == 0)
+        return;
+    if (file_mkdirs(s->options.data_dir, &err) &&
+        store_block_snapshot_save(s->snapshot_path, bucket_name(s), &s->catalog, &err))
+        s->saved = changes;
+    else
+        LOG_WARN("snapshot of blocks not saved", LOG_ERR(&err));
+    s->is_saved_complete = s->catalog.is_complete;
 }
 
 static bool
@@ -215,21 +297,97 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
                                       .max_resolution_ms = o->max_resolution_ms};
 }
 
+/* What has been read stays known, and saved, also when the rest cannot be. */
+static bool
+fetch(struct store_block_sync *s, struct err *err)
+{
+    size_t left;
+    s->save_due_ns = clock_deadline(SAVE_NS);
+    do {
+        if (!store_catalog_fetch(&s->catalog, &left, err))
+            return false;
+        metrics_set(s->metrics.unread, (double)left);
+        if (left > 0 && clock_left_ns(s->save_due_ns) == 0) {
+            LOG_INFO("reading metas", LOG_INT("count", s->catalog.count),
+                     LOG_INT("left", left));
+            save(s);
+        }
+    } while (left > 0);
+    save(s);
+    return true;
+}
+
 static bool
 pass(struct store_block_sync *s, bool *complete, struct err *err)
 {
     int64_t now_ms = clock_wall_ns() / CLOCK_NS_PER_MS;
     struct store_block_rules rules = rules_at(&s->options, now_ms);
     CLEANUP(store_listing_fini) struct store_listing listing = {0};
-    if (!list_blocks(s, &listing, err) || !store_catalog_fetch(&s->catalog, err))
+    if (!list_blocks(s, &listing, err) || !fetch(s, err))
+        return false;
+    if (!check_cancel(s, err))
         return false;
     store_catalog_judge(&s->catalog, &rules, now_ms);
-    if (!store_catalog_load(&s->catalog, err) || !check_cancel(s, err))
-        return false;
+    follow(s);
     publish(s);
+    set_view_time(s, now_ms, false);
     *complete = sum_up(s);
     s->passes++;
     return file_list(s->options.data_dir, remove_vanished, s, err);
+}
+
+/* When the bucket was last seen as the snapshot says. */
+static bool
+snapshot_time(const struct store_block_sync *s, int64_t *time_ms)
+{
+    struct stat st;
+    if (stat(s->snapshot_path, &st) != 0)
+        return false;
+    *time_ms = st.st_mtim.tv_sec * (CLOCK_NS_PER_S / CLOCK_NS_PER_MS) +
+               st.st_mtim.tv_nsec / CLOCK_NS_PER_MS;
+    return true;
+}
+
+/* Serve what the snapshot has until the bucket was read. A compactor deletes blocks
+ * some time after it has marked them, twice as long as we serve them then: so one that
+ * is older names blocks that need not be there any more. */
+static void
+serve_snapshot(struct store_block_sync *s, int64_t read_ms, int64_t now_ms)
+{
+    struct store_block_rules rules = rules_at(&s->options, now_ms);
+    if (!s->catalog.is_complete) {
+        LOG_INFO("snapshot of blocks is not of all blocks and not served");
+        return;
+    }
+    if (now_ms - read_ms > s->options.deletion_delay_ms) {
+        LOG_INFO("snapshot of blocks is too old to be served",
+                 LOG_INT("age_s", (now_ms - read_ms) / 1000));
+        return;
+    }
+    store_catalog_judge(&s->catalog, &rules, now_ms);
+    follow(s);
+    publish(s);
+    set_view_time(s, read_ms, true);
+    LOG_INFO("serves a snapshot of blocks until the bucket is read",
+             LOG_INT("count", s->catalog.count),
+             LOG_INT("age_s", (now_ms - read_ms) / 1000));
+    if (s->options.admin != NULL)
+        app_admin_set_ready(s->options.admin, true, "");
+}
+
+static void
+restore(struct store_block_sync *s)
+{
+    struct err err;
+    int64_t read_ms;
+    s->is_restored = true;
+    if (!snapshot_time(s, &read_ms))
+        return;
+    if (store_block_snapshot_load(s->snapshot_path, bucket_name(s), &s->catalog, &err))
+        serve_snapshot(s, read_ms, clock_wall_ns() / CLOCK_NS_PER_MS);
+    else
+        LOG_WARN("snapshot of blocks not used, all metas are read again",
+                 LOG_ERR(&err));
 }
 
 bool
@@ -237,6 +395,8 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
 {
     int64_t start_ns = clock_mono_ns();
     *complete = false;
+    if (!s->is_restored)
+        restore(s);
     metrics_add(s->metrics.syncs, 1);
     bool ok = pass(s, complete, err);
     if (!ok || !*complete)
@@ -246,17 +406,51 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
     return ok;
 }
 
-/* Wait until the next pass is due; false to stop. */
-static bool
-wait_until(struct store_block_sync *s, int64_t due_ns)
+enum reason { TO_STOP, TO_PASS, TO_PUBLISH };
+
+/* Wait until there is something to do; a pass when it is due, or soonest when it was
+ * suggested. */
+static enum reason
+wait_until(struct store_block_sync *s, int64_t due_ns, int64_t soonest_ns)
 {
-    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(ASKED_NS));
     MUTEX_SCOPE(&s->lock);
-    while (!s->is_stopping &&
-           cond_wait_until(&s->changed, &s->lock, s->is_asked ? soonest_ns : due_ns))
+    s->is_passing = false;
+    while (
+        !s->is_stopping && !s->has_change && !s->is_asked &&
+        cond_wait_until(&s->changed, &s->lock, s->is_suggested ? soonest_ns : due_ns))
         continue;
-    s->is_asked = false;
-    return !s->is_stopping;
+    if (s->is_stopping)
+        return TO_STOP;
+    if (TAKE(s->has_change))
+        return TO_PUBLISH;
+    s->is_asked = s->is_suggested = false;
+    s->is_passing = true;
+    return TO_PASS;
+}
+
+static void
+publish_again(struct store_block_sync *s)
+{
+    publish(s);
+    sum_up(s);
+}
+
+/* Wait for the next pass; false to stop. */
+static bool
+wait_for_pass(struct store_block_sync *s, int64_t due_ns)
+{
+    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(SUGGESTED_NS));
+    enum reason reason;
+    while ((reason = wait_until(s, due_ns, soonest_ns)) == TO_PUBLISH)
+        publish_again(s);
+    return reason == TO_PASS;
+}
+
+void
+store_block_sync_settle(struct store_block_sync *s)
+{
+    store_block_headers_settle(s->options.headers);
+    publish_again(s);
 }
 
 static void
@@ -264,6 +458,28 @@ tell_readiness(struct store_block_sync *s, bool complete)
 {
     if (s->options.admin != NULL && (complete || s->passes >= PASSES_UNTIL_READY))
         app_admin_set_ready(s->options.admin, true, "");
+}
+
+enum store_block_sync_asked
+store_block_sync_ask(struct store_block_sync *s)
+{
+    MUTEX_SCOPE(&s->lock);
+    if (s->is_stopping)
+        return STORE_BLOCK_SYNC_STOPPED;
+    s->is_asked = true;
+    cond_broadcast(&s->changed);
+    return s->is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
+}
+
+/* Give or take a tenth. */
+static int64_t
+jittered(int64_t wait_ns)
+{
+    uint64_t random = 0;
+    uint64_t spread_ns = (uint64_t)wait_ns / 5;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = 0;
+    return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
 }
 
 static void *
@@ -280,7 +496,7 @@ sync_loop(void *arg)
         tell_readiness(s, complete);
         wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
         retry_ns = complete ? RETRY_NS : 2 * wait_ns;
-    } while (wait_until(s, clock_deadline(wait_ns)));
+    } while (wait_for_pass(s, clock_deadline(jittered(wait_ns))));
     return NULL;
 }
 
@@ -288,15 +504,16 @@ bool
 store_block_sync_start(struct store_block_sync *s, struct err *err)
 {
     CHECK(!s->is_started);
+    s->is_passing = true;
     s->is_started = thread_start(&s->thread, "block-sync", sync_loop, s, err);
     return s->is_started;
 }
 
 void
-store_block_sync_ask(struct store_block_sync *s)
+store_block_sync_suggest(struct store_block_sync *s)
 {
     MUTEX_SCOPE(&s->lock);
-    s->is_asked = true;
+    s->is_suggested = true;
     cond_broadcast(&s->changed);
 }
 
@@ -311,9 +528,9 @@ store_block_sync_stop(struct store_block_sync *s)
         s->is_stopping = true;
         cond_broadcast(&s->changed);
     }
-    if (s->is_started)
+    if (TAKE(s->is_started))
         pthread_join(s->thread, NULL);
-    s->is_started = false;
+    store_block_headers_unfollow(s->options.headers);
 }
 
 void
@@ -324,6 +541,7 @@ store_block_sync_free(struct store_block_sync **out)
         return;
     store_block_sync_stop(s);
     store_catalog_fini(&s->catalog);
+    free(s->snapshot_path);
     cancel_fini(&s->cancel);
     cond_fini(&s->changed);
     mutex_fini(&s->lock);

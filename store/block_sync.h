@@ -2,16 +2,16 @@
 /* Keeps the served blocks those of the bucket.
  *
  * A pass lists the bucket once, reads what metas and deletion marks have changed,
- * judges every block (block_filter.h), loads what is to be served and not loaded yet,
- * and publishes the new set. A block that fails is named in the log, counted, and tried
- * again in the next pass; the others go on. When the bucket cannot be listed the old
- * set stays. */
+ * judges every block (block_filter.h), and publishes the new set. Index headers are had
+ * later (block_headers.h); blocks that turn out to have none leave the set. A block
+ * that fails is named in the log, counted, and tried again in the next pass; the others
+ * go on. When the bucket cannot be listed the old set stays. */
 #ifndef STORE_BLOCK_SYNC_H
 #define STORE_BLOCK_SYNC_H
 
 #include "common/app/admin.h"
 #include "common/metrics/registry.h"
-#include "store/block_set.h"
+#include "store/block_headers.h"
 #include "store/relabel.h"
 #include "store/time_bound.h"
 
@@ -20,14 +20,13 @@ struct store_block_sync;
 /* All pointers are borrowed and outlive the sync. */
 struct store_block_sync_options {
     struct objstore_bucket *bucket;
-    struct store_page_cache *cache;
+    struct store_block_headers *headers;
     struct store_block_view *view;
     struct metrics_registry *metrics;
     struct app_admin *admin; /* told when the first pass is done; NULL: nobody */
     const char *data_dir;
     int64_t interval_ns;
-    unsigned meta_concurrency; /* at least 1, like the next */
-    unsigned load_concurrency;
+    unsigned meta_concurrency; /* at least 1 */
     struct store_time_bound mint;
     struct store_time_bound maxt;
     const struct store_relabel *selector; /* NULL: all blocks */
@@ -48,19 +47,33 @@ NODISCARD bool store_block_sync_new(struct store_block_sync **out,
 NODISCARD bool store_block_sync_run(struct store_block_sync *s, bool *complete,
                                     struct err *err);
 
-/* Start the thread that makes a pass now and then one per interval, sooner while a pass
- * is not complete. It becomes ready after a complete pass, or after a few others. */
+/* Wait until the header of each block that is to be served is there or has failed, and
+ * publish what came of it. Not beside the thread. */
+void store_block_sync_settle(struct store_block_sync *s);
+
+/* Start the thread that makes a pass now and then one per interval, give or take a
+ * tenth so that replicas do not list the bucket together, and sooner while a pass is
+ * not complete. It becomes ready after a complete pass, or after a few others. */
 NODISCARD bool store_block_sync_start(struct store_block_sync *s, struct err *err);
 
-/* Ask for a pass, because the bucket is known to have changed. It comes soon: a few
- * seconds after the last one at the earliest. Any thread; does not block. */
-void store_block_sync_ask(struct store_block_sync *s);
+/* Have a pass made as soon as possible. One that is under way may have listed the
+ * bucket before what the caller knows of; so another one follows it. Any thread. */
+enum store_block_sync_asked {
+    STORE_BLOCK_SYNC_BEGINS,
+    STORE_BLOCK_SYNC_FOLLOWS,
+    STORE_BLOCK_SYNC_STOPPED
+};
+enum store_block_sync_asked store_block_sync_ask(struct store_block_sync *s);
 
-/* Interrupt a running pass and stop the thread, if it runs. Accepts NULL. */
+/* Have a pass made soon, because a query has seen that the bucket has changed: some
+ * seconds after the last one at the earliest. Any thread; does not block. */
+void store_block_sync_suggest(struct store_block_sync *s);
+
+/* Interrupt a running pass and stop the thread. The view keeps the last set. Accepts
+ * NULL. */
 void store_block_sync_stop(struct store_block_sync *s);
 
-/* Stop and release; nobody may ask any more. *s becomes NULL; accepts NULL. The view
- * keeps the last set. */
+/* Stop and release; nobody may ask any more. *s becomes NULL; accepts NULL. */
 void store_block_sync_free(struct store_block_sync **s);
 
 #endif

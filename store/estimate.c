@@ -2,6 +2,7 @@
 #include "store/estimate.h"
 
 #include "common/base/num.h"
+#include "store/block_headers.h"
 
 /* A chunk has 120 samples: at a scrape interval of 15 s half an hour. An aggregated one
  * has 140 windows, and with five aggregates it is as much to read as five others. */
@@ -43,7 +44,18 @@ allows(const struct store_block *b, struct tsdb_label label, bool *is_external)
     return !*is_external || bytes_eq(value, label.value);
 }
 
-/* Yields how many series of the block have what is demanded, at most. */
+static bool
+allows_all(const struct store_block *b, struct tsdb_labels demanded)
+{
+    bool unused;
+    for (size_t i = 0; i < demanded.len; i++)
+        if (!allows(b, demanded.at[i], &unused))
+            return false;
+    return true;
+}
+
+/* Yields how many series of the block, whose external labels allow what is demanded,
+ * have it, at most. */
 static bool
 count_series(struct store_estimate *e, const struct store_block *b,
              struct tsdb_labels demanded, uint64_t *series)
@@ -53,11 +65,7 @@ count_series(struct store_estimate *e, const struct store_block *b,
         struct store_posting_range range;
         struct err ignored;
         bool is_external, found;
-        if (!allows(b, demanded.at[i], &is_external)) {
-            *series = 0;
-            return true;
-        }
-        if (is_external)
+        if (allows(b, demanded.at[i], &is_external) && is_external)
             continue;
         e->lookups++;
         if (!store_index_header_find(b->header, demanded.at[i].name,
@@ -88,9 +96,11 @@ static bool
 look_at(struct store_estimate *e, const struct store_chosen_block *chosen,
         const struct store_estimate_query *q)
 {
-    const struct store_block *b = chosen->block;
+    struct store_block *b = chosen->block;
     uint64_t series;
-    if (!count_series(e, b, q->demanded, &series))
+    if (!allows_all(b, q->demanded))
+        return true;
+    if (!store_block_headers_prepare(b) || !count_series(e, b, q->demanded, &series))
         return false;
     if (series == 0)
         return true;

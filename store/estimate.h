@@ -20,7 +20,7 @@ struct store_estimate {
     uint64_t chunks;  /* of a small request, series counted as some */
     uint64_t blocks;  /* that may have some of the series */
     uint64_t lookups; /* of label pairs in headers */
-    bool is_unknown;  /* a header could not be read: the query will say why */
+    bool is_unknown;  /* a header is not there yet, or cannot be read */
 };
 
 /* One query of a request, as far as it is told without a regular expression. */
@@ -32,7 +32,8 @@ struct store_estimate_query {
     struct store_time_range range;
 };
 
-/* Add a query that these blocks will answer. Reads pages of headers. */
+/* Add a query that these blocks will answer. Reads pages of headers that are there, and
+ * has the others built. */
 void store_estimate_add(struct store_estimate *e,
                         const struct store_block_choice *blocks,
                         const struct store_estimate_query *q);

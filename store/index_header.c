@@ -149,7 +149,7 @@ read_section(struct store_index_header *h, enum store_header_section section,
         return err_set(err, ERR_CORRUPT,
                        "%s: %zu bytes at %" PRIu64 " of a section of %" PRIu64, h->path,
                        len, at, size);
-    uint64_t offset = h->layout.pages[section] * STORE_PAGE_DATA + at;
+    uint64_t offset = h->layout.offsets[section] + at;
     unsigned repairs = atomic_load(&h->repairs);
     if (store_page_cache_read(h->cache, h->file_id, h->path, offset, into, len, err))
         return true;

@@ -43,9 +43,11 @@ store_posting_refs(uint64_t bytes, uint64_t lists)
 }
 
 /* Read the two tables of the index as streams, check their CRCs and write the header
- * file at path (temporary file, fsync, rename). At most five ranged reads. Memory does
- * not grow with the tables (index version 1: with the postings table, which has to be
- * sorted). Any thread; two builders of one path do not disturb each other.
+ * file at path (temporary file, fsync, rename), making its folder if it is missing. At
+ * most two ranged reads one after the other, and a third beside the second; one of a
+ * small index. Memory does not grow with the tables (index version 1: with the postings
+ * table, which has to be sorted), but takes up to 512 KiB of the index. Any thread; two
+ * builders of one path do not disturb each other.
  * Errors ERR_CORRUPT, ERR_UNSUPPORTED, ERR_BUDGET, ERR_IO, and those of the bucket. */
 NODISCARD bool store_index_header_build(const struct store_index_source *source,
                                         const struct objstore_call *call,

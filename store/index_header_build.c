@@ -5,18 +5,28 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/mutex.h"
 #include "common/base/num.h"
+#include "common/base/pool.h"
 #include "common/base/xmalloc.h"
 #include "store/index_header_format.h"
 #include "store/page_writer.h"
 
 /* The two tables pass through once. What they become is spread over five sections that
- * grow side by side, so each section is a temporary file of its own, and all are
- * strung together when the last byte has been checked.
+ * grow side by side, so each section is a temporary file of its own (while it is longer
+ * than a page), and all are strung together when the last byte has been checked.
  *
  * A row of the postings table tells where a list begins; where it ends is known from
  * the list behind it. In version 2 rows stand in the order of the lists, so a row waits
  * for the next one. In version 1 they stand in no order: they are collected first. */
+
+/* The end of an index, with its TOC, is read first. It is a part of the index, which as
+ * a rule has the whole postings table in it, and small indexes are in it as a whole.
+ * What is left of both tables is read at the same time, by a thread each: so a header
+ * takes at most two reads that depend on each other. */
+enum { TAIL_SHARE = 8, TAIL_MIN = 64 * 1024, TAIL_MAX = 512 * 1024 };
 
 /* BE32 length, BE32 count and BE32 checksum. */
 enum { MIN_LIST = 12 };
@@ -34,11 +44,27 @@ struct build {
     const struct objstore_call *call;
     struct store_header_layout layout;
     struct store_page_writer sections[STORE_HEADER_SECTIONS];
-    struct tsdb_index_table table; /* the one that is being read */
-    struct arena arena;            /* version 1 only */
-    struct buf rows;               /* version 1 only: struct row */
+    struct buf tail; /* of the index, from tail_at on */
+    uint64_t tail_at;
+    struct arena arena; /* version 1 only */
+    struct buf rows;    /* version 1 only: struct row */
 
-    bool has_pair; /* name and value are the last label pair */
+    /* of who reads the symbols */
+    struct tsdb_index_table symbols;
+    uint8_t head[TSDB_INDEX_HEADER_SIZE]; /* of the index */
+    uint64_t head_read; /* bytes of what stands in front of the symbols */
+    bool has_symbols;
+    struct err failure; /* why it has not */
+    struct mutex lock;  /* LOCK_HEADER_BUILD */
+    struct cond known;
+    /* guarded by lock */
+    bool knows_version; /* layout.index_version is set */
+    bool has_ended;
+
+    /* of who reads the postings */
+    struct tsdb_index_table postings;
+    int rows_version; /* of the index; 0: it has still to be waited for */
+    bool has_pair;    /* name and value are the last label pair */
     struct buf name;
     struct buf value;
     struct store_header_name open_name;   /* whose values are being written */
@@ -169,6 +195,28 @@ collect_row(void *arg, const struct tsdb_index_posting_row *row, struct err *err
     return arena_ok(&b->arena, err) && buf_ok(&b->rows, err);
 }
 
+/* False: it will never be known. */
+static bool
+wait_for_version(struct build *b, struct err *err)
+{
+    MUTEX_SCOPE(&b->lock);
+    while (!b->knows_version && !b->has_ended)
+        cond_wait_until(&b->known, &b->lock, CLOCK_NEVER);
+    return b->knows_version ||
+           err_set(err, ERR_CORRUPT, "nothing is known of the version of the index");
+}
+
+static bool
+put_row(void *arg, const struct tsdb_index_posting_row *row, struct err *err)
+{
+    struct build *b = arg;
+    if (b->rows_version == 0 && !wait_for_version(b, err))
+        return false;
+    b->rows_version = b->layout.index_version;
+    return b->rows_version == 1 ? collect_row(b, row, err)
+                                : put_sorted_row(b, row, err);
+}
+
 static int
 by_offset(const void *a, const void *b)
 {
@@ -206,33 +254,75 @@ put_collected_rows(struct build *b, struct err *err)
 }
 
 static bool
+learn_version(struct build *b, struct err *err)
+{
+    int version;
+    if (!tsdb_index_header_parse(bytes_of(b->head, sizeof b->head), &version, err))
+        return false;
+    MUTEX_SCOPE(&b->lock);
+    b->layout.index_version = version;
+    b->knows_version = true;
+    cond_broadcast(&b->known);
+    return true;
+}
+
+/* Take what stands in front of the symbols off a piece, and the version from it. */
+static bool
+feed_head(struct build *b, struct bytes *piece, struct err *err)
+{
+    for (; b->head_read < b->layout.toc.symbols && piece->len > 0; b->head_read++) {
+        if (b->head_read < sizeof b->head)
+            b->head[b->head_read] = piece->at[0];
+        bytes_skip(piece, 1);
+        if (b->head_read + 1 == sizeof b->head && !learn_version(b, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
 feed_symbols(void *arg, struct bytes piece, struct err *err)
 {
     struct build *b = arg;
+    if (!feed_head(b, &piece, err))
+        return false;
     return put(b, STORE_HEADER_SYMBOLS, piece, err) &&
-           tsdb_index_table_feed(&b->table, piece, err);
+           tsdb_index_table_feed(&b->symbols, piece, err);
 }
 
 static bool
 feed_postings(void *arg, struct bytes piece, struct err *err)
 {
     struct build *b = arg;
-    return tsdb_index_table_feed(&b->table, piece, err);
+    return tsdb_index_table_feed(&b->postings, piece, err);
 }
 
-/* Stream [begin, end) of the index through b->table. */
+/* Stream [begin, end) of the index, of which the tail is there already. */
 static bool
-read_table(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
-           struct err *err)
+stream(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
+       struct err *err)
 {
     const struct store_index_source *source = b->source;
+    uint64_t fetched = NUM_MIN(end, b->tail_at);
+    if (begin < fetched &&
+        !objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
+                            fetched - begin, feed, b, err))
+        return false;
+    uint64_t from = NUM_MAX(begin, b->tail_at);
+    return from >= end ||
+           feed(b, bytes_of(b->tail.at + (from - b->tail_at), (size_t)(end - from)),
+                err);
+}
+
+/* Stream [begin, end) of the index through a table. */
+static bool
+read_table(struct build *b, struct tsdb_index_table *table, uint64_t begin,
+           uint64_t end, objstore_sink_fn *feed, struct err *err)
+{
     bool ok = end > begin || err_set(err, ERR_CORRUPT, "empty section at %llu",
                                      (unsigned long long)begin);
-    ok = ok &&
-         objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
-                            end - begin, feed, b, err) &&
-         tsdb_index_table_end(&b->table, err);
-    tsdb_index_table_fini(&b->table);
+    ok = ok && stream(b, begin, end, feed, err) && tsdb_index_table_end(table, err);
+    tsdb_index_table_fini(table);
     return ok;
 }
 
@@ -240,8 +330,8 @@ static bool
 read_symbols(struct build *b, struct err *err)
 {
     const struct tsdb_index_toc *toc = &b->layout.toc;
-    tsdb_index_symbols_begin(&b->table, put_symbol, b, b->source->budget);
-    if (!read_table(b, toc->symbols, toc->series, feed_symbols, err))
+    tsdb_index_symbols_begin(&b->symbols, put_symbol, b, b->source->budget);
+    if (!read_table(b, &b->symbols, 0, toc->series, feed_symbols, err))
         return err_wrap(err, "symbol table");
     return true;
 }
@@ -272,13 +362,42 @@ static bool
 read_postings(struct build *b, struct err *err)
 {
     uint64_t end = b->layout.index_size - TSDB_INDEX_TOC_SIZE;
-    tsdb_index_postings_begin(
-        &b->table, b->layout.index_version == 1 ? collect_row : put_sorted_row, b,
-        b->source->budget);
-    if (!read_table(b, b->layout.toc.postings_table, end, feed_postings, err) ||
-        !finish_postings(b, err))
+    tsdb_index_postings_begin(&b->postings, put_row, b, b->source->budget);
+    if (!read_table(b, &b->postings, b->layout.toc.postings_table, end, feed_postings,
+                    err))
         return err_wrap(err, "postings table");
     return true;
+}
+
+static void *
+run_symbols(void *arg)
+{
+    struct build *b = arg;
+    b->has_symbols = read_symbols(b, &b->failure);
+    MUTEX_SCOPE(&b->lock);
+    b->has_ended = true;
+    cond_broadcast(&b->known);
+    return NULL;
+}
+
+/* Where the tail has not all of the postings table, both are read at once. */
+static bool
+read_tables(struct build *b, struct err *err)
+{
+    pthread_t thread;
+    bool at_once = b->layout.toc.postings_table < b->tail_at;
+    if (!at_once)
+        run_symbols(b);
+    else if (!thread_start(&thread, "header", run_symbols, b, err))
+        return false;
+    bool ok = (at_once || b->has_symbols) && read_postings(b, err);
+    if (at_once)
+        pthread_join(thread, NULL);
+    if (!b->has_symbols) {
+        *err = b->failure;
+        return false;
+    }
+    return ok && (finish_postings(b, err) || err_wrap(err, "postings table"));
 }
 
 static bool
@@ -295,18 +414,24 @@ read_exactly(struct build *b, uint64_t offset, uint8_t *into, size_t len,
 static bool
 read_layout(struct build *b, struct err *err)
 {
-    uint8_t header[TSDB_INDEX_HEADER_SIZE];
-    uint8_t toc[TSDB_INDEX_TOC_SIZE];
     uint64_t size = b->source->size;
-    if (size < sizeof header + sizeof toc)
+    if (size < TSDB_INDEX_HEADER_SIZE + TSDB_INDEX_TOC_SIZE)
         return err_set(err, ERR_CORRUPT, "%llu bytes are no index",
                        (unsigned long long)size);
+    uint64_t share =
+        NUM_MIN(NUM_MAX(size / TAIL_SHARE, (uint64_t)TAIL_MIN), (uint64_t)TAIL_MAX);
     b->layout.index_size = size;
-    return read_exactly(b, 0, header, sizeof header, err) &&
-           tsdb_index_header_parse(bytes_of(header, sizeof header),
-                                   &b->layout.index_version, err) &&
-           read_exactly(b, size - sizeof toc, toc, sizeof toc, err) &&
-           tsdb_index_toc_parse(&b->layout.toc, bytes_of(toc, sizeof toc), size, err);
+    b->tail_at = size - NUM_MIN(size, share);
+    size_t len = (size_t)(size - b->tail_at);
+    uint8_t *tail = buf_reserve(&b->tail, len);
+    if (tail == NULL)
+        return buf_ok(&b->tail, err);
+    b->tail.len = len;
+    return read_exactly(b, b->tail_at, tail, len, err) &&
+           tsdb_index_toc_parse(
+               &b->layout.toc,
+               bytes_of(tail + len - TSDB_INDEX_TOC_SIZE, TSDB_INDEX_TOC_SIZE), size,
+               err);
 }
 
 static bool
@@ -322,9 +447,14 @@ put_head(struct build *b, struct err *err)
 static bool
 write_sections(struct build *b, int fd, const char *path, struct err *err)
 {
+    CLEANUP(store_page_writer_fini) struct store_page_writer w = {0};
+    if (!store_page_writer_open_at(&w, fd, path, b->source->budget, err))
+        return false;
     for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++)
-        if (!store_page_writer_copy(&b->sections[i], fd, err))
+        if (!store_page_writer_append(&w, &b->sections[i], err))
             return false;
+    if (!store_page_writer_end(&w, err))
+        return false;
     return fsync(fd) == 0 || err_sys(err, errno, "fsync %s", path);
 }
 
@@ -351,8 +481,11 @@ build_new(const struct store_index_source *source, const struct objstore_call *c
     struct build *b = xcalloc(1, sizeof *b);
     b->source = source;
     b->call = call;
+    mutex_init(&b->lock, LOCK_HEADER_BUILD);
+    cond_init(&b->known);
     arena_init(&b->arena, source->budget);
     buf_init(&b->rows, source->budget);
+    buf_init(&b->tail, source->budget);
     buf_init(&b->name, source->budget);
     buf_init(&b->value, source->budget);
     return b;
@@ -366,9 +499,24 @@ build_free(struct build **out)
         store_page_writer_fini(&b->sections[i]);
     buf_fini(&b->value);
     buf_fini(&b->name);
+    buf_fini(&b->tail);
     buf_fini(&b->rows);
     arena_fini(&b->arena);
+    cond_fini(&b->known);
+    mutex_fini(&b->lock);
     free(b);
+}
+
+/* Whoever deleted the folder did not mean that blocks are broken. */
+static bool
+make_folder(const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *folder = xstrdup(path);
+    char *end = strrchr(folder, '/');
+    if (end == NULL || end == folder)
+        return true;
+    *end = 0;
+    return file_mkdirs(folder, err);
 }
 
 static bool
@@ -386,8 +534,9 @@ store_index_header_build(const struct store_index_source *source,
                          struct err *err)
 {
     CLEANUP(build_free) struct build *b = build_new(source, call);
-    if (!open_sections(b, path, err) || !read_layout(b, err) || !read_symbols(b, err) ||
-        !read_postings(b, err) || !put_head(b, err) || !write_file(b, path, err))
+    if (!make_folder(path, err) || !open_sections(b, path, err) ||
+        !read_layout(b, err) || !read_tables(b, err) || !put_head(b, err) ||
+        !write_file(b, path, err))
         return err_wrap(err, "build index header of %s", source->key);
     return true;
 }

@@ -3,7 +3,7 @@
 
 #include "store/page_writer.h"
 
-static const uint32_t MAGIC = 0x42485801; /* "BHX", version 1 */
+static const uint32_t MAGIC = 0x42485802; /* "BHX", version 2 */
 
 enum { TOC_AT = 16, ALL_AT = 64, SIZES_AT = 80 };
 
@@ -46,18 +46,19 @@ store_header_print_head(const struct store_header_layout *l,
         be64_store(head + SIZES_AT + 8 * (i - 1), l->sizes[i]);
 }
 
-/* Number the pages; whether they make up a file of that size. */
+/* Place the sections; whether they make up a file of that size. */
 static bool
 lay_out(struct store_header_layout *l, uint64_t file_size)
 {
-    uint64_t pages = 0;
+    uint64_t offset = 0;
     for (size_t i = 0; i < STORE_HEADER_SECTIONS; i++) {
         if (l->sizes[i] > file_size)
             return false;
-        l->pages[i] = pages;
-        pages += store_page_count(l->sizes[i]);
+        l->offsets[i] = offset;
+        offset += l->sizes[i];
     }
-    return file_size % STORE_PAGE_SIZE == 0 && file_size / STORE_PAGE_SIZE == pages;
+    return file_size % STORE_PAGE_SIZE == 0 &&
+           file_size / STORE_PAGE_SIZE == store_page_count(offset);
 }
 
 static bool

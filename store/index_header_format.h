@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes of an index header file <ULID>.bhx: a sequence of pages (page_cache.h), in
- * which each section begins on a page of its own. Offsets below are logical: page data
- * only. All integers are big-endian.
+ * which the sections follow each other without gaps: that of a small block is one page.
+ * Offsets below are logical: page data only. All integers are big-endian.
  *
  *   section          content
  *   HEAD             0  u32 magic "BHX", version of this format
@@ -50,7 +50,7 @@ struct store_header_layout {
     struct tsdb_index_toc toc;
     struct store_posting_range all;
     uint64_t sizes[STORE_HEADER_SECTIONS];
-    uint64_t pages[STORE_HEADER_SECTIONS]; /* first page of each; follows from sizes */
+    uint64_t offsets[STORE_HEADER_SECTIONS]; /* of each; follow from sizes */
 };
 
 /* A text inside TEXTS; rows of NAMES and of VALUES begin with it. */

@@ -2,6 +2,7 @@
 #include "store/label_query.h"
 
 #include "common/base/num.h"
+#include "store/block_headers.h"
 
 struct store_label_block {
     const struct store_block *block;
@@ -103,8 +104,7 @@ leave_out(struct store_label_query *q, struct store_label_block *b, struct err *
 }
 
 static bool
-begin_block(struct store_label_query *q, const struct store_block *block,
-            struct err *err)
+begin_block(struct store_label_query *q, struct store_block *block, struct err *err)
 {
     struct store_label_block *b = &q->blocks[q->blocks_queried];
     bool has;
@@ -114,7 +114,8 @@ begin_block(struct store_label_query *q, const struct store_block *block,
         b->external_value = tsdb_labels_get(block->meta.external, q->options.name);
     if (!store_fetch_check(q->options.source, err))
         return false;
-    if (!has_label(q, b, &has, err) || (has && !reduce_sets(q, b, err)))
+    if (!store_block_headers_get(block, q->options.source, err) ||
+        !has_label(q, b, &has, err) || (has && !reduce_sets(q, b, err)))
         return leave_out(q, b, err);
     if (!has || (!b->all && b->set_count == 0))
         return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-store: what it consists of, in the order of its start. */
 #include <malloc.h>
+#include <unistd.h>
 
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
@@ -11,7 +12,7 @@
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
-#include "store/block_sync.h"
+#include "store/api_sync.h"
 #include "store/cache_config.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
@@ -24,6 +25,7 @@ enum {
     SPARE_CONNECTIONS = 64,
     CONNECTIONS_PER_SLOT = 10,
     UNGATED_CONNECTIONS = 512,
+    BUILDS_PER_CPU = 2,   /* of index headers, while their bucket is no bottleneck */
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
     /* For freed memory that is used again; with a third of the most that is, twenty
@@ -32,7 +34,7 @@ enum {
     KEEP_MAX = 48 * 1024 * 1024,
     HEAP_LARGE = 128 * 1024,
     HEAP_TRIM = 1024 * 1024,
-    PAGE_CACHE_MAX = 256 * 1024 * 1024
+    PAGE_CACHE_MAX = 64 * 1024 * 1024
 };
 
 struct store {
@@ -45,12 +47,13 @@ struct store {
     struct app_admin *admin;
     struct objstore_bucket *bucket;
     struct store_page_cache *pages;
+    struct store_block_headers *headers;
     struct store_block_view view;
     struct pool *fetch_pool;
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
-    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 1];
+    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 2];
     struct net_http_server *server;
     struct store_relabel *selector;
     struct store_block_sync *sync;
@@ -126,14 +129,13 @@ make_sync(struct store *s, struct err *err)
 {
     const struct store_block_sync_options options = {
         .bucket = s->bucket,
-        .cache = s->pages,
+        .headers = s->headers,
         .view = &s->view,
         .metrics = s->metrics,
         .admin = s->admin,
         .data_dir = s->options.data_dir,
         .interval_ns = s->options.sync_block_duration_ns,
         .meta_concurrency = (unsigned)s->options.block_meta_fetch_concurrency,
-        .load_concurrency = (unsigned)s->options.block_sync_concurrency,
         .mint = s->options.mint,
         .maxt = s->options.maxt,
         .selector = s->selector,
@@ -195,6 +197,7 @@ start_http(struct store *s, struct err *err)
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
+    s->routes[count++] = store_api_sync_route(s->sync);
     s->routes[count++] = (struct net_http_route){
         .method = "POST",
         .path = "/api/v1/read",
@@ -229,6 +232,31 @@ read_selector(struct store *s, struct err *err)
                                   err);
 }
 
+/* Building keeps a CPU busy, unless it waits for the bucket; and takes memory. */
+static unsigned
+header_threads(const struct store *s)
+{
+    unsigned most = (unsigned)s->options.block_sync_concurrency;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return objstore_can(s->bucket, OBJSTORE_IS_LOCAL)
+               ? NUM_MIN(most, BUILDS_PER_CPU * (unsigned)NUM_MAX(cpus, 1L))
+               : most;
+}
+
+static bool
+start_headers(struct store *s, struct err *err)
+{
+    return store_block_headers_new(&s->headers,
+                                   &(struct store_block_headers_options){
+                                       .bucket = s->bucket,
+                                       .cache = s->pages,
+                                       .metrics = s->metrics,
+                                       .data_dir = s->options.data_dir,
+                                       .threads = header_threads(s),
+                                   },
+                                   err);
+}
+
 /* In reverse order of the start; takes a store that started in part. Requests are
  * answered while balancers notice that the store is not ready; then what runs comes to
  * its end. */
@@ -249,6 +277,7 @@ stop(struct store *s)
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
     store_block_sync_free(&s->sync);
+    store_block_headers_free(&s->headers);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
@@ -281,8 +310,9 @@ main(int argc, char **argv)
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
-                   make_sync(&s, &err) && start_read(&s, &err) &&
-                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
+                   start_headers(&s, &err) && make_sync(&s, &err) &&
+                   start_read(&s, &err) && start_http(&s, &err) &&
+                   store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

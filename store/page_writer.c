@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/crc32c.h"
+
+enum { GULP = 2048 };
 
 void
 store_page_seal(uint8_t page[STORE_PAGE_SIZE])
@@ -19,20 +20,23 @@ store_page_seal(uint8_t page[STORE_PAGE_SIZE])
 }
 
 bool
+store_page_writer_open_at(struct store_page_writer *w, int fd, const char *path,
+                          struct budget *budget, struct err *err)
+{
+    if (!budget_take(budget, STORE_PAGE_SIZE, err))
+        return err_wrap(err, "write %s", path);
+    *w = (struct store_page_writer){
+        .path = path, .fd = fd, .page = xcalloc(1, STORE_PAGE_SIZE), .budget = budget};
+    return true;
+}
+
+bool
 store_page_writer_open(struct store_page_writer *w, const char *path,
                        struct budget *budget, struct err *err)
 {
-    CLEANUP(xfree) char *name = xasprintf("%s.XXXXXX", path);
-    if (!budget_take(budget, STORE_PAGE_SIZE, err))
-        return err_wrap(err, "write %s", path);
-    int fd = mkostemp(name, O_CLOEXEC);
-    if (fd < 0) {
-        budget_give(budget, STORE_PAGE_SIZE);
-        return err_sys(err, errno, "create %s", name);
-    }
-    unlink(name);
-    *w = (struct store_page_writer){
-        .path = path, .fd = fd, .page = xcalloc(1, STORE_PAGE_SIZE), .budget = budget};
+    if (!store_page_writer_open_at(w, -1, path, budget, err))
+        return false;
+    w->is_temporary = true;
     return true;
 }
 
@@ -41,15 +45,29 @@ store_page_writer_fini(struct store_page_writer *w)
 {
     if (w->page == NULL)
         return;
-    file_close(&w->fd);
+    if (w->is_temporary)
+        file_close(&w->fd);
     free(w->page);
     budget_give(w->budget, STORE_PAGE_SIZE);
     *w = (struct store_page_writer){0};
 }
 
 static bool
+make_temporary(struct store_page_writer *w, struct err *err)
+{
+    CLEANUP(xfree) char *name = xasprintf("%s.XXXXXX", w->path);
+    w->fd = mkostemp(name, O_CLOEXEC);
+    if (w->fd < 0)
+        return err_sys(err, errno, "create %s", name);
+    unlink(name);
+    return true;
+}
+
+static bool
 flush(struct store_page_writer *w, struct err *err)
 {
+    if (w->fd < 0 && !make_temporary(w, err))
+        return false;
     store_page_seal(w->page);
     return file_write_all(w->fd, w->path, bytes_of(w->page, STORE_PAGE_SIZE), err);
 }
@@ -70,30 +88,37 @@ store_page_writer_put(struct store_page_writer *w, struct bytes data, struct err
 }
 
 static bool
-flush_last(struct store_page_writer *w, struct err *err)
+append_page(struct store_page_writer *w, const struct store_page_writer *from,
+            uint64_t page, struct err *err)
+{
+    uint8_t gulp[GULP];
+    for (size_t at = 0; at < STORE_PAGE_DATA; at += GULP) {
+        size_t part = NUM_MIN((size_t)GULP, (size_t)STORE_PAGE_DATA - at);
+        if (!file_pread(from->fd, from->path, gulp, part, page * STORE_PAGE_SIZE + at,
+                        err) ||
+            !store_page_writer_put(w, bytes_of(gulp, part), err))
+            return false;
+    }
+    return true;
+}
+
+bool
+store_page_writer_append(struct store_page_writer *w,
+                         const struct store_page_writer *from, struct err *err)
+{
+    for (uint64_t page = 0; page < from->size / STORE_PAGE_DATA; page++)
+        if (!append_page(w, from, page, err))
+            return false;
+    size_t rest = (size_t)(from->size % STORE_PAGE_DATA);
+    return store_page_writer_put(w, bytes_of(from->page, rest), err);
+}
+
+bool
+store_page_writer_end(struct store_page_writer *w, struct err *err)
 {
     size_t used = (size_t)(w->size % STORE_PAGE_DATA);
     if (used == 0)
         return true;
     memset(w->page + used, 0, STORE_PAGE_DATA - used);
     return flush(w, err);
-}
-
-bool
-store_page_writer_copy(struct store_page_writer *w, int to, struct err *err)
-{
-    if (!flush_last(w, err))
-        return false;
-    uint64_t left = store_page_count(w->size) * STORE_PAGE_SIZE;
-    off_t from = 0;
-    while (left > 0) {
-        ssize_t n =
-            sendfile(to, w->fd, &from, (size_t)NUM_MIN(left, UINT64_C(1) << 30));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_sys(err, n < 0 ? errno : EIO, "write %s", w->path);
-        left -= (uint64_t)n;
-    }
-    return true;
 }

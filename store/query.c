@@ -2,6 +2,7 @@
 #include "store/query.h"
 
 #include "common/base/num.h"
+#include "store/block_headers.h"
 #include "store/tail_split.h"
 
 /* The series of one block, or a part of them that keeps its order when the external
@@ -33,9 +34,9 @@ store_query_choose(struct store_block_choice *choice,
 
 /* A selection failed: whether the query goes on without the block. */
 static bool
-leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
+leave_out(struct store_select *s, const struct store_block *b,
+          struct store_fetch_source *source, struct err *err)
 {
-    const struct store_block *b = s->block;
     store_select_end(s);
     return store_damage_skip(&source->damage, b, err) ||
            store_damage_blame(&source->damage, b, err);
@@ -90,6 +91,9 @@ push_ordered(struct store_query *q, const struct store_query_options *o,
  * run would become fewer, more of them only take memory. */
 enum { MOST_BETWEEN = 4 * STORE_FETCH_IN_FLIGHT };
 
+/* Blocks whose headers are opened, or built if they have to be, ahead of their turn. */
+enum { HEADERS_AHEAD = 64 };
+
 /* Selections take turns in a ring: those from finished on have begun. */
 struct selecting {
     struct store_query *q;
@@ -97,6 +101,7 @@ struct selecting {
     struct parts *parts;
     const struct tsdb_matcher **rest;         /* room for the matchers of one block */
     const struct store_chosen_block **chosen; /* those of the selections */
+    size_t prepared; /* of the chosen blocks: their headers have been asked for */
     size_t begun;
     size_t finished;
     uint64_t pending; /* bytes that they fetch */
@@ -140,7 +145,7 @@ finish_oldest(struct selecting *t, struct err *err)
     size_t at = t->finished++;
     struct store_select *s = turn(t, at);
     t->pending -= store_select_pending(s);
-    if (!take_selection(t, at, err) && !leave_out(s, t->o->source, err))
+    if (!take_selection(t, at, err) && !leave_out(s, s->block, t->o->source, err))
         return false;
     store_select_fini(s);
     *s = (struct store_select){0};
@@ -151,7 +156,7 @@ static bool
 select_in(struct selecting *t, const struct store_chosen_block *chosen, struct err *err)
 {
     const struct store_query_options *o = t->o;
-    const struct store_block *b = chosen->block;
+    struct store_block *b = chosen->block;
     size_t count;
     if (!store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &count))
         return true;
@@ -160,14 +165,30 @@ select_in(struct selecting *t, const struct store_chosen_block *chosen, struct e
     *chosen_at(t, t->begun) = chosen;
     struct store_select *s = turn(t, t->begun++);
     const struct store_matchers rest = {t->rest, count};
-    if (!store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err) &&
-        !leave_out(s, o->source, err))
+    if ((!store_block_headers_get(b, o->source, err) ||
+         !store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err)) &&
+        !leave_out(s, b, o->source, err))
         return false;
     t->pending += store_select_pending(s);
     while (t->pending > o->lookahead_bytes && t->begun - t->finished > 1)
         if (!finish_oldest(t, err))
             return false;
     return true;
+}
+
+/* Let headers be built before it is their turn. */
+static void
+prepare(struct selecting *t, const struct store_block_choice *choice, size_t behind)
+{
+    const struct store_query_options *o = t->o;
+    size_t end = NUM_MIN(choice->count, behind + HEADERS_AHEAD);
+    for (; t->prepared < end; t->prepared++) {
+        struct store_block *b = choice->at[t->prepared].block;
+        size_t unused;
+        if (b->header == NULL &&
+            store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &unused))
+            store_block_headers_prepare(b);
+    }
 }
 
 /* Select in all chosen blocks. Their fetches overlap as far as the look-ahead allows,
@@ -187,9 +208,11 @@ select_all(struct store_query *q, const struct store_query_options *o,
     if (q->selects == NULL || t.rest == NULL || t.chosen == NULL)
         return arena_ok(&q->arena, err);
     q->select_count = ring;
-    for (size_t i = 0; i < choice.count; i++)
+    for (size_t i = 0; i < choice.count; i++) {
+        prepare(&t, &choice, i);
         if (!select_in(&t, &choice.at[i], err))
             return false;
+    }
     q->blocks_queried = t.begun;
     while (t.finished < t.begun)
         if (!finish_oldest(&t, err))

@@ -36,5 +36,5 @@ store_read_note_vanished(struct store_read_request *r, struct err *err)
     err->code = ERR_UNAVAILABLE;
     err_wrap(err, "data were deleted from the bucket, perhaps compacted: try again");
     if (r->api->options.sync != NULL)
-        store_block_sync_ask(r->api->options.sync);
+        store_block_sync_suggest(r->api->options.sync);
 }

@@ -53,16 +53,6 @@ init_served(struct store_sync_metrics *m, struct metrics_registry *r)
 static void
 init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
 {
-    static const double bounds[] = {0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300};
-    m->loads = metrics_counter(r, "thanos_bucket_store_block_loads_total",
-                               "Blocks to be loaded.");
-    m->load_failures = metrics_counter(
-        r, "thanos_bucket_store_block_load_failures_total", "Failed loads.");
-    m->load_seconds = metrics_histogram_child(
-        metrics_histogram_family_new(
-            r, "thanos_bucket_store_block_load_duration_seconds",
-            "How long it took to load a block.", NULL, bounds, ARRAY_LEN(bounds)),
-        NULL);
     m->drops = metrics_counter(r, "thanos_bucket_store_block_drops_total",
                                "Blocks that are served no longer.");
     m->drop_failures =
@@ -70,9 +60,20 @@ init_bucket(struct store_sync_metrics *m, struct metrics_registry *r)
                         "Local files of vanished blocks that could not be removed.");
     m->loaded = metrics_gauge(r, "thanos_bucket_store_blocks_loaded",
                               "Blocks that are served.");
-    m->last_loaded =
-        metrics_gauge(r, "thanos_bucket_store_blocks_last_loaded_timestamp_seconds",
-                      "When a block was loaded last.");
+}
+
+static void
+init_view(struct store_sync_metrics *m, struct metrics_registry *r)
+{
+    m->from_snapshot = metrics_gauge(r, "blockhouse_store_serves_snapshot",
+                                     "1 while blocks are served as an earlier run knew "
+                                     "them, before the bucket is read.");
+    m->view_time =
+        metrics_gauge(r, "blockhouse_store_view_timestamp_seconds",
+                      "When the bucket was as it is served: when it was listed.");
+    m->unread = metrics_gauge(
+        r, "blockhouse_store_unread_metas",
+        "Blocks whose new meta.json or mark the running pass has still to read.");
 }
 
 void
@@ -81,4 +82,5 @@ store_sync_metrics_init(struct store_sync_metrics *m, struct metrics_registry *r
     init_meta(m, r);
     init_bucket(m, r);
     init_served(m, r);
+    init_view(m, r);
 }

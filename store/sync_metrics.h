@@ -15,14 +15,13 @@ struct store_sync_metrics {
     struct metrics_value *cache_busts; /* metas fetched because they changed */
     struct metrics_value *blocks[STORE_BLOCK_STATE_COUNT];
     struct metrics_value *consistency_delay;
-    struct metrics_value *loads;
-    struct metrics_value *load_failures;
-    struct metrics_histogram *load_seconds;
     struct metrics_value *drops;
     struct metrics_value *drop_failures;
     struct metrics_value *loaded;
     struct metrics_value *served[STORE_RESOLUTION_COUNT];
-    struct metrics_value *last_loaded; /* seconds since the epoch */
+    struct metrics_value *from_snapshot;
+    struct metrics_value *view_time; /* seconds since the epoch */
+    struct metrics_value *unread;
 };
 
 void store_sync_metrics_init(struct store_sync_metrics *m, struct metrics_registry *r);

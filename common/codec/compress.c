@@ -3,11 +3,15 @@
 
 #include <inttypes.h>
 #include <snappy-c.h>
+#include <zstd.h>
 
 #include "common/codec/varint.h"
 
 /* The densest element of the format is three bytes for a copy of 64. */
 enum { ELEMENT_BYTES = 3, ELEMENT_COPIES = 64 };
+
+/* The default of the library. */
+enum { ZSTD_LEVEL = 3 };
 
 bool
 compress_snappy_decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
@@ -65,5 +69,39 @@ compress_snappy_append(struct bytes portion, struct buf *out, struct err *err)
     uint8_t *at = out->at + begin;
     out->len -= head;
     memmove(at, at + head, out->len - begin);
+    return true;
+}
+
+bool
+compress_zstd_encode(struct bytes in, struct buf *out, struct err *err)
+{
+    size_t room = ZSTD_compressBound(in.len);
+    uint8_t *to = buf_reserve(out, room);
+    if (to == NULL)
+        return buf_ok(out, err);
+    size_t len = ZSTD_compress(to, room, in.at, in.len, ZSTD_LEVEL);
+    if (ZSTD_isError(len))
+        return err_set(err, ERR_NOMEM, "cannot compress %zu bytes: %s", in.len,
+                       ZSTD_getErrorName(len));
+    out->len += len;
+    return true;
+}
+
+bool
+compress_zstd_decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
+{
+    unsigned long long len = ZSTD_getFrameContentSize(in.at, in.len);
+    if (len == ZSTD_CONTENTSIZE_ERROR || len == ZSTD_CONTENTSIZE_UNKNOWN)
+        return err_set(err, ERR_INVALID, "not a zstd frame that tells its length");
+    if (len > limit)
+        return err_set(err, ERR_INVALID,
+                       "zstd frame of %llu bytes when decoded, limit %zu", len, limit);
+    uint8_t *to = buf_reserve(out, (size_t)len);
+    if (to == NULL && len > 0)
+        return buf_ok(out, err);
+    size_t got = ZSTD_decompress(to, (size_t)len, in.at, in.len);
+    if (ZSTD_isError(got) || got != len)
+        return err_set(err, ERR_INVALID, "broken zstd frame");
+    out->len += got;
     return true;
 }

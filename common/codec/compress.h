@@ -30,4 +30,15 @@ NODISCARD bool compress_snappy_begin(uint64_t length, struct buf *out, struct er
 NODISCARD bool compress_snappy_append(struct bytes portion, struct buf *out,
                                       struct err *err);
 
+/* Append in as one zstd frame that tells its length to out. For what is made now and
+ * then: the library takes memory of its own, about what in has and at most some MB.
+ * Errors ERR_BUDGET from out, ERR_NOMEM. */
+NODISCARD bool compress_zstd_encode(struct bytes in, struct buf *out, struct err *err);
+
+/* Append the content of one zstd frame that tells its length to out.
+ * Errors ERR_INVALID: not such a frame, or it claims more than limit bytes (checked
+ * before allocation). ERR_BUDGET from out. */
+NODISCARD bool compress_zstd_decode(struct bytes in, size_t limit, struct buf *out,
+                                    struct err *err);
+
 #endif

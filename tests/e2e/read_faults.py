@@ -113,10 +113,12 @@ def starts(program, config_path, proxy, golden):
         proxy.tell(f"fault {FAULTS[number % 2]} method=GET part=index skip={number // 2} times=2")
         with tempfile.TemporaryDirectory() as directory, \
                 store_over(program, config_path, directory) as store:
+            wait_until("the header", lambda: store.metric(
+                "thanos_bucket_store_block_load_duration_seconds_count") == 1)
+            proxy.tell("clear")
             wait_until("the block", lambda: store.metric(
                 "thanos_bucket_store_blocks_loaded") == 1)
             assert ask(store, golden, [ALL], golden.begin, golden.end) == "right"
-        proxy.tell("clear")
     assert struck(proxy) > before, "no fault has struck"
     print(f"  {STARTS} starts, {struck(proxy) - before} faults under them")
 

@@ -20,18 +20,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { SIZES_AT = STORE_HEADER_HEAD_SIZE - 8 * (STORE_HEADER_SECTIONS - 1) };
 
 static void
-put_pages(int fd, struct bytes section)
+put_pages(int fd, struct bytes head, const struct bytes *sections)
 {
     struct err err;
-    uint8_t page[STORE_PAGE_SIZE];
-    while (section.len > 0) {
-        size_t part = NUM_MIN(section.len, (size_t)STORE_PAGE_DATA);
-        memset(page, 0, sizeof page);
-        memcpy(page, section.at, part);
-        bytes_skip(&section, part);
-        store_page_seal(page);
-        CHECK(file_write_all(fd, "memory", bytes_of(page, sizeof page), &err));
-    }
+    struct budget budget;
+    struct store_page_writer w = {0};
+    budget_init(&budget, "pages", SIZE_MAX, NULL);
+    CHECK(store_page_writer_open_at(&w, fd, "memory", &budget, &err));
+    CHECK(store_page_writer_put(&w, head, &err));
+    for (size_t i = 1; i < STORE_HEADER_SECTIONS; i++)
+        CHECK(store_page_writer_put(&w, sections[i], &err));
+    CHECK(store_page_writer_end(&w, &err));
+    store_page_writer_fini(&w);
+    budget_fini(&budget);
 }
 
 /* Write the file; returns the size of the index that it claims to be of. */
@@ -51,9 +52,7 @@ put_file(int fd, struct bytes input)
         memcpy(head, sections[STORE_HEADER_HEAD].at, known);
     for (size_t i = 1; i < STORE_HEADER_SECTIONS; i++)
         be64_store(head + SIZES_AT + 8 * (i - 1), sections[i].len);
-    put_pages(fd, bytes_of(head, sizeof head));
-    for (size_t i = 1; i < STORE_HEADER_SECTIONS; i++)
-        put_pages(fd, sections[i]);
+    put_pages(fd, bytes_of(head, sizeof head), sections);
     return be64_load(head + 8);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "common/base/xmalloc.h"
 #include "common/objstore/dir.h"
 #include "common/tsdb/block_path.h"
+#include "store/block_snapshot.h"
 #include "store/block_sync.h"
 #include "tests/support/block_writer.h"
 #include "tests/support/expect.h"
@@ -29,6 +31,7 @@ struct fixture {
     struct objstore_bucket *bucket;
     struct budget budget;
     struct store_page_cache *cache;
+    struct store_block_headers *headers;
     struct metrics_registry *metrics;
     struct app_admin *admin;
     struct store_block_view view;
@@ -42,10 +45,18 @@ static void
 new_sync(struct fixture *f)
 {
     store_block_sync_free(&f->sync);
+    store_block_headers_free(&f->headers);
     app_admin_free(&f->admin);
     metrics_registry_free(&f->metrics);
     f->options.metrics = f->metrics = metrics_registry_new();
     f->options.admin = f->admin = app_admin_new("store", f->metrics);
+    const struct store_block_headers_options headers = {.bucket = f->bucket,
+                                                        .cache = f->cache,
+                                                        .metrics = f->metrics,
+                                                        .data_dir = f->data_dir,
+                                                        .threads = 4};
+    expect_ok(store_block_headers_new(&f->headers, &headers, &err), err);
+    f->options.headers = f->headers;
     expect_ok(store_block_sync_new(&f->sync, &f->options, &err), err);
 }
 
@@ -65,12 +76,10 @@ set_up(void **state)
     store_block_view_init(&f->view);
     f->options = (struct store_block_sync_options){
         .bucket = f->bucket,
-        .cache = f->cache,
         .view = &f->view,
         .data_dir = f->data_dir,
         .interval_ns = CLOCK_NS_PER_S / 50,
         .meta_concurrency = 4,
-        .load_concurrency = 4,
         .mint = {.ms = INT64_MIN / 2},
         .maxt = {.ms = INT64_MAX / 2},
         .deletion_delay_ms = 3600 * 1000,
@@ -85,6 +94,7 @@ tear_down(void **state)
 {
     struct fixture *f = *state;
     store_block_sync_free(&f->sync);
+    store_block_headers_free(&f->headers);
     store_block_view_fini(&f->view);
     store_page_cache_free(&f->cache);
     app_admin_free(&f->admin);
@@ -161,6 +171,7 @@ run(struct fixture *f)
 {
     bool complete = false;
     expect_ok(store_block_sync_run(f->sync, &complete, &err), err);
+    store_block_sync_settle(f->sync);
     return complete;
 }
 
@@ -168,12 +179,15 @@ run(struct fixture *f)
 static void
 check_served(struct fixture *f, const unsigned *numbers)
 {
+    const struct store_fetch_source source = {
+        .deadline_ns = clock_deadline(WAIT_S * CLOCK_NS_PER_S)};
     struct store_block_set *set = store_block_view_get(&f->view);
     for (size_t i = 0; i < set->count; i++) {
         struct tsdb_ulid id = id_of(numbers[i]);
         if (numbers[i] == 0 || tsdb_ulid_cmp(&set->blocks[i]->id, &id) != 0)
             fail_msg("%s is served", set->blocks[i]->name.text);
         bool has = false;
+        expect_ok(store_block_headers_get(set->blocks[i], &source, &err), err);
         expect_ok(store_index_header_has_name(set->blocks[i]->header, BYTES("__name__"),
                                               &has, &err),
                   err);
@@ -292,6 +306,11 @@ leaves_broken_blocks_out_until_they_heal(void **state)
     check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
     check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
     check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    assert_true(run(f));
+    check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 1);
     assert_int_equal(rename(moved, there), 0);
     put_meta(f, 4, "\"minTime\":4000,\"maxTime\":5000");
     assert_true(run(f));
@@ -314,13 +333,11 @@ follows_blocks_that_come_and_go(void **state)
     assert_true(run(f));
     struct store_block_set *old = store_block_view_get(&f->view);
     assert_true(has_file(f, 1, ".bhx"));
-    assert_true(has_file(f, 1, ".meta.json"));
     remove_file(f, 1, "");
     put_block(f, 3, 3000);
     assert_true(run(f));
     CHECK_SERVED(f, 2, 3);
     assert_false(has_file(f, 1, ".bhx"));
-    assert_false(has_file(f, 1, ".meta.json"));
     assert_true(has_file(f, 2, ".bhx"));
     check_metric(f, "thanos_bucket_store_block_drops_total 1");
     /* A query that began before still has its blocks. */
@@ -367,8 +384,9 @@ tries_again_what_failed_in_passing(void **state)
                                                       .part = "3/index",
                                                       .code = ERR_UNAVAILABLE});
     assert_false(run(f));
-    CHECK_SERVED(f, 1);
-    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 2");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"loaded\"} 2");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+    check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
     faulty_bucket_heal(f->bucket);
     assert_true(run(f));
     CHECK_SERVED(f, 1, 2, 3);
@@ -492,6 +510,27 @@ damage_file(const char *dir, unsigned number, const char *suffix)
     fclose(file);
 }
 
+static bool
+is_ready(struct fixture *f)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print(f->metrics, &text);
+    return strstr(buf_text(&text), "check=\"ready\"} 1") != NULL;
+}
+
+static char *
+snapshot_path(const struct fixture *f)
+{
+    return xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, f->data_dir);
+}
+
+static void
+damage_snapshot(const struct fixture *f)
+{
+    CLEANUP(xfree) char *path = snapshot_path(f);
+    assert_int_equal(truncate(path, 20), 0);
+}
+
 static void
 replaces_damaged_files_of_its_data_directory(void **state)
 {
@@ -500,13 +539,105 @@ replaces_damaged_files_of_its_data_directory(void **state)
     put_block(f, 2, 2000);
     assert_true(run(f));
     damage_file(f->data_dir, 1, ".bhx");
-    damage_file(f->data_dir, 2, ".meta.json");
+    damage_snapshot(f);
     CLEANUP(xfree) char *unfinished = path_in(f->data_dir, 2, ".bhx.AbCdEf");
+    CLEANUP(xfree) char *former = path_in(f->data_dir, 2, ".meta.json");
     expect_ok(file_replace(unfinished, BYTES("x"), &err), err);
+    expect_ok(file_replace(former, BYTES("x"), &err), err);
     new_sync(f);
     assert_false(file_exists(unfinished));
+    assert_false(file_exists(former));
     assert_true(run(f));
     CHECK_SERVED(f, 1, 2);
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    new_sync(f);
+    assert_true(run(f));
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+    CHECK_SERVED(f, 1, 2);
+}
+
+static void
+refuse_listings(struct fixture *f)
+{
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST});
+}
+
+static void
+run_in_vain(struct fixture *f)
+{
+    bool complete;
+    expect_fails(store_block_sync_run(f->sync, &complete, &err), err, ERR_UNAVAILABLE);
+}
+
+static void
+serves_its_snapshot_until_the_bucket_is_read(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    check_metric(f, "blockhouse_store_serves_snapshot 0");
+    refuse_listings(f);
+    new_sync(f);
+    run_in_vain(f);
+    CHECK_SERVED(f, 1, 2);
+    assert_true(is_ready(f));
+    check_metric(f, "blockhouse_store_serves_snapshot 1");
+    faulty_bucket_heal(f->bucket);
+    remove_file(f, 1, "");
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+    check_metric(f, "blockhouse_store_serves_snapshot 0");
+}
+
+/* What it names may have been deleted since; but nothing is fetched again. */
+static void
+does_not_serve_an_old_snapshot(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(xfree) char *path = snapshot_path(f);
+    put_block(f, 1, 1000);
+    assert_true(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    int64_t old_s = clock_wall_ns() / CLOCK_NS_PER_S - 2 * 3600;
+    const struct timespec times[] = {{.tv_sec = old_s}, {.tv_sec = old_s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    refuse_listings(f);
+    store_block_view_fini(&f->view);
+    store_block_view_init(&f->view);
+    new_sync(f);
+    run_in_vain(f);
+    assert_null(store_block_view_get(&f->view));
+    assert_false(is_ready(f));
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 1);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets);
+}
+
+static void
+keeps_what_it_could_read(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 1; i <= 3; i++)
+        put_block(f, i, 1000 * i);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "2/meta.json",
+                                                      .code = ERR_THROTTLED});
+    assert_false(run(f));
+    unsigned gets = faulty_bucket_calls(f->bucket, FAULTY_GET);
+    faulty_bucket_heal(f->bucket);
+    refuse_listings(f);
+    new_sync(f);
+    run_in_vain(f);
+    assert_false(is_ready(f)); /* not all of it was read */
+    faulty_bucket_heal(f->bucket);
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "/index"});
+    assert_true(run(f));
+    check_metric(f, "thanos_bucket_store_blocks_loaded 3");
+    /* The meta, and an index in vain. */
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 2);
 }
 
 static bool
@@ -530,14 +661,6 @@ serves_two(struct fixture *f)
     return done;
 }
 
-static bool
-is_ready(struct fixture *f)
-{
-    CLEANUP(buf_fini) struct buf text = {0};
-    metrics_print(f->metrics, &text);
-    return strstr(buf_text(&text), "check=\"ready\"} 1") != NULL;
-}
-
 static void
 becomes_ready_and_goes_on(void **state)
 {
@@ -550,10 +673,41 @@ becomes_ready_and_goes_on(void **state)
     assert_true(wait_for(serves_two, f));
 }
 
+static void
+looks_when_asked(void **state)
+{
+    struct fixture *f = *state;
+    f->options.interval_ns = 3600 * CLOCK_NS_PER_S;
+    new_sync(f);
+    put_block(f, 1, 1000);
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_ready, f));
+    put_block(f, 2, 2000);
+    assert_int_not_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_STOPPED);
+    assert_true(wait_for(serves_two, f));
+    store_block_sync_stop(f->sync);
+    assert_int_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_STOPPED);
+}
+
 static bool
 is_listing(struct fixture *f)
 {
     return faulty_bucket_calls(f->bucket, FAULTY_LIST) > 0;
+}
+
+static void
+looks_again_when_asked_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    f->options.interval_ns = 3600 * CLOCK_NS_PER_S;
+    new_sync(f);
+    put_block(f, 1, 1000);
+    faulty_bucket_add(
+        f->bucket,
+        (struct faulty_rule){.ops = FAULTY_LIST, .times = 1, .how = FAULTY_HANG});
+    expect_ok(store_block_sync_start(f->sync, &err), err);
+    assert_true(wait_for(is_listing, f));
+    assert_int_equal(store_block_sync_ask(f->sync), STORE_BLOCK_SYNC_FOLLOWS);
 }
 
 static void
@@ -589,7 +743,12 @@ main(void)
         TEST(filters_by_time_age_resolution_and_sources),
         TEST(starts_warm_from_its_data_directory),
         TEST(replaces_damaged_files_of_its_data_directory),
+        TEST(serves_its_snapshot_until_the_bucket_is_read),
+        TEST(does_not_serve_an_old_snapshot),
+        TEST(keeps_what_it_could_read),
         TEST(becomes_ready_and_goes_on),
+        TEST(looks_when_asked),
+        TEST(looks_again_when_asked_meanwhile),
         TEST(stops_in_the_middle_of_a_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,7 +307,7 @@ check_index(struct fixture *f, const char *path)
     unsigned before = faulty_bucket_calls(f->bucket, FAULTY_ANY);
     CLEANUP(store_index_header_free)
     struct store_index_header *h = build(f, n.text.len);
-    assert_true(faulty_bucket_calls(f->bucket, FAULTY_ANY) - before <= 5);
+    assert_true(faulty_bucket_calls(f->bucket, FAULTY_ANY) - before <= 3);
     assert_memory_equal(store_index_header_toc(h), &n.toc, sizeof n.toc);
     assert_int_equal(store_index_header_series_unit(h), n.version == 1 ? 1 : 16);
     check_pairs(h, &n);
@@ -375,7 +375,7 @@ builds_in_memory_that_does_not_grow(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct budget budget;
         budget_init(&budget, "build", SIZE_MAX, NULL);
-        make_index(path, 2, i == 0 ? 5000 : 20000);
+        make_index(path, 2, i == 0 ? 80000 : 160000);
         struct stat st;
         assert_int_equal(stat(path, &st), 0);
         struct store_index_source source = source_of(f, (uint64_t)st.st_size);
@@ -385,7 +385,7 @@ builds_in_memory_that_does_not_grow(void **state)
         budget_fini(&budget);
     }
     assert_true(peaks[1] <= peaks[0] + 2 * LONG_VALUE);
-    assert_true(peaks[1] < 512 * 1024);
+    assert_true(peaks[1] < 1024 * 1024);
 }
 
 static uint64_t
@@ -486,7 +486,7 @@ builds_a_damaged_or_missing_file_again(void **state)
         struct store_index_header *h = NULL;
         expect_ok(store_index_header_open(&h, &source, f->path, f->cache, &err), err);
         if (round == 0)
-            assert_int_equal(truncate(f->path, STORE_PAGE_SIZE), 0);
+            assert_int_equal(truncate(f->path, STORE_PAGE_SIZE / 2), 0);
         else if (round == 1)
             assert_int_equal(unlink(f->path), 0);
         check_pairs(h, &n);
@@ -572,9 +572,12 @@ static void
 reports_what_the_bucket_says(void **state)
 {
     struct fixture *f = *state;
-    CLEANUP(buf_fini) struct buf text = {0};
-    struct store_index_source source = source_of(f, put_golden(f, &text));
-    for (unsigned call = 1; call <= 4; call++) {
+    CLEANUP(xfree) char *path = xasprintf("%s/index", f->dir);
+    struct stat st;
+    make_index(path, 2, MADE_SERIES);
+    assert_int_equal(stat(path, &st), 0);
+    struct store_index_source source = source_of(f, (uint64_t)st.st_size);
+    for (unsigned call = 1; call <= 3; call++) {
         faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
                                                           .first = call,
                                                           .times = 1,

@@ -41,15 +41,22 @@ write_pages(const struct fixture *f)
     struct store_page_writer w = {0};
     int fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
-    expect_ok(store_page_writer_open(&w, f->path, (struct budget *)&f->budget, &err),
+    struct store_page_writer part = {0};
+    expect_ok(
+        store_page_writer_open_at(&w, fd, f->path, (struct budget *)&f->budget, &err),
+        err);
+    expect_ok(store_page_writer_open(&part, f->path, (struct budget *)&f->budget, &err),
               err);
     for (size_t at = 0, step = 1; at < SIZE; at += step, step = step * 3 % 20011) {
         if (step > SIZE - at)
             step = SIZE - at;
-        expect_ok(store_page_writer_put(&w, bytes_of(f->data + at, step), &err), err);
+        struct store_page_writer *to = at < SIZE / 3 ? &w : &part;
+        expect_ok(store_page_writer_put(to, bytes_of(f->data + at, step), &err), err);
     }
+    expect_ok(store_page_writer_append(&w, &part, &err), err);
     assert_int_equal(w.size, SIZE);
-    expect_ok(store_page_writer_copy(&w, fd, &err), err);
+    expect_ok(store_page_writer_end(&w, &err), err);
+    store_page_writer_fini(&part);
     store_page_writer_fini(&w);
     close(fd);
 }

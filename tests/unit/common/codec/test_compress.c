@@ -180,6 +180,50 @@ survives_each_bit_flip(void **state)
     for_each_bit_flip(hello, decode_anyway, NULL);
 }
 
+static void
+round_trips_zstd(void **state)
+{
+    static const size_t lengths[] = {0, 1, 1000, 300000};
+    (void)state;
+    struct err err;
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        CLEANUP(buf_fini) struct buf text = {0};
+        CLEANUP(buf_fini) struct buf frame = {0};
+        CLEANUP(buf_fini) struct buf back = {0};
+        for (size_t n = 0; n < lengths[i]; n++)
+            buf_put_u8(&text, (uint8_t)(n * n >> (n % 7)));
+        expect_ok(compress_zstd_encode(buf_bytes(&text), &frame, &err), err);
+        expect_ok(compress_zstd_decode(buf_bytes(&frame), lengths[i], &back, &err),
+                  err);
+        assert_true(bytes_eq(buf_bytes(&text), buf_bytes(&back)));
+        if (lengths[i] > 0)
+            expect_fails(
+                compress_zstd_decode(buf_bytes(&frame), lengths[i] - 1, &back, &err),
+                err, ERR_INVALID);
+    }
+}
+
+static void
+refuses_cut_zstd(void *unused, struct bytes in)
+{
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    (void)unused;
+    expect_fails(compress_zstd_decode(in, LIMIT, &out, &err), err, ERR_INVALID);
+    assert_int_equal(out.len, 0);
+}
+
+static void
+refuses_broken_zstd(void **state)
+{
+    CLEANUP(buf_fini) struct buf frame = {0};
+    struct err err;
+    (void)state;
+    expect_ok(compress_zstd_encode(BYTES("hello hello hello"), &frame, &err), err);
+    for_each_truncation(buf_bytes(&frame), refuses_cut_zstd, NULL);
+    refuses_cut_zstd(NULL, BYTES("no frame of zstd at all"));
+}
+
 int
 main(void)
 {
@@ -193,6 +237,8 @@ main(void)
         cmocka_unit_test(reports_a_spent_budget),
         cmocka_unit_test(rejects_each_truncation),
         cmocka_unit_test(survives_each_bit_flip),
+        cmocka_unit_test(round_trips_zstd),
+        cmocka_unit_test(refuses_broken_zstd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Index headers of blocks, had when they are needed: a file that is there is opened by
+ * who asks, one that is not is built by a fixed number of threads, once however many
+ * ask. In the background those that nobody has asked for yet are opened or built, too,
+ * the newest blocks first.
+ *
+ * A failure is told to who asks within a while; then it is tried again, after ever
+ * longer whiles but never later than half a minute. No file stays open. */
+#ifndef STORE_BLOCK_HEADERS_H
+#define STORE_BLOCK_HEADERS_H
+
+#include "store/block_set.h"
+#include "store/fetch.h"
+
+struct store_block_headers;
+
+/* All pointers are borrowed and outlive the headers. */
+struct store_block_headers_options {
+    struct objstore_bucket *bucket;
+    struct store_page_cache *cache;
+    struct metrics_registry *metrics;
+    const char *data_dir;
+    unsigned threads; /* that build; 1 to 1024 */
+};
+
+NODISCARD bool store_block_headers_new(struct store_block_headers **out,
+                                       const struct store_block_headers_options *o,
+                                       struct err *err);
+
+/* Give up what is being built, and release. No query may run; blocks may outlive it.
+ * *h becomes NULL; accepts NULL. */
+void store_block_headers_free(struct store_block_headers **h);
+
+/* Have the header of a block, waiting while it is built and as long as source wants it.
+ * A block that was made without headers has one already. Any thread.
+ * Errors those of building, and of store_fetch_check. */
+NODISCARD bool store_block_headers_get(struct store_block *b,
+                                       const struct store_fetch_source *source,
+                                       struct err *err);
+
+/* The same without waiting: whether the header is there now. Otherwise a build has
+ * begun, if there was room for one. */
+bool store_block_headers_prepare(struct store_block *b);
+
+/* Whether a block could not be read although its bucket could: a header cannot be
+ * built, until something changes. */
+NODISCARD bool store_block_headers_is_broken(const struct store_block *b);
+
+/* Have the headers of a set in the background, instead of those of an earlier one, and
+ * try those again that are broken. Takes a reference of its own. When a block becomes
+ * broken, or is so no longer, changed(arg) is called, by any thread. */
+void store_block_headers_follow(struct store_block_headers *h,
+                                struct store_block_set *set, void (*changed)(void *arg),
+                                void *arg);
+
+/* Follow no set any more. changed is not called after this has returned. */
+void store_block_headers_unfollow(struct store_block_headers *h);
+
+/* Release what is remembered of builds of a block that nobody has any more. Accepts
+ * NULL. */
+void store_header_build_free(struct store_header_build **build);
+
+/* Wait until each header of the set that is followed is there or has failed once. */
+void store_block_headers_settle(struct store_block_headers *h);
+
+#endif
