@@ -384,7 +384,8 @@ builds_in_memory_that_does_not_grow(void **state)
         peaks[i] = budget_peak(&budget);
         budget_fini(&budget);
     }
-    assert_true(peaks[1] <= peaks[0] + 2 * LONG_VALUE);
+    /* Two threads read: what both hold at a time differs. */
+    assert_true(peaks[1] <= peaks[0] + 8 * LONG_VALUE);
     assert_true(peaks[1] < 1024 * 1024);
 }
 
