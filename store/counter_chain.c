@@ -27,10 +27,8 @@ struct link {
     int64_t from_ms;
     struct tsdb_timed_chunk chunk;
     struct store_stream_context *context; /* NULL: samples, already clipped */
-    struct store_time_ranges part;
+    struct store_time_range part;
 };
-
-static const struct store_time_range all_time[] = {{INT64_MIN, INT64_MAX}};
 
 struct chain {
     struct link *links;
@@ -48,6 +46,8 @@ by_time(const void *a, const void *b)
     const struct link *x = a, *y = b;
     if (x->from_ms != y->from_ms)
         return x->from_ms < y->from_ms ? -1 : 1;
+    if ((x->context == NULL) != (y->context == NULL))
+        return x->context == NULL ? 1 : -1;
     if (x->chunk.maxt_ms != y->chunk.maxt_ms)
         return x->chunk.maxt_ms < y->chunk.maxt_ms ? -1 : 1;
     return bytes_cmp(x->chunk.chunk.data, y->chunk.chunk.data);
@@ -111,17 +111,34 @@ push(struct chain *c, const struct link *link, struct err *err)
 }
 
 static bool
-push_raw(struct chain *c, const struct tsdb_timed_chunk *chunks, size_t count,
-         struct err *err)
+is_histogram(const struct tsdb_chunk *chunk)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct link link = {.from_ms = chunks[i].mint_ms,
-                                  .chunk = chunks[i],
-                                  .part = {all_time, ARRAY_LEN(all_time)}};
+    return chunk->encoding != TSDB_CHUNK_XOR && chunk->encoding != TSDB_CHUNK_XOR2;
+}
+
+/* A chunk of samples may begin before aggregated ones and end behind them, where these
+ * fill a hole: it is cut where they begin. *next is the first of these sorted links
+ * that may begin inside the chunk. */
+static bool
+push_raw(struct chain *c, const struct tsdb_timed_chunk *chunk, size_t *next,
+         size_t aggregated, struct err *err)
+{
+    struct link link = {.from_ms = chunk->mint_ms, .chunk = *chunk};
+    while (*next < aggregated && c->links[*next].from_ms <= chunk->mint_ms)
+        ++*next;
+    for (; *next < aggregated && c->links[*next].from_ms <= chunk->maxt_ms &&
+           !is_histogram(&chunk->chunk);
+         ++*next) {
+        int64_t cut_ms = c->links[*next].from_ms;
+        if (cut_ms == link.from_ms)
+            continue;
+        link.part = (struct store_time_range){link.from_ms, cut_ms - 1};
         if (!push(c, &link, err))
             return false;
+        link.from_ms = cut_ms;
     }
-    return true;
+    link.part = (struct store_time_range){link.from_ms, chunk->maxt_ms};
+    return push(c, &link, err);
 }
 
 static bool
@@ -135,11 +152,28 @@ push_aggregate(struct chain *c, struct store_stream_context *context,
                                       NUM_MAX(chunk->mint_ms, parts.at[i].mint_ms),
                                   .chunk = *chunk,
                                   .context = context,
-                                  .part = {parts.at + i, 1}};
+                                  .part = parts.at[i]};
         if (!push(c, &link, err))
             return false;
     }
     return true;
+}
+
+static bool
+push_aggregates(struct chain *c, const struct store_stream_chunks *s, struct err *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->chunks[i].chunk.encoding == TSDB_CHUNK_AGGR &&
+            !push_aggregate(c, s->context, &s->chunks[i], err))
+            return false;
+    return true;
+}
+
+static void
+sort(struct chain *c)
+{
+    if (c->count > 0)
+        qsort(c->links, c->count, sizeof *c->links, by_time);
 }
 
 /* All links, in time order. */
@@ -148,17 +182,18 @@ sort_links(struct chain *c, const struct store_stream_chunks *streams, size_t co
            struct err *err)
 {
     const struct tsdb_timed_chunk *raw = NULL;
-    size_t raw_count;
-    if (!merge_raw(c, streams, count, &raw, &raw_count, err) ||
-        !push_raw(c, raw, raw_count, err))
-        return false;
+    size_t raw_count, next = 0;
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < streams[i].count; k++)
-            if (streams[i].chunks[k].chunk.encoding == TSDB_CHUNK_AGGR &&
-                !push_aggregate(c, streams[i].context, &streams[i].chunks[k], err))
-                return false;
-    if (c->count > 0)
-        qsort(c->links, c->count, sizeof *c->links, by_time);
+        if (!push_aggregates(c, &streams[i], err))
+            return false;
+    sort(c);
+    size_t aggregated = c->count;
+    if (!merge_raw(c, streams, count, &raw, &raw_count, err))
+        return false;
+    for (size_t i = 0; i < raw_count; i++)
+        if (!push_raw(c, &raw[i], &next, aggregated, err))
+            return false;
+    sort(c);
     return true;
 }
 
@@ -175,16 +210,10 @@ flush(struct chain *c, struct err *err)
     return ok;
 }
 
-static bool
-is_histogram(const struct tsdb_chunk *chunk)
-{
-    return chunk->encoding != TSDB_CHUNK_XOR && chunk->encoding != TSDB_CHUNK_XOR2;
-}
-
 /* Histograms of an aggregate. The writer takes chunks from one block in time order, and
  * these may overlap others. */
 static bool
-add_histograms(struct chain *c, struct tsdb_chunk chunk, struct store_time_ranges parts,
+add_histograms(struct chain *c, struct tsdb_chunk chunk, struct store_time_range part,
                struct err *err)
 {
     struct tsdb_timed_chunk timed = {.chunk = chunk};
@@ -193,7 +222,8 @@ add_histograms(struct chain *c, struct tsdb_chunk chunk, struct store_time_range
         return false;
     timed.chunk.crc = tsdb_chunk_crc(&timed.chunk);
     return !any || (flush(c, err) &&
-                    store_chunk_clip(&timed, parts, &c->writer, &c->scratch, err) &&
+                    store_chunk_clip(&timed, (struct store_time_ranges){&part, 1},
+                                     &c->writer, &c->scratch, err) &&
                     flush(c, err));
 }
 
@@ -228,20 +258,21 @@ has_resets(const struct tsdb_sample *samples, size_t count)
            samples[count - 1].value_bits != samples[count - 2].value_bits;
 }
 
-/* Count through the samples of a chunk that are in the part. */
+/* Count through the samples of a chunk that are in the part of the link. */
 static bool
 count_floats(struct chain *c, const struct tsdb_sample *samples, size_t count,
-             struct store_time_ranges part, struct err *err)
+             const struct link *link, struct err *err)
 {
-    struct store_clip clip = {.parts = part};
+    struct store_time_range part = link->part;
     bool is_cut = false, any = false;
+    bool breaks = link->context != NULL && has_resets(samples, count);
     for (size_t i = 0; i < count; i++) {
         struct tsdb_sample sample = samples[i];
-        if (!store_clip_keeps(&clip, sample.t_ms)) {
+        if (sample.t_ms < part.mint_ms || sample.t_ms > part.maxt_ms) {
             is_cut = true;
             continue;
         }
-        if (is_cut && has_resets(samples, count))
+        if (is_cut && breaks)
             tsdb_aggr_counter_break(&c->counter);
         is_cut = false;
         any = true;
@@ -249,19 +280,19 @@ count_floats(struct chain *c, const struct tsdb_sample *samples, size_t count,
             !store_chunk_writer_float(&c->writer, sample, err))
             return false;
     }
-    if (is_cut && any && has_resets(samples, count))
+    if (is_cut && any && breaks)
         tsdb_aggr_counter_break(&c->counter);
     return true;
 }
 
 static bool
-count_chunk(struct chain *c, const struct tsdb_chunk *chunk,
-            struct store_time_ranges parts, struct err *err)
+count_chunk(struct chain *c, const struct tsdb_chunk *chunk, const struct link *link,
+            struct err *err)
 {
     struct tsdb_sample *samples;
     size_t count;
     bool ok = read_floats(chunk, &c->scratch, &samples, &count, err) &&
-              count_floats(c, samples, count, parts, err);
+              count_floats(c, samples, count, link, err);
     arena_reset(&c->scratch);
     return ok;
 }
@@ -276,7 +307,7 @@ add_aggregate(struct chain *c, const struct link *link, struct err *err)
     if (counter->encoding == TSDB_CHUNK_NONE)
         return true;
     return is_histogram(counter) ? add_histograms(c, *counter, link->part, err)
-                                 : count_chunk(c, counter, link->part, err);
+                                 : count_chunk(c, counter, link, err);
 }
 
 static bool
@@ -287,7 +318,7 @@ add_link(struct chain *c, const struct link *link, struct err *err)
                store_stream_skip_chunk(link->context, &link->chunk, err);
     if (is_histogram(&link->chunk.chunk))
         return flush(c, err) && store_chunk_list_add(c->list, &link->chunk, 1, err);
-    return count_chunk(c, &link->chunk.chunk, link->part, err);
+    return count_chunk(c, &link->chunk.chunk, link, err);
 }
 
 static bool

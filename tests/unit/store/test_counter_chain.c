@@ -206,6 +206,47 @@ counts_through_both_parts_of_a_chunk(void **state)
     end(&f);
 }
 
+/* Raw samples on both sides of a hole that aggregated ones fill, in chunks that reach
+ * beyond its borders: written anew, they lie in one chunk. */
+static void
+counts_between_both_parts_of_raw_chunks(void **state)
+{
+    static struct fixture f;
+    static struct tsdb_sample samples[100], got[MAX_SAMPLES];
+    static const struct store_time_range outside[] = {{INT64_MIN, 4 * WINDOW_MS - 1},
+                                                      {7 * WINDOW_MS, INT64_MAX}};
+    static const struct store_time_range hole = {4 * WINDOW_MS, 7 * WINDOW_MS - 1};
+    size_t outer = 0;
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < 100; i++) {
+        samples[i] =
+            (struct tsdb_sample){(int64_t)i * 30000, bits_of((double)(i % 60 * i))};
+        outer += samples[i].t_ms < hole.mint_ms || samples[i].t_ms > hole.maxt_ms;
+    }
+    const struct tsdb_timed_chunk chunk = downsample(&f, samples, 100);
+    const struct tsdb_timed_chunk raw[] = {xor_chunk(&f, samples, 55),
+                                           xor_chunk(&f, samples + 55, 45)};
+    add_stream(&f, WINDOW_MS, STORE_AGGREGATION_COUNTER)->parts =
+        (struct store_time_ranges){&hole, 1};
+    add_chunk(&f, &chunk);
+    add_stream(&f, 0, STORE_AGGREGATION_COUNTER)->parts =
+        (struct store_time_ranges){outside, 2};
+    add_chunk(&f, &raw[0]);
+    add_chunk(&f, &raw[1]);
+    struct store_chunk_list list = run(&f);
+    size_t n = read_floats(&f, &list, got), windows = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(i == 0 || got[i].t_ms > got[i - 1].t_ms);
+        assert_true(i == 0 ||
+                    value_of(got[i].value_bits) >= value_of(got[i - 1].value_bits));
+        windows += got[i].t_ms >= hole.mint_ms && got[i].t_ms <= hole.maxt_ms;
+    }
+    assert_int_equal(windows, 3);
+    assert_int_equal(n, outer + windows);
+    end(&f);
+}
+
 static void
 lets_histograms_pass_between_counters(void **state)
 {
@@ -276,6 +317,7 @@ main(void)
         cmocka_unit_test(counts_overlapping_raw_chunks),
         cmocka_unit_test(counts_nothing_across_cuts_through_resets),
         cmocka_unit_test(counts_through_both_parts_of_a_chunk),
+        cmocka_unit_test(counts_between_both_parts_of_raw_chunks),
         cmocka_unit_test(lets_histograms_pass_between_counters),
         cmocka_unit_test(is_charged_to_the_budget),
     };
