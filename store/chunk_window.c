@@ -203,16 +203,6 @@ parse_chunk(const struct store_chunk_window *w, const struct store_stream_contex
                     piece->offset);
 }
 
-/* What nobody here can read is to the policy as good as damaged. */
-static bool
-skip_chunk(const struct store_stream_context *c, const struct err *err)
-{
-    struct err damage = *err;
-    if (damage.code == ERR_UNSUPPORTED)
-        damage.code = ERR_CORRUPT;
-    return store_damage_skip(&c->source->damage, c->block, &damage);
-}
-
 bool
 store_chunk_window_next(struct store_chunk_window *w, struct store_stream_context *c,
                         struct store_series *series, struct err *err)
@@ -222,7 +212,7 @@ store_chunk_window_next(struct store_chunk_window *w, struct store_stream_contex
     for (size_t i = 0; i < e->chunk_count; i++) {
         if (parse_chunk(w, c, i, err))
             w->chunks[count++] = w->chunks[i];
-        else if (!skip_chunk(c, err))
+        else if (!store_damage_skip(&c->source->damage, c->block, err))
             return false;
     }
     *series = (struct store_series){e->labels, count, w->chunks};

@@ -22,47 +22,56 @@ named_count(const struct store_damage *d)
     return NUM_MIN(d->block_count, (size_t)STORE_DAMAGE_NAMED_MAX);
 }
 
-static bool
-is_named(const struct store_damage *d, const struct store_block *b)
+/* Its place among those that are named; named_count if it is not. */
+static size_t
+place_of(const struct store_damage *d, const struct store_block *b)
 {
-    for (size_t i = 0; i < named_count(d); i++)
-        if (strcmp(d->named[i].text, b->name.text) == 0)
-            return true;
-    return false;
+    size_t i = 0;
+    while (i < named_count(d) && strcmp(d->named[i].text, b->name.text) != 0)
+        i++;
+    return i;
 }
 
 /* Whether a damage of the block was counted when the data were read before. */
 static bool
 is_known(const struct store_damage *d, const struct store_block *b)
 {
-    return d->is_repeat && (is_named(d, b) || d->block_count > STORE_DAMAGE_NAMED_MAX);
+    return d->is_repeat &&
+           (place_of(d, b) < named_count(d) || d->block_count > STORE_DAMAGE_NAMED_MAX);
 }
 
 /* Whether the block is a new one in the list; one that is not named may be in it. */
 static bool
-note(struct store_damage *d, const struct store_block *b)
+note(struct store_damage *d, const struct store_block *b, bool is_damaged)
 {
-    metrics_add(d->policy->found, 1);
-    if (is_named(d, b))
-        return false;
-    if (d->block_count < STORE_DAMAGE_NAMED_MAX)
-        d->named[d->block_count] = b->name;
-    d->block_count++;
-    return true;
+    size_t place = place_of(d, b);
+    bool is_new = place == named_count(d);
+    if (is_damaged)
+        metrics_add(d->policy->found, 1);
+    d->is_any_damaged |= is_damaged;
+    if (is_new)
+        d->block_count++;
+    if (place < named_count(d)) {
+        d->named[place] = b->name;
+        d->is_damaged[place] |= is_damaged;
+    }
+    return is_new;
 }
 
 bool
 store_damage_skip(struct store_damage *d, const struct store_block *b,
                   const struct err *err)
 {
-    if (d->policy == NULL || !d->policy->skips || err->code != ERR_CORRUPT)
+    bool is_damaged = err->code == ERR_CORRUPT;
+    if (d->policy == NULL || !d->policy->skips ||
+        (!is_damaged && err->code != ERR_UNSUPPORTED))
         return false;
     if (is_known(d, b))
         return true;
     metrics_add(d->policy->skipped, 1);
     d->skipped++;
     /* Once a query and block: a block may have many damaged pieces. */
-    if (note(d, b))
+    if (note(d, b, is_damaged))
         LOG_WARN("left damaged data out of an answer", LOG_STR("block", b->name.text),
                  LOG_ERR(err));
     return true;
@@ -72,7 +81,7 @@ bool
 store_damage_blame(struct store_damage *d, const struct store_block *b, struct err *err)
 {
     if (d->policy != NULL && err->code == ERR_CORRUPT && !is_known(d, b))
-        note(d, b);
+        note(d, b, true);
     if (err->code == ERR_NOT_FOUND)
         d->vanished = b;
     return err_wrap(err, "block %s", b->name.text);
@@ -81,10 +90,12 @@ store_damage_blame(struct store_damage *d, const struct store_block *b, struct e
 void
 store_damage_forget(const struct store_damage *d, struct store_range_cache *cache)
 {
-    if (d->block_count > STORE_DAMAGE_NAMED_MAX)
+    if (d->is_any_damaged && d->block_count > STORE_DAMAGE_NAMED_MAX) {
         store_range_cache_forget(cache, (struct bytes){0});
-    else
-        for (size_t i = 0; i < d->block_count; i++)
+        return;
+    }
+    for (size_t i = 0; i < named_count(d); i++)
+        if (d->is_damaged[i])
             store_range_cache_forget(cache, bytes_of_str(d->named[i].text));
 }
 

@@ -30,12 +30,14 @@ struct store_damage {
     bool is_repeat; /* data are read once more: what they were blamed for is known */
     size_t skipped; /* pieces */
     const struct store_block *vanished; /* its objects are not in the bucket; NULL */
-    size_t block_count;                 /* that are damaged */
+    size_t block_count; /* of which pieces are damaged, or of an unknown kind */
     struct tsdb_ulid_text named[STORE_DAMAGE_NAMED_MAX]; /* the first of them */
+    bool is_damaged[STORE_DAMAGE_NAMED_MAX];             /* those of them */
+    bool is_any_damaged;
 };
 
-/* Whether to go on without a piece of block b that failed with err: it is damaged, and
- * the policy is to skip. Then it is counted and logged. */
+/* Whether to go on without a piece of block b that failed with err: it is damaged, or
+ * nobody here can read it, and the policy is to skip. Then it is counted and logged. */
 NODISCARD bool store_damage_skip(struct store_damage *d, const struct store_block *b,
                                  const struct err *err);
 
