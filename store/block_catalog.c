@@ -210,8 +210,13 @@ fetch_meta(struct store_entry *e)
     CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
     struct store_block *block = NULL;
     struct err err;
-    if (!read_meta(e, &meta, &err) ||
-        !store_block_new(&block, e->listed, &meta, &err)) {
+    bool is_read = read_meta(e, &meta, &err);
+    if (!is_read || !store_block_new(&block, e->listed, &meta, &err)) {
+        /* Files that are not listed are gone, also from a block that had them. */
+        if (is_read && e->block != NULL) {
+            store_block_unref(&e->block);
+            note_change(e->catalog);
+        }
         fail(e, state_of_failure(err.code), &err);
         if (e->block == NULL && (err.code == ERR_INVALID || err.code == ERR_CORRUPT))
             refuse(e);

@@ -24,7 +24,8 @@ enum { PASSES_UNTIL_READY = 3 };
 
 /* Delay after a pass that was not complete; it doubles up to the interval. */
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
-/* Between a pass and another one that was suggested. */
+/* Between a pass and another one that was suggested; it doubles up to the interval
+ * while these follow each other, because they cannot help. */
 static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
@@ -56,7 +57,8 @@ struct store_block_sync {
     unsigned long saved; /* changes of the catalog that are in the snapshot */
     bool is_saved_complete;
     int64_t save_due_ns;
-    unsigned passes; /* that could list the bucket */
+    int64_t suggested_ns; /* what a suggestion waits behind the last pass */
+    unsigned passes;      /* that could list the bucket */
 };
 
 static void
@@ -132,6 +134,7 @@ store_block_sync_new(struct store_block_sync **out,
     CLEANUP(store_block_sync_free)
     struct store_block_sync *s = xcalloc(1, sizeof *s);
     s->options = *options;
+    s->suggested_ns = SUGGESTED_NS;
     s->catalog = catalog_of(s);
     s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
@@ -423,6 +426,9 @@ wait_until(struct store_block_sync *s, int64_t due_ns, int64_t soonest_ns)
         return TO_STOP;
     if (TAKE(s->has_change))
         return TO_PUBLISH;
+    s->suggested_ns = s->is_suggested
+                          ? NUM_MIN(2 * s->suggested_ns, s->options.interval_ns)
+                          : SUGGESTED_NS;
     s->is_asked = s->is_suggested = false;
     s->is_passing = true;
     return TO_PASS;
@@ -439,7 +445,7 @@ publish_again(struct store_block_sync *s)
 static bool
 wait_for_pass(struct store_block_sync *s, int64_t due_ns)
 {
-    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(SUGGESTED_NS));
+    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(s->suggested_ns));
     enum reason reason;
     while ((reason = wait_until(s, due_ns, soonest_ns)) == TO_PUBLISH)
         publish_again(s);
