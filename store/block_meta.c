@@ -57,6 +57,12 @@ store_block_meta_copy(struct store_block_meta *m, const struct store_block_meta 
     m->storage = labels;
 }
 
+static int
+by_ulid(const void *a, const void *b)
+{
+    return tsdb_ulid_cmp(a, b);
+}
+
 void
 store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed)
 {
@@ -69,6 +75,9 @@ store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed
                                           .source_count = parsed->source_count,
                                           .sources = parsed->sources};
     store_block_meta_copy(m, &from);
+    if (m->source_count > 0)
+        qsort((struct tsdb_label *)m->storage + m->external.len, m->source_count,
+              sizeof *m->sources, by_ulid);
 }
 
 void

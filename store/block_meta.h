@@ -16,7 +16,7 @@ struct store_block_meta {
     bool is_rewrite;        /* made by a compactor or a repair of blocks long there */
     struct tsdb_labels external;
     size_t source_count;
-    const struct tsdb_ulid *sources; /* the blocks of level 1 it was compacted from */
+    const struct tsdb_ulid *sources; /* sorted: the level-1 blocks it was made of */
     /* private */
     void *storage;
 };

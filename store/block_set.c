@@ -39,26 +39,16 @@ store_block_set_unref(struct store_block_set **out)
 }
 
 static bool
-has_source(const struct store_block_meta *m, const struct tsdb_ulid *source)
-{
-    for (size_t i = 0; i < m->source_count; i++)
-        if (tsdb_ulid_cmp(&m->sources[i], source) == 0)
-            return true;
-    return false;
-}
-
-static bool
 replaces(const struct store_block *b, const struct store_block *gone)
 {
     const struct store_block_meta *m = &b->meta, *g = &gone->meta;
+    size_t found = 0;
     if (tsdb_ulid_cmp(&b->id, &gone->id) == 0 || m->resolution_ms != g->resolution_ms ||
-        m->source_count < g->source_count || g->source_count == 0 ||
-        tsdb_labels_cmp(m->external, g->external) != 0)
+        m->source_count < g->source_count || g->source_count == 0)
         return false;
-    for (size_t i = 0; i < g->source_count; i++)
-        if (!has_source(m, &g->sources[i]))
-            return false;
-    return true;
+    for (size_t i = 0; i < m->source_count && found < g->source_count; i++)
+        found += tsdb_ulid_cmp(&m->sources[i], &g->sources[found]) == 0;
+    return found == g->source_count;
 }
 
 bool
