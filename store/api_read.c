@@ -145,7 +145,7 @@ store_read_count_failure(struct store_read_request *r, struct err *err)
     r->failure = err->code;
     if (r->selectors.len > 0 &&
         (err->code == ERR_BUDGET || err_is_transient(err->code)))
-        err_wrap(err, "query %.200s", buf_text(&r->selectors));
+        err_wrap(err, "query %.100s", buf_text(&r->selectors));
     if (r->limits.refused != NULL)
         store_read_metrics_dropped(metrics, r->limits.refused);
     else if (err->code == ERR_BUDGET)

@@ -127,8 +127,6 @@ void store_read_repeat(struct store_read_request *r);
  * inclusive. */
 void store_read_range(const struct wire_query *q, int64_t *mint_ms, int64_t *maxt_ms);
 
-struct store_query_hints store_read_hints(const struct wire_query *q);
-
 /* Whether a query asks which series there are, and for no sample. Streamed answers
  * always have chunks: a series without one could not be told there. */
 NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r,
@@ -138,9 +136,6 @@ NODISCARD bool store_read_wants_labels_only(const struct store_read_request *r,
 NODISCARD bool store_read_choose(struct store_read_request *r,
                                  const struct wire_query *q,
                                  struct store_block_choice *choice, struct err *err);
-
-/* Say in err which series it is about. Returns false. */
-bool store_read_name_series(const struct store_series *series, struct err *err);
 
 /* Fill r->out with frames: some, or none at the end (r->ended). */
 NODISCARD bool store_read_stream_fill(struct store_read_request *r, struct err *err);

@@ -52,7 +52,8 @@ encode(struct store_plain_chunks *p, struct tsdb_chunk *chunk, struct err *err)
 
 bool
 store_plain_chunks_make(struct store_plain_chunks *p, enum tsdb_chunk_encoding newest,
-                        struct store_series *series, struct err *err)
+                        struct store_series *series,
+                        const struct store_fetch_source *source, struct err *err)
 {
     if (is_known_whole(series, newest))
         return true;
@@ -62,7 +63,8 @@ store_plain_chunks_make(struct store_plain_chunks *p, enum tsdb_chunk_encoding n
         return arena_ok(&p->made, err);
     for (size_t i = 0; i < series->chunk_count; i++) {
         chunks[i] = series->chunks[i];
-        if (!is_known(&chunks[i], newest) && !encode(p, &chunks[i].chunk, err))
+        if (!is_known(&chunks[i], newest) &&
+            (!store_fetch_check(source, err) || !encode(p, &chunks[i].chunk, err)))
             return false;
     }
     series->chunks = chunks;

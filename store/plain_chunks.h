@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "store/fetch.h"
 #include "store/series.h"
 
 /* Of one series. */
@@ -24,10 +25,13 @@ void store_plain_chunks_fini(struct store_plain_chunks *p);
 
 /* Replace the chunks of a series, unless a reader knows all of them who knows the
  * encodings up to newest (read_client.h). New ones live as long as *p, of which this is
- * the only call; their times stay, their crc is right. Errors ERR_CORRUPT, ERR_BUDGET.
+ * the only call; their times stay, their crc is right. Errors ERR_CORRUPT, ERR_BUDGET,
+ * those of store_fetch_check(source).
  */
 NODISCARD bool store_plain_chunks_make(struct store_plain_chunks *p,
                                        enum tsdb_chunk_encoding newest,
-                                       struct store_series *series, struct err *err);
+                                       struct store_series *series,
+                                       const struct store_fetch_source *source,
+                                       struct err *err);
 
 #endif

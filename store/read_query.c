@@ -57,14 +57,6 @@ store_read_choose(struct store_read_request *r, const struct wire_query *q,
 }
 
 bool
-store_read_name_series(const struct store_series *series, struct err *err)
-{
-    CLEANUP(buf_fini) struct buf text = {0};
-    tsdb_labels_print(series->labels, &text);
-    return err_wrap(err, "series %.200s", buf_text(&text));
-}
-
-bool
 store_read_open(struct store_read_request *r, struct err *err)
 {
     const struct wire_query *q = &r->wire.queries[r->at];

@@ -56,7 +56,7 @@ count_chunk(struct store_read_request *r, const struct tsdb_timed_chunk *chunk,
             uint64_t *len, struct err *err)
 {
     struct store_read_samples *s = r->samples;
-    if (!open_chunk(s, chunk, err))
+    if (!store_fetch_check(&r->source, err) || !open_chunk(s, chunk, err))
         return false;
     do {
         if (!store_chunk_samples_next(&s->chunk, err))
@@ -113,7 +113,7 @@ count_query(struct store_read_request *r, struct err *err)
         if (end)
             break;
         if (!count_series(r, &series, err))
-            return store_read_name_series(&series, err);
+            return store_series_name(series.labels, err);
     }
     store_read_close(r);
     return true;
@@ -229,7 +229,7 @@ write_portion(struct store_read_samples *s, struct err *err)
 {
     size_t before = s->plain.len;
     if (!store_chunk_samples_next(&s->chunk, err))
-        return store_read_name_series(&s->series, err);
+        return store_series_name(s->series.labels, err);
     store_chunk_samples_put(&s->chunk, &s->plain);
     size_t len = s->plain.len - before;
     s->in_chunk = s->chunk.count > 0;
@@ -247,7 +247,7 @@ begin_chunk(struct store_read_samples *s, struct err *err)
 {
     s->in_chunk = true;
     return open_chunk(s, &s->series.chunks[s->next_chunk++], err) ||
-           store_read_name_series(&s->series, err);
+           store_series_name(s->series.labels, err);
 }
 
 /* Write a little more of the answer to s->plain. */

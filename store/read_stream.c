@@ -30,9 +30,10 @@ put_series(struct store_read_request *r, struct store_series *series, struct err
 {
     CLEANUP(store_plain_chunks_fini) struct store_plain_chunks plain;
     store_plain_chunks_init(&plain, &r->budget);
-    return (store_plain_chunks_make(&plain, r->newest_encoding, series, err) &&
+    return (store_plain_chunks_make(&plain, r->newest_encoding, series, &r->source,
+                                    err) &&
             put_frame(r, series, err)) ||
-           store_read_name_series(series, err);
+           store_series_name(series->labels, err);
 }
 
 bool

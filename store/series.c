@@ -2,6 +2,14 @@
 #include "store/series.h"
 
 bool
+store_series_name(struct tsdb_labels labels, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    tsdb_labels_print(labels, &text);
+    return err_wrap(err, "series %.100s", buf_text(&text));
+}
+
+bool
 store_labels_copy(struct tsdb_labels *to, struct tsdb_labels from, struct arena *arena,
                   struct err *err)
 {

@@ -22,6 +22,10 @@ struct store_entry {
     const struct tsdb_chunk_meta *chunks;
 };
 
+/* Put the labels of a series in front of an error, cut so that its text keeps its
+ * place. Yields false. */
+bool store_series_name(struct tsdb_labels labels, struct err *err);
+
 /* Copy an entry and all its bytes into arena.
  * Errors ERR_BUDGET. */
 NODISCARD bool store_entry_copy(struct store_entry *to, const struct store_entry *from,

@@ -116,17 +116,6 @@ merge_taken(struct store_series_merge *m, struct store_replica *out, struct err 
     return store_replica_merge(m->replicas, count, &m->rule, &m->arena, out, err);
 }
 
-static bool
-name_series(struct tsdb_labels labels, struct err *err)
-{
-    struct buf text;
-    buf_init(&text, NULL);
-    tsdb_labels_print(labels, &text);
-    err_wrap(err, "series %s", buf_text(&text));
-    buf_fini(&text);
-    return false;
-}
-
 bool
 store_series_merge_next(struct store_series_merge *m, struct store_series *series,
                         bool *end, struct err *err)
@@ -142,7 +131,7 @@ store_series_merge_next(struct store_series_merge *m, struct store_series *serie
     take_equal(m);
     series->labels = m->heads[m->taken[0]].labels;
     if (!merge_taken(m, &merged, err))
-        return name_series(series->labels, err);
+        return store_series_name(series->labels, err);
     series->chunks = merged.chunks;
     series->chunk_count = merged.count;
     return true;

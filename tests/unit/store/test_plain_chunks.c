@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/base/compiler.h"
 #include "store/plain_chunks.h"
 #include "tests/support/chunk_digest.h"
@@ -14,6 +15,9 @@
 
 /* The first chunks of each encoding, and what is around them. */
 enum { EACH = 3, ENCODINGS = TSDB_CHUNK_FLOAT_HISTOGRAM_ST, COUNT = EACH * ENCODINGS };
+
+/* Of a query that has all the time. */
+static const struct store_fetch_source no_source = {.deadline_ns = CLOCK_NEVER};
 
 struct stored {
     struct tsdb_timed_chunk chunks[COUNT]; /* encodings take turns */
@@ -91,7 +95,8 @@ what_is_not_known_is_encoded_anew(void **state)
         struct err err;
         budget_init(&budget, "test", SIZE_MAX, NULL);
         store_plain_chunks_init(&plain, &budget);
-        expect_ok(store_plain_chunks_make(&plain, newest[n], &series, &err), err);
+        expect_ok(store_plain_chunks_make(&plain, newest[n], &series, &no_source, &err),
+                  err);
         assert_int_equal(series.chunk_count, COUNT);
         for (size_t i = 0; i < COUNT; i++)
             expect_chunk(&series.chunks[i], &stored.chunks[i],
@@ -115,9 +120,9 @@ aggregates_are_left_alone(void **state)
     struct err err;
     budget_init(&budget, "test", SIZE_MAX, NULL);
     store_plain_chunks_init(&plain, &budget);
-    expect_ok(
-        store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM, &series, &err),
-        err);
+    expect_ok(store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM, &series,
+                                      &no_source, &err),
+              err);
     assert_ptr_equal(series.chunks, &chunk);
 }
 
@@ -138,9 +143,9 @@ what_cannot_be_read_is_an_error(void **state)
         budget_init(&budget, "test", SIZE_MAX, NULL);
         store_plain_chunks_init(&plain, &budget);
         cut.chunk.data.len -= 2;
-        expect_fails(
-            store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM, &series, &err),
-            err, ERR_CORRUPT);
+        expect_fails(store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM,
+                                             &series, &no_source, &err),
+                     err, ERR_CORRUPT);
     }
 }
 
@@ -160,7 +165,8 @@ what_is_made_is_charged(void **state)
         struct err err = {0};
         budget_init(&budget, "test", limit += STEP, NULL);
         store_plain_chunks_init(&plain, &budget);
-        ok = store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM, &series, &err);
+        ok = store_plain_chunks_make(&plain, TSDB_CHUNK_FLOAT_HISTOGRAM, &series,
+                                     &no_source, &err);
         assert_true(ok || err.code == ERR_BUDGET);
         assert_true(budget_peak(&budget) <= limit);
     }
