@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/float_samples.h"
 
+#include "common/base/num.h"
 #include "common/tsdb/chunk_xor2.h"
 #include "store/chunk_reader.h"
 
@@ -17,10 +18,10 @@ static bool
 make_room(struct store_float_samples *s, size_t count, struct arena *arena,
           struct err *err)
 {
-    size_t cap = count < FIRST_CAP ? FIRST_CAP : count;
     s->count = 0;
-    if (s->cap >= cap)
+    if (s->cap >= count && s->cap > 0)
         return true;
+    size_t cap = NUM_MAX(NUM_MAX(count, 2 * s->cap), (size_t)FIRST_CAP);
     s->cap = 0;
     s->at = arena_calloc(arena, cap, sizeof *s->at);
     if (s->at == NULL)

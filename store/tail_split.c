@@ -31,6 +31,8 @@ store_tail_split_is_needed(const struct store_block *block,
     return true;
 }
 
+#define NO_TAIL UINT32_MAX
+
 struct splitting {
     struct store_stream_context *context;
     struct store_refs refs;
@@ -43,7 +45,6 @@ struct splitting {
     struct arena arena;
     uint32_t *tails; /* for each reference the labels of its series if the last one is
                         dropped, else 0 */
-    uint32_t most;
 };
 
 static bool
@@ -64,7 +65,6 @@ note_tail(void *arg, const struct tsdb_series *series, struct err *err)
     if (!store_replica_labels_has(s->context->dropped, last))
         tail = 0;
     s->tails[s->begin + s->batch->turn] = tail;
-    s->most = NUM_MAX(s->most, tail);
     return true;
 }
 
@@ -123,6 +123,17 @@ push_tail(const struct splitting *s, uint32_t tail, struct arena *arena,
     return true;
 }
 
+/* The smallest tail above one. */
+static uint32_t
+next_tail(const struct splitting *s, uint32_t tail)
+{
+    uint32_t next = NO_TAIL;
+    for (size_t i = 0; i < s->refs.count; i++)
+        if (s->tails[i] > tail)
+            next = NUM_MIN(next, s->tails[i]);
+    return next;
+}
+
 static bool
 split(struct splitting *s, struct arena *arena, struct store_ref_lists *parts,
       struct err *err)
@@ -132,7 +143,7 @@ split(struct splitting *s, struct arena *arena, struct store_ref_lists *parts,
         return arena_ok(&s->arena, err);
     if (!read_entries(s, err))
         return false;
-    for (uint32_t tail = 0; tail <= s->most; tail++)
+    for (uint32_t tail = 0; tail != NO_TAIL; tail = next_tail(s, tail))
         if (!push_tail(s, tail, arena, parts, err))
             return false;
     return true;
@@ -147,8 +158,10 @@ store_tail_split(struct store_stream_context *c, struct store_refs refs,
     arena_init(&s.arena, c->budget);
     arena_init(&s.scratch, c->budget);
     bool ok = split(&s, arena, parts, err);
-    for (size_t i = 0; i < ARRAY_LEN(s.batches); i++)
+    for (size_t i = 0; i < ARRAY_LEN(s.batches); i++) {
+        store_records_drain(&s.batches[i].records); /* the query may go on */
         store_series_batch_fini(&s.batches[i]);
+    }
     arena_fini(&s.scratch);
     arena_fini(&s.arena);
     return ok;
