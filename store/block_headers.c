@@ -96,6 +96,12 @@ store_block_headers_is_broken(const struct store_block *b)
     return atomic_load(&b->is_broken);
 }
 
+bool
+store_block_headers_leaves_out(const struct store_block *b, const struct err *err)
+{
+    return err->code != ERR_NOT_FOUND && store_block_headers_is_broken(b);
+}
+
 static void
 note_failure(struct store_block_headers *h, struct store_header_build *build,
              const struct err *err)

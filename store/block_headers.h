@@ -46,6 +46,12 @@ bool store_block_headers_prepare(struct store_block *b);
  * built, until something changes. */
 NODISCARD bool store_block_headers_is_broken(const struct store_block *b);
 
+/* Whether a query goes on without a block when store_block_headers_get has failed with
+ * err: it is served no more then, so that later queries do not even see it. One that
+ * was deleted may have a successor; so that is an error. */
+NODISCARD bool store_block_headers_leaves_out(const struct store_block *b,
+                                              const struct err *err);
+
 /* Have the headers of a set in the background, instead of those of an earlier one, and
  * try those again that are broken. Takes a reference of its own. When a block becomes
  * broken, or is so no longer, changed(arg) is called, by any thread. */

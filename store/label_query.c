@@ -114,8 +114,9 @@ begin_block(struct store_label_query *q, struct store_block *block, struct err *
         b->external_value = tsdb_labels_get(block->meta.external, q->options.name);
     if (!store_fetch_check(q->options.source, err))
         return false;
-    if (!store_block_headers_get(block, q->options.source, err) ||
-        !has_label(q, b, &has, err) || (has && !reduce_sets(q, b, err)))
+    if (!store_block_headers_get(block, q->options.source, err))
+        return store_block_headers_leaves_out(block, err) || leave_out(q, b, err);
+    if (!has_label(q, b, &has, err) || (has && !reduce_sets(q, b, err)))
         return leave_out(q, b, err);
     if (!has || (!b->all && b->set_count == 0))
         return true;

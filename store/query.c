@@ -34,9 +34,9 @@ store_query_choose(struct store_block_choice *choice,
 
 /* A selection failed: whether the query goes on without the block. */
 static bool
-leave_out(struct store_select *s, const struct store_block *b,
-          struct store_fetch_source *source, struct err *err)
+leave_out(struct store_select *s, struct store_fetch_source *source, struct err *err)
 {
+    const struct store_block *b = s->block;
     store_select_end(s);
     return store_damage_skip(&source->damage, b, err) ||
            store_damage_blame(&source->damage, b, err);
@@ -145,11 +145,22 @@ finish_oldest(struct selecting *t, struct err *err)
     size_t at = t->finished++;
     struct store_select *s = turn(t, at);
     t->pending -= store_select_pending(s);
-    if (!take_selection(t, at, err) && !leave_out(s, s->block, t->o->source, err))
+    if (!take_selection(t, at, err) && !leave_out(s, t->o->source, err))
         return false;
     store_select_fini(s);
     *s = (struct store_select){0};
     return true;
+}
+
+/* Have the header of a block; without it, *has tells whether the query goes on. */
+static bool
+have_header(const struct selecting *t, struct store_block *b, bool *has,
+            struct err *err)
+{
+    struct store_damage *damage = &t->o->source->damage;
+    *has = store_block_headers_get(b, t->o->source, err);
+    return *has || store_block_headers_leaves_out(b, err) ||
+           store_damage_skip(damage, b, err) || store_damage_blame(damage, b, err);
 }
 
 static bool
@@ -158,16 +169,20 @@ select_in(struct selecting *t, const struct store_chosen_block *chosen, struct e
     const struct store_query_options *o = t->o;
     struct store_block *b = chosen->block;
     size_t count;
+    bool has;
     if (!store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &count))
         return true;
     if (t->begun - t->finished == t->q->select_count && !finish_oldest(t, err))
         return false;
+    if (!have_header(t, b, &has, err))
+        return false;
+    if (!has)
+        return true;
     *chosen_at(t, t->begun) = chosen;
     struct store_select *s = turn(t, t->begun++);
     const struct store_matchers rest = {t->rest, count};
-    if ((!store_block_headers_get(b, o->source, err) ||
-         !store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err)) &&
-        !leave_out(s, b, o->source, err))
+    if (!store_select_begin(s, b, rest, &t->q->dropped, o->source, o->budget, err) &&
+        !leave_out(s, o->source, err))
         return false;
     t->pending += store_select_pending(s);
     while (t->pending > o->lookahead_bytes && t->begun - t->finished > 1)

@@ -14,7 +14,7 @@ enum { SOURCES_MAX = 4 };
 static const struct tsdb_label x = {BYTES("l"), BYTES("x")},
                                y = {BYTES("l"), BYTES("y")};
 
-/* What a block is said to be: its sources are the letters of a text. */
+/* What a block is said to be: its sources are the letters of a text, sorted. */
 struct description {
     const char *name;
     const char *sources;
@@ -45,11 +45,11 @@ knows_what_a_block_was_compacted_to(void **unused)
         struct description block;
         bool replaces;
     } cases[] = {
-        {{"n", "ab", &x, 0}, true},   {{"n", "cbda", &x, 0}, true},
+        {{"n", "ab", &x, 0}, true},        {{"n", "abcd", &x, 0}, true},
         {{"g", "ab", &x, 0}, false}, /* itself */
-        {{"n", "a", &x, 0}, false},   {{"n", "acd", &x, 0}, false},
-        {{"n", "abc", &y, 0}, false}, {{"n", "abc", &x, 300000}, false},
-        {{"n", "", &x, 0}, false},
+        {{"n", "a", &x, 0}, false},        {{"n", "acd", &x, 0}, false},
+        {{"n", "abc", &y, 0}, true}, /* as replicas become one */
+        {{"n", "abc", &x, 300000}, false}, {{"n", "", &x, 0}, false},
     };
     struct tsdb_ulid gone_sources[SOURCES_MAX], sources[2][SOURCES_MAX];
     struct store_block old = block_of(&gone, gone_sources);
