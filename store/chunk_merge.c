@@ -42,14 +42,35 @@ drop_identical(struct tsdb_timed_chunk *chunks, size_t count)
     return kept;
 }
 
+/* Of more chunks at one time it would take too long to look at each of them for each
+ * sample. Many replicas are fewer. */
+enum { MOST_AT_ONCE = 32 };
+
+/* Whether more of the chunks overlap each other at some time. */
 static bool
-merge_run(const struct tsdb_timed_chunk *chunks, size_t count,
-          struct store_chunk_writer *writer, struct err *err)
+is_deep(const struct tsdb_timed_chunk *chunks, size_t count)
+{
+    int64_t ends[MOST_AT_ONCE];
+    size_t open = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t kept = 0;
+        for (size_t k = 0; k < open; k++)
+            if (ends[k] >= chunks[i].mint_ms)
+                ends[kept++] = ends[k];
+        open = kept;
+        if (open == MOST_AT_ONCE)
+            return true;
+        ends[open++] = chunks[i].maxt_ms;
+    }
+    return false;
+}
+
+static bool
+merge_samples(const struct tsdb_timed_chunk *chunks, size_t count,
+              struct store_chunk_writer *writer, struct err *err)
 {
     struct budget *budget = writer->arena->budget;
     bool has_floats_only = true;
-    if (count == 1)
-        return store_chunk_writer_chunk(writer, &chunks[0], err);
     for (size_t i = 0; i < count; i++)
         has_floats_only &= store_float_samples_has(chunks[i].chunk.encoding);
     return has_floats_only ? store_merge_floats(chunks, count, budget, writer, err)
@@ -67,6 +88,60 @@ run_length(const struct tsdb_timed_chunk *chunks, size_t count)
     return n;
 }
 
+static bool merge_sorted(const struct tsdb_timed_chunk *chunks, size_t count,
+                         struct store_chunk_writer *writer, struct err *err);
+
+static bool
+merge_half(const struct tsdb_timed_chunk *chunks, size_t count, struct arena *arena,
+           const struct tsdb_timed_chunk **out, size_t *out_count, struct err *err)
+{
+    CLEANUP(store_chunk_writer_fini) struct store_chunk_writer writer;
+    store_chunk_writer_init(&writer, arena);
+    return merge_sorted(chunks, count, &writer, err) &&
+           store_chunk_writer_finish(&writer, out, out_count, err);
+}
+
+/* Make a sequence of each half; of two of them not more than two chunks overlap. */
+static bool
+merge_halves(const struct tsdb_timed_chunk *chunks, size_t count,
+             struct store_chunk_writer *writer, struct err *err)
+{
+    const struct tsdb_timed_chunk *first, *second;
+    size_t half = count / 2, first_count, second_count;
+    struct arena *arena = writer->arena;
+    if (!merge_half(chunks, half, arena, &first, &first_count, err) ||
+        !merge_half(chunks + half, count - half, arena, &second, &second_count, err))
+        return false;
+    size_t both_count = first_count + second_count;
+    struct tsdb_timed_chunk *both = arena_calloc(arena, both_count, sizeof *both);
+    if (both == NULL)
+        return arena_ok(arena, err);
+    if (first_count > 0)
+        memcpy(both, first, first_count * sizeof *both);
+    if (second_count > 0)
+        memcpy(both + first_count, second, second_count * sizeof *both);
+    if (both_count == 0) /* chunks of no samples */
+        return true;
+    qsort(both, both_count, sizeof *both, by_time);
+    return merge_sorted(both, drop_identical(both, both_count), writer, err);
+}
+
+/* Merge chunks in the order of by_time, none twice. */
+static bool
+merge_sorted(const struct tsdb_timed_chunk *chunks, size_t count,
+             struct store_chunk_writer *writer, struct err *err)
+{
+    for (size_t n; count > 0; chunks += n, count -= n) {
+        n = run_length(chunks, count);
+        bool ok = n == 1               ? store_chunk_writer_chunk(writer, chunks, err)
+                  : is_deep(chunks, n) ? merge_halves(chunks, n, writer, err)
+                                       : merge_samples(chunks, n, writer, err);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 bool
 store_chunk_merge(struct tsdb_timed_chunk *chunks, size_t count, struct arena *arena,
                   const struct tsdb_timed_chunk **out, size_t *out_count,
@@ -82,11 +157,6 @@ store_chunk_merge(struct tsdb_timed_chunk *chunks, size_t count, struct arena *a
         return true;
     CLEANUP(store_chunk_writer_fini) struct store_chunk_writer writer;
     store_chunk_writer_init(&writer, arena);
-    for (size_t i = 0; i < count;) {
-        size_t n = run_length(chunks + i, count - i);
-        if (!merge_run(chunks + i, n, &writer, err))
-            return false;
-        i += n;
-    }
-    return store_chunk_writer_finish(&writer, out, out_count, err);
+    return merge_sorted(chunks, count, &writer, err) &&
+           store_chunk_writer_finish(&writer, out, out_count, err);
 }
