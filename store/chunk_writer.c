@@ -2,7 +2,8 @@
 #include "store/chunk_writer.h"
 
 /* As Prometheus cuts chunks, but for the limit on samples of histograms, which it does
- * not have when they are small. */
+ * not have when they are small; and the bytes are those behind the first one, because
+ * the buckets that this describes may take more than all that follow. */
 enum { MAX_SAMPLES = 120, HISTOGRAM_BYTES = 1024, HISTOGRAM_MIN_SAMPLES = 10 };
 
 void
@@ -90,8 +91,8 @@ store_chunk_writer_float(struct store_chunk_writer *w, struct tsdb_sample sample
 static bool
 is_full(const struct store_chunk_writer *w)
 {
-    return w->samples == MAX_SAMPLES ||
-           (w->samples >= HISTOGRAM_MIN_SAMPLES && w->data.len >= HISTOGRAM_BYTES);
+    return w->samples == MAX_SAMPLES || (w->samples >= HISTOGRAM_MIN_SAMPLES &&
+                                         w->data.len - w->first_len >= HISTOGRAM_BYTES);
 }
 
 /* What the header of a chunk says that begins with h, behind the one being written. */
@@ -122,7 +123,11 @@ store_chunk_writer_histogram(struct store_chunk_writer *w, int64_t t_ms,
         tsdb_histogram_writer_init(&w->histograms, &w->data, &w->layout, reset);
     }
     count_sample(w, t_ms);
-    return tsdb_histogram_append(&w->histograms, t_ms, h, err);
+    if (!tsdb_histogram_append(&w->histograms, t_ms, h, err))
+        return false;
+    if (w->samples == 1)
+        w->first_len = w->data.len;
+    return true;
 }
 
 bool

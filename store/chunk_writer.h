@@ -26,6 +26,7 @@ struct store_chunk_writer {
     struct arena layout; /* of its histograms */
     struct tsdb_xor_writer floats;
     struct tsdb_histogram_writer histograms;
+    size_t first_len; /* of data with the first histogram */
 };
 
 /* Start with no chunk. The chunks and their data come from arena, which must outlive

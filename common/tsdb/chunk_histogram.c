@@ -4,6 +4,8 @@
  * because it wraps. A stale marker has no buckets; theirs stay what they were. */
 #include "common/tsdb/chunk_histogram.h"
 
+#include <stdatomic.h>
+
 #include "common/tsdb/histogram_layout.h"
 
 enum {
@@ -63,6 +65,13 @@ make_buckets(struct tsdb_histogram_reader *r, struct arena *arena, struct err *e
     return true;
 }
 
+static uint64_t
+new_layout_id(void)
+{
+    static atomic_uint_fast64_t last;
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 bool
 tsdb_histogram_reader_init(struct tsdb_histogram_reader *r,
                            const struct tsdb_chunk *chunk, struct arena *arena,
@@ -72,6 +81,7 @@ tsdb_histogram_reader_init(struct tsdb_histogram_reader *r,
     bool is_float = encoding == TSDB_CHUNK_FLOAT_HISTOGRAM ||
                     encoding == TSDB_CHUNK_FLOAT_HISTOGRAM_ST;
     *r = (struct tsdb_histogram_reader){.now.is_float = is_float,
+                                        .now.layout_id = new_layout_id(),
                                         .has_start =
                                             encoding == TSDB_CHUNK_HISTOGRAM_ST ||
                                             encoding == TSDB_CHUNK_FLOAT_HISTOGRAM_ST};

@@ -18,6 +18,8 @@ bool
 tsdb_histogram_same_layout(const struct tsdb_histogram *a,
                            const struct tsdb_histogram *b)
 {
+    if (a->layout_id != 0 && a->layout_id == b->layout_id)
+        return true;
     return a->schema == b->schema && a->zero_threshold_bits == b->zero_threshold_bits &&
            same_spans(&a->positive, &b->positive) &&
            same_spans(&a->negative, &b->negative) &&

@@ -50,6 +50,9 @@ struct tsdb_histogram {
     struct tsdb_buckets negative;
     const uint64_t *custom_bits; /* upper bounds, for TSDB_HISTOGRAM_CUSTOM_SCHEMA */
     uint32_t custom_count;
+    /* If not 0, all that have the same one have the same layout: a chunk has one, and
+     * it may be larger than all its samples. */
+    uint64_t layout_id;
 };
 
 /* Whether it only says that the series has ended: then nothing but its sum is set. */

@@ -207,7 +207,7 @@ histograms_are_cut_by_size(void **state)
         uint32_t buckets;
         size_t samples;
         size_t per_chunk;
-    } cases[] = {{1, 250, 120}, {8, 40, 14}, {50, 40, 10}};
+    } cases[] = {{1, 250, 120}, {8, 40, 16}, {50, 40, 10}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct fixture f;
         uint64_t values[64] = {0};
@@ -228,6 +228,25 @@ histograms_are_cut_by_size(void **state)
         assert_int_equal(f.chunks[1].mint_ms, (int64_t)cases[i].per_chunk * 10);
         end(&f);
     }
+}
+
+/* What describes the buckets, here spans of no length, does not count. */
+static void
+histograms_are_not_cut_for_their_layout(void **state)
+{
+    (void)state;
+    static struct tsdb_span spans[10000];
+    const struct tsdb_histogram h = {.reset = TSDB_RESET_GAUGE,
+                                     .positive = {spans, NULL, ARRAY_LEN(spans), 0}};
+    struct fixture f;
+    begin(&f, SIZE_MAX);
+    for (int64_t n = 0; n < 240; n++) {
+        struct err err;
+        expect_ok(store_chunk_writer_histogram(&f.writer, n, &h, &err), err);
+    }
+    finish(&f);
+    assert_int_equal(f.count, 2);
+    end(&f);
 }
 
 static void
@@ -286,6 +305,7 @@ main(void)
         cmocka_unit_test(floats_are_cut_at_120_samples),
         cmocka_unit_test(headers_tell_of_resets),
         cmocka_unit_test(histograms_are_cut_by_size),
+        cmocka_unit_test(histograms_are_not_cut_for_their_layout),
         cmocka_unit_test(chunks_pass_through_and_nothing_makes_none),
         cmocka_unit_test(memory_is_charged),
     };
