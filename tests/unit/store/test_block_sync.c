@@ -413,6 +413,26 @@ keeps_a_known_block_whose_new_meta_cannot_be_read(void **state)
 }
 
 static void
+drops_a_known_block_whose_files_are_gone(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    put_block(f, 3, 3000);
+    put_meta(f, 1,
+             "\"minTime\":1000,\"maxTime\":2001,"
+             "\"thanos\":{\"segment_files\":[\"000001\"]}");
+    assert_true(run(f));
+    CHECK_SERVED(f, 1, 2, 3);
+    remove_file(f, 1, "/chunks/000001");
+    remove_file(f, 3, "/index");
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+    check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 2");
+    check_metric(f, "thanos_bucket_store_block_drops_total 2");
+}
+
+static void
 put_mark(struct fixture *f, unsigned number, int64_t age_s)
 {
     CLEANUP(xfree)
@@ -738,6 +758,7 @@ main(void)
         TEST(keeps_serving_when_the_bucket_cannot_be_listed),
         TEST(tries_again_what_failed_in_passing),
         TEST(keeps_a_known_block_whose_new_meta_cannot_be_read),
+        TEST(drops_a_known_block_whose_files_are_gone),
         TEST(drops_marked_blocks_after_the_delay),
         TEST(reads_a_mark_once),
         TEST(filters_by_time_age_resolution_and_sources),
