@@ -228,7 +228,8 @@ spends_a_part_of_the_time_on_a_refresh(void **state)
     expect_ok(objstore_credentials_acquire(f.credentials, &call, &keys, &f.err), f.err);
     assert_true(clock_left_ns(call.deadline_ns) > CLOCK_NS_PER_S / 2);
     assert_string_equal(keys->access_key, "AK1");
-    assert_int_equal(aws_asked(&f, AWS_STS).count, 2);
+    /* Twice, if the jump of the clock makes the server end the connection. */
+    assert_in_range(aws_asked(&f, AWS_STS).count, 2, 3);
     objstore_keys_release(&keys);
     aws_close(&f, false);
     aws_stop(&f);
