@@ -52,7 +52,7 @@ build() {
     mkdir -p build
     if ! { cmake --preset release -DBLOCKHOUSE_TESTS=OFF &&
         cmake --build --preset release \
-            --target blockhouse blockhouse-sidecar blockhouse-store; } >"$log" 2>&1; then
+            --target blockhouse blockhouse-sidecar blockhouse-store blockhouse-bucket; } >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         echo "error: the build failed; the whole log is $log" >&2
         exit 1

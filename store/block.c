@@ -7,6 +7,7 @@
 #include "common/base/xmalloc.h"
 #include "common/tsdb/block_path.h"
 #include "store/block_headers.h"
+#include "store/page_writer.h"
 
 void
 store_block_reserve_segments(struct store_block *b, size_t count)
@@ -140,12 +141,13 @@ store_block_load(struct store_block *b, const char *data_dir,
     if (store_block_open(b, data_dir, bucket, cache, err))
         return true;
     if (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND)
-        return false;
+        return store_page_disk_failed(err);
     if (err->code == ERR_CORRUPT)
         LOG_WARN("index header damaged, building it again",
                  LOG_STR("block", b->name.text), LOG_ERR(err));
     return store_index_header_build(&source, call, path, err) &&
-           store_block_open(b, data_dir, bucket, cache, err);
+           (store_block_open(b, data_dir, bucket, cache, err) ||
+            store_page_disk_failed(err));
 }
 
 bool

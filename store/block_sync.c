@@ -236,6 +236,8 @@ sum_up(struct store_block_sync *s)
         "blocks synced", LOG_INT("count", s->catalog.count),
         LOG_INT("served", counts[STORE_BLOCK_SERVED]),
         LOG_INT("failed", counts[STORE_BLOCK_FAILED] + counts[STORE_BLOCK_BAD_META]));
+    if (s->catalog.count > 0 && counts[STORE_BLOCK_SERVED] == 0)
+        LOG_WARN("no block is served; thanos_blocks_meta_synced tells why, by state");
     return complete;
 }
 

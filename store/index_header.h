@@ -48,7 +48,8 @@ store_posting_refs(uint64_t bytes, uint64_t lists)
  * small index. Memory does not grow with the tables (index version 1: with the postings
  * table, which has to be sorted), but takes up to 512 KiB of the index. Any thread; two
  * builders of one path do not disturb each other.
- * Errors ERR_CORRUPT, ERR_UNSUPPORTED, ERR_BUDGET, ERR_IO, and those of the bucket. */
+ * Errors ERR_CORRUPT, ERR_UNSUPPORTED, ERR_BUDGET, those of the bucket, and ERR_IO for
+ * whatever is wrong with the folder of path. */
 NODISCARD bool store_index_header_build(const struct store_index_source *source,
                                         const struct objstore_call *call,
                                         const char *path, struct err *err);

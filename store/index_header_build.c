@@ -455,7 +455,18 @@ write_sections(struct build *b, int fd, const char *path, struct err *err)
             return false;
     if (!store_page_writer_end(&w, err))
         return false;
-    return fsync(fd) == 0 || err_sys(err, errno, "fsync %s", path);
+    return true;
+}
+
+static bool
+name_file(int fd, const char *tmp, const char *path, struct err *err)
+{
+    bool ok = fsync(fd) == 0 || err_sys(err, errno, "fsync %s", tmp);
+    if (close(fd) != 0 && ok)
+        ok = err_sys(err, errno, "close %s", tmp);
+    if (ok && rename(tmp, path) != 0)
+        ok = err_sys(err, errno, "rename %s to %s", tmp, path);
+    return ok || store_page_disk_failed(err);
 }
 
 static bool
@@ -464,12 +475,12 @@ write_file(struct build *b, const char *path, struct err *err)
     CLEANUP(xfree) char *tmp = xasprintf("%s.XXXXXX", path);
     int fd = mkostemp(tmp, O_CLOEXEC);
     if (fd < 0)
-        return err_sys(err, errno, "create %s", tmp);
+        return err_sys(err, errno, "create %s", tmp) || store_page_disk_failed(err);
     bool ok = write_sections(b, fd, tmp, err);
-    if (close(fd) != 0 && ok)
-        ok = err_sys(err, errno, "close %s", tmp);
-    if (ok && rename(tmp, path) != 0)
-        ok = err_sys(err, errno, "rename %s to %s", tmp, path);
+    if (ok)
+        ok = name_file(fd, tmp, path, err);
+    else
+        close(fd);
     if (!ok)
         unlink(tmp);
     return ok;
@@ -516,7 +527,7 @@ make_folder(const char *path, struct err *err)
     if (end == NULL || end == folder)
         return true;
     *end = 0;
-    return file_mkdirs(folder, err);
+    return file_mkdirs(folder, err) || store_page_disk_failed(err);
 }
 
 static bool

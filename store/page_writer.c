@@ -20,6 +20,15 @@ store_page_seal(uint8_t page[STORE_PAGE_SIZE])
 }
 
 bool
+store_page_disk_failed(struct err *err)
+{
+    if (err->code == ERR_BUDGET || err->code == ERR_NOMEM)
+        return false;
+    err->code = ERR_IO;
+    return err_wrap(err, "data directory");
+}
+
+bool
 store_page_writer_open_at(struct store_page_writer *w, int fd, const char *path,
                           struct budget *budget, struct err *err)
 {
@@ -67,9 +76,10 @@ static bool
 flush(struct store_page_writer *w, struct err *err)
 {
     if (w->fd < 0 && !make_temporary(w, err))
-        return false;
+        return store_page_disk_failed(err);
     store_page_seal(w->page);
-    return file_write_all(w->fd, w->path, bytes_of(w->page, STORE_PAGE_SIZE), err);
+    return file_write_all(w->fd, w->path, bytes_of(w->page, STORE_PAGE_SIZE), err) ||
+           store_page_disk_failed(err);
 }
 
 bool
@@ -95,8 +105,9 @@ append_page(struct store_page_writer *w, const struct store_page_writer *from,
     for (size_t at = 0; at < STORE_PAGE_DATA; at += GULP) {
         size_t part = NUM_MIN((size_t)GULP, (size_t)STORE_PAGE_DATA - at);
         if (!file_pread(from->fd, from->path, gulp, part, page * STORE_PAGE_SIZE + at,
-                        err) ||
-            !store_page_writer_put(w, bytes_of(gulp, part), err))
+                        err))
+            return store_page_disk_failed(err);
+        if (!store_page_writer_put(w, bytes_of(gulp, part), err))
             return false;
     }
     return true;

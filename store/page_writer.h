@@ -31,7 +31,11 @@ NODISCARD bool store_page_writer_open_at(struct store_page_writer *w, int fd,
                                          const char *path, struct budget *budget,
                                          struct err *err);
 
-/* Errors ERR_IO and others of the file system, like the next two. */
+/* An error of our own file system, whatever it was, becomes ERR_IO, so that nobody
+ * takes it for one of the bucket or of a block; those of budgets stay. Yields false. */
+bool store_page_disk_failed(struct err *err);
+
+/* Errors ERR_IO, like the next two. */
 NODISCARD bool store_page_writer_put(struct store_page_writer *w, struct bytes data,
                                      struct err *err);
 

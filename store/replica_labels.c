@@ -11,6 +11,10 @@ add_name(struct store_replica_labels *r, struct bytes name, struct err *err)
 {
     if (name.len == 0 || !utf8_is_valid(name))
         return err_set(err, ERR_INVALID, "\"%.*s\" is no label name", BYTES_FMT(name));
+    if (bytes_eq(name, BYTES("__name__")))
+        return err_set(err, ERR_INVALID,
+                       "without __name__ all metrics would be one; name the label that "
+                       "tells replicas from each other");
     r->names = xrealloc(r->names, (r->count + 1) * sizeof *r->names);
     r->names[r->count++] = name;
     return true;

@@ -236,6 +236,22 @@ tells_a_failure_for_a_while(void **state)
     }
 }
 
+/* A folder that cannot be used is no fault of the block, whose errors are forgotten
+ * only by the next look at the bucket. */
+static void
+does_not_blame_a_block_for_our_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct err failure;
+    expect_ok(file_remove_tree(f->data_dir, &err), err);
+    expect_ok(file_replace(f->data_dir, BYTES("a file"), &err), err);
+    expect_fails(get(f, 0, WAIT_S * CLOCK_NS_PER_S, &failure), failure, ERR_IO);
+    assert_non_null(strstr(failure.text, "data directory"));
+    assert_false(store_block_headers_is_broken(f->set->blocks[0]));
+    assert_int_equal(unlink(f->data_dir), 0);
+    expect_ok(get(f, 1, WAIT_S * CLOCK_NS_PER_S, &failure), failure);
+}
+
 static void
 ends_with_who_asks(void **state)
 {
@@ -316,6 +332,7 @@ main(void)
         TEST(builds_once_however_many_ask),
         TEST(needs_two_rounds_of_reads),
         TEST(tells_a_failure_for_a_while),
+        TEST(does_not_blame_a_block_for_our_disk),
         TEST(ends_with_who_asks),
         TEST(has_all_in_the_background),
         TEST(tells_of_broken_blocks_and_of_healed_ones),
