@@ -9,6 +9,7 @@ import shutil
 
 import remote_read as rr
 import slow_chunks as slow
+from daemon import dir_bucket
 from exact_data import BEGIN, DAY, HOUR, batches, long_run
 from exact_servers import Writer, fill_bucket, metas, relabelled, write_blocks
 from thanos_store import ThanosStore
@@ -125,11 +126,16 @@ def meaning(value):
             value.schema, value.bounds, *sides)
 
 
-class Bucket:
-    def __init__(self, world, directory):
-        self.store = world.start_store(directory)
-        self.thanos = world.stack.enter_context(
-            ThanosStore(world.thanos, f"{directory}-thanos", directory))
+class Stores:
+    """Ours and that of Thanos over one bucket."""
+
+    def __init__(self, store, thanos):
+        self.store, self.thanos = store, thanos
+
+    @classmethod
+    def start(cls, world, directory):
+        return cls(world.start_store(directory), world.stack.enter_context(ThanosStore(
+            world.thanos, f"{directory}-thanos", dir_bucket(directory))))
 
     def ours(self, matcher, function, resolution, window):
         """Labels -> [(ms, value)]. The resolution is a fifth of step and range."""
@@ -221,14 +227,14 @@ def long_bucket(world, labels):
 
 def downsampled(world):
     whole = long_bucket(world, {"cluster": "eu"})
-    Bucket(world, whole).compare_all("all resolutions")
+    Stores.start(world, whole).compare_all("all resolutions")
     aged = world.copy_bucket(whole, "aged")
     drop(aged, (RAW, 0), (RAW, 12), (FINE, 0))
-    Bucket(world, aged).compare_all("one resolution at a time",
+    Stores.start(world, aged).compare_all("one resolution at a time",
                                     instead={RAW: COARSE, FINE: COARSE})
     holes = world.copy_bucket(whole, "holes")
     drop(holes, (FINE, 12), (RAW, 0))
-    Bucket(world, holes).compare_all("holes", instead={RAW: FINE})
+    Stores.start(world, holes).compare_all("holes", instead={RAW: FINE})
     both = world.copy_bucket(holes, "both")
     world.copy_bucket(relabelled(whole, "us", {"cluster": "us"}, "VVVV"), "both")
-    Bucket(world, both).compare_all("two clusters", (FINE, COARSE))
+    Stores.start(world, both).compare_all("two clusters", (FINE, COARSE))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a Thanos store over a directory bucket and ask its StoreAPI, gRPC by curl."""
+"""Run a Thanos store over a bucket and ask its StoreAPI, gRPC by curl."""
 import socket
 import struct
 import subprocess
 
-from daemon import Daemon, dir_bucket, free_port
+from daemon import Daemon, free_port
 from remote_read import MATCHER_TYPES, compile_messages
 
 pb = compile_messages("thanos_store.proto")
@@ -13,12 +13,13 @@ pb = compile_messages("thanos_store.proto")
 class ThanosStore(Daemon):
     ready_s = 60
 
-    def __init__(self, program, directory, bucket):
+    def __init__(self, program, directory, config, *flags):
+        """config: object-store YAML."""
         self.grpc = free_port()
         super().__init__(program, "store", f"--data-dir={directory}",
                          f"--grpc-address=127.0.0.1:{self.grpc}",
                          "--http-address=127.0.0.1:{port}",
-                         f"--objstore.config={dir_bucket(bucket)}")
+                         f"--objstore.config={config}", *flags)
 
     def is_ready(self):
         """The StoreAPI listens only once its blocks are loaded."""
