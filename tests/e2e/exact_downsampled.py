@@ -151,7 +151,9 @@ class Stores:
 
     def theirs(self, matcher, aggregates, resolution, window):
         found = self.thanos.series([matcher], *window, resolution, aggregates)
-        return {labels: wanted(chunks, aggregates) for labels, chunks in found.items()}
+        # Whoever asks the StoreAPI merges what overlaps.
+        return {labels: sorted(wanted(chunks, aggregates), key=lambda sample: sample[0])
+                for labels, chunks in found.items()}
 
     def compare(self, function, resolution, window, instead):
         """Number of equal samples."""
