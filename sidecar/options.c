@@ -7,77 +7,9 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-enum { THANOS = APP_FLAG_THANOS, HIDDEN = APP_FLAG_HIDDEN, OURS = APP_FLAG_OURS };
-
 static const struct app_flag flags[] = {
-#define TEXT(field, name_, initial_, argument_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_TEXT,                                     \
-     .at = offsetof(struct sidecar_options, field),             \
-     .initial = (initial_),                                     \
-     .argument = (argument_),                                   \
-     .help = (help_),                                           \
-     .origin = (enum app_flag_origin)(origin_)},
-#define DURATION(field, name_, initial_, min_ns_, origin_, help_) \
-    {.name = (name_),                                             \
-     .kind = APP_FLAG_DURATION,                                   \
-     .at = offsetof(struct sidecar_options, field##_ns),          \
-     .initial = (initial_),                                       \
-     .argument = "<duration>",                                    \
-     .help = (help_),                                             \
-     .min = (min_ns_),                                            \
-     .max = INT64_MAX,                                            \
-     .origin = (enum app_flag_origin)(origin_)},
-#define BOOL(field, name_, initial_, origin_, help_) \
-    {.name = (name_),                                \
-     .kind = APP_FLAG_BOOL,                          \
-     .at = offsetof(struct sidecar_options, field),  \
-     .initial = (initial_),                          \
-     .argument = "",                                 \
-     .help = (help_),                                \
-     .origin = (enum app_flag_origin)(origin_)},
-#define INERT(kind_, name_, initial_, argument_, help_) \
-    {.name = (name_),                                   \
-     .kind = APP_FLAG_##kind_,                          \
-     .initial = (initial_),                             \
-     .argument = (argument_),                           \
-     .help = (help_),                                   \
-     .max = INT64_MAX,                                  \
-     .origin = APP_FLAG_INERT},
-#define REFUSED(kind_, name_, argument_, why_) \
-    {.name = (name_),                          \
-     .kind = APP_FLAG_##kind_,                 \
-     .initial = "",                            \
-     .argument = (argument_),                  \
-     .help = (why_),                           \
-     .origin = APP_FLAG_INERT,                 \
-     .refused = (why_)},
-#define INT(field, name_, initial_, min_, max_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_INT,                                      \
-     .at = offsetof(struct sidecar_options, field),             \
-     .initial = (initial_),                                     \
-     .argument = "<number>",                                    \
-     .help = (help_),                                           \
-     .min = (min_),                                             \
-     .max = (max_),                                             \
-     .origin = (enum app_flag_origin)(origin_)},
-#define SIZE(field, name_, initial_, origin_, help_)        \
-    {.name = (name_),                                       \
-     .kind = APP_FLAG_SIZE,                                 \
-     .at = offsetof(struct sidecar_options, field##_bytes), \
-     .initial = (initial_),                                 \
-     .argument = "<size>",                                  \
-     .help = (help_),                                       \
-     .origin = (enum app_flag_origin)(origin_)},
-#include "sidecar/options.def"
-#undef TEXT
-#undef DURATION
-#undef BOOL
-#undef INT
-#undef SIZE
-#undef INERT
-#undef REFUSED
+#define APP_FLAGS_OPTIONS struct sidecar_options
+#include "common/app/flags_rows.def"
 };
 
 static const struct app_flags table = {
