@@ -28,15 +28,39 @@ derive(struct sidecar_options *o, struct err *err)
         [TSDB_VERIFY_FRAME] = "frame",
         [TSDB_VERIFY_FULL] = "full",
     };
-    size_t hash = 0, level = 0;
+    static const char *const methods[] = {
+        [SIDECAR_RELOADER_HTTP] = "http",
+        [SIDECAR_RELOADER_SIGNAL] = "signal",
+    };
+    size_t hash = 0, level = 0, method = 0;
     if (!app_flags_log(o->log_level, o->log_format, &o->level, &o->format, err) ||
         !app_flags_choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash,
                           err) ||
         !app_flags_choose("shipper.verify", o->verify, levels, ARRAY_LEN(levels),
-                          &level, err))
+                          &level, err) ||
+        !app_flags_choose("reloader.method", o->reloader_method, methods,
+                          ARRAY_LEN(methods), &method, err))
         return false;
     o->hash_sha256 = hash == 1;
     o->verify_level = (enum tsdb_verify_level)level;
+    o->method = (enum sidecar_reloader_method)method;
+    return true;
+}
+
+static bool
+check_reloader(const struct sidecar_options *o, struct err *err)
+{
+    if (*o->reloader_output_file == 0)
+        return true;
+    if (*o->reloader_config_file == 0)
+        return err_set(err, ERR_INVALID,
+                       "--reloader.config-envsubst-file is given without "
+                       "--reloader.config-file: nothing would write it");
+    if (strcmp(o->reloader_output_file, o->reloader_config_file) == 0)
+        return err_set(err, ERR_INVALID,
+                       "--reloader.config-envsubst-file and --reloader.config-file are "
+                       "the same: %s",
+                       o->reloader_output_file);
     return true;
 }
 
@@ -55,7 +79,7 @@ check(const struct sidecar_options *o, struct err *err)
         return err_set(err, ERR_INVALID,
                        "--shipper.meta-file-name: \"%s\" is not a file name",
                        o->meta_file_name);
-    return true;
+    return check_reloader(o, err);
 }
 
 enum app_flags_result

@@ -8,6 +8,7 @@
 #include "common/app/flags.h"
 #include "common/base/log.h"
 #include "common/tsdb/block_verify.h"
+#include "sidecar/reloader_trigger.h"
 
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
 struct sidecar_options {
@@ -19,6 +20,7 @@ struct sidecar_options {
     enum log_format format;
     bool hash_sha256;
     enum tsdb_verify_level verify_level;
+    enum sidecar_reloader_method method;
 };
 
 /* Parse argv and check what the flag table cannot. Results as app_flags_parse. */
