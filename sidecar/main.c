@@ -276,6 +276,7 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
     app_flags_warn_inert(&s.options.inert);
+    LOG_INFO(SIDECAR_NOTE);
     if (reloads_once(&s))
         return reload_once(&s, &err);
     make_shared(&s);

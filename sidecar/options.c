@@ -15,6 +15,7 @@ static const struct app_flag flags[] = {
 static const struct app_flags table = {
     .program = "blockhouse-sidecar",
     .purpose = "Ships the blocks of a Prometheus to object storage.",
+    .note = "It " SIDECAR_NOTE ".",
     .flags = flags,
     .count = ARRAY_LEN(flags),
     .inert_at = offsetof(struct sidecar_options, inert),

@@ -10,6 +10,11 @@
 #include "common/tsdb/block_verify.h"
 #include "sidecar/reloader_trigger.h"
 
+/* Said in --help and in the log of the start. */
+#define SIDECAR_NOTE                                                                \
+    "ships blocks, and has no gRPC StoreAPI yet: a Thanos Querier cannot use this " \
+    "version"
+
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
 struct sidecar_options {
 #define APP_FLAGS_ROWS "sidecar/options.def"

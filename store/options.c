@@ -20,6 +20,7 @@ static const struct app_flag flags[] = {
 static const struct app_flags table = {
     .program = "blockhouse-store",
     .purpose = "Serves the blocks of a bucket over Prometheus remote read.",
+    .note = "It " STORE_NOTE ".",
     .flags = flags,
     .count = ARRAY_LEN(flags),
     .inert_at = offsetof(struct store_options, inert),

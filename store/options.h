@@ -11,6 +11,11 @@
 #include "store/replica_labels.h"
 #include "store/time_bound.h"
 
+/* Said in --help and in the log of the start. */
+#define STORE_NOTE                                                                   \
+    "answers Prometheus remote read, not yet the gRPC StoreAPI of Thanos: a Thanos " \
+    "Querier cannot use this version"
+
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
 struct store_options {
 #define APP_FLAGS_ROWS "store/options.def"
