@@ -132,18 +132,21 @@ build_k8s_types() {
 }
 
 # What prometheus-operator starts sidecars with: a program made of its sources and of two
-# files of ours, because the function that tells is not exported.
+# files of ours, because the function that tells is not exported. Two of its folders are
+# modules of their own, which its go.mod replaces by these folders.
 build_operator_arguments() {
-    local source ours
+    local source ours module=github.com/prometheus-operator/prometheus-operator
     ours=$(dirname "${BASH_SOURCE[0]}")/operator
-    source=$(go_nice "$1" mod download -json \
-        github.com/prometheus-operator/prometheus-operator@v0.85.0 |
+    source=$(go_nice "$1" mod download -json "$module@v0.85.0" |
         sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
     cp -r "$source" "$2.source" && chmod -R u+w "$2.source" || return
     mkdir "$2.source/cmd/arguments" &&
         cp "$ours/main.go" "$2.source/cmd/arguments" &&
         cp "$ours/arguments.go" "$2.source/pkg/prometheus/server" &&
-        (cd "$2.source" && go_nice "$1" build -o "$2/operator-arguments" ./cmd/arguments)
+        (cd "$2.source" &&
+            go_nice "$1" mod edit -dropreplace="$module/pkg/apis/monitoring" \
+                -dropreplace="$module/pkg/client" &&
+            go_nice "$1" build -mod=mod -o "$2/operator-arguments" ./cmd/arguments)
     local status=$?
     rm -rf "$2.source"
     return $status
