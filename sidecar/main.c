@@ -13,6 +13,7 @@
 #include "sidecar/block_pin.h"
 #include "sidecar/heartbeat.h"
 #include "sidecar/options.h"
+#include "sidecar/reloader.h"
 #include "sidecar/ship_loop.h"
 #include "sidecar/status.h"
 
@@ -34,6 +35,7 @@ struct sidecar {
     struct sidecar_watch *watch;
     struct sidecar_prom_client *client;
     struct sidecar_heartbeat *heartbeat;
+    struct sidecar_reloader *reloader;
     struct sidecar_ship_loop *ship_loop;
 };
 
@@ -122,8 +124,7 @@ start_heartbeat(struct sidecar *s, struct err *err)
         .ignore_unequal_blocks = s->options.ignore_unequal_block_size,
         .admin_api = s->options.flush_on_shutdown,
     };
-    if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err) ||
-        !open_client(s, err))
+    if (!sidecar_watch_open(&s->watch, s->options.tsdb_path, err))
         return false;
     const struct sidecar_heartbeat_options options = {
         .client = s->client,
@@ -140,6 +141,48 @@ start_heartbeat(struct sidecar *s, struct err *err)
         return false;
     atomic_store(&s->status.heartbeat, s->heartbeat);
     return true;
+}
+
+static struct sidecar_reloader_options
+reloader_options(const struct sidecar *s)
+{
+    const struct sidecar_options *o = &s->options;
+    return (struct sidecar_reloader_options){
+        .config_file = o->reloader_config_file,
+        .output_file = o->reloader_output_file,
+        .rule_dirs = o->reloader_rule_dirs.at,
+        .rule_dir_count = o->reloader_rule_dirs.count,
+        .watch_interval_ns = o->reloader_watch_interval_ns,
+        .retry_interval_ns = o->reloader_retry_interval_ns,
+        .method = o->method,
+        .process_name = o->reloader_process_name,
+        .client = s->client,
+        .metrics = s->metrics,
+    };
+}
+
+static bool
+start_reloader(struct sidecar *s, struct err *err)
+{
+    const struct sidecar_reloader_options options = reloader_options(s);
+    return sidecar_reloader_start(&s->reloader, &options, err);
+}
+
+static bool
+reloads_once(const struct sidecar *s)
+{
+    const struct sidecar_reloader_options options = reloader_options(s);
+    return options.watch_interval_ns == 0 && sidecar_reloader_is_wanted(&options);
+}
+
+/* As an init container: nothing else is started. Returns the exit status. */
+static int
+reload_once(struct sidecar *s, struct err *err)
+{
+    const struct sidecar_reloader_options options = reloader_options(s);
+    if (sidecar_reloader_once(&options, err))
+        return APP_EXIT_OK;
+    return app_lifecycle_report("blockhouse-sidecar", err, APP_EXIT_FAILED);
 }
 
 static struct sidecar_ext_labels
@@ -208,6 +251,7 @@ stop(struct sidecar *s)
     sidecar_ship_loop_stop(&s->ship_loop);
     net_http_server_stop(&s->server, drained_by_ns);
     sidecar_heartbeat_stop(&s->heartbeat);
+    sidecar_reloader_stop(&s->reloader);
     sidecar_prom_client_free(&s->client);
     sidecar_watch_close(&s->watch);
     objstore_free(&s->bucket);
@@ -232,8 +276,12 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("sidecar", s.options.level, s.options.format);
     app_flags_warn_inert(&s.options.inert);
+    LOG_INFO(SIDECAR_NOTE);
+    if (reloads_once(&s))
+        return reload_once(&s, &err);
     make_shared(&s);
     bool started = open_bucket(&s, &err) && start_http(&s, &err) &&
+                   open_client(&s, &err) && start_reloader(&s, &err) &&
                    start_heartbeat(&s, &err) && start_shipper(&s, &err);
     if (started)
         app_lifecycle_wait();

@@ -7,82 +7,15 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-enum { THANOS = APP_FLAG_THANOS, HIDDEN = APP_FLAG_HIDDEN, OURS = APP_FLAG_OURS };
-
 static const struct app_flag flags[] = {
-#define TEXT(field, name_, initial_, argument_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_TEXT,                                     \
-     .at = offsetof(struct sidecar_options, field),             \
-     .initial = (initial_),                                     \
-     .argument = (argument_),                                   \
-     .help = (help_),                                           \
-     .origin = (enum app_flag_origin)(origin_)},
-#define DURATION(field, name_, initial_, min_ns_, origin_, help_) \
-    {.name = (name_),                                             \
-     .kind = APP_FLAG_DURATION,                                   \
-     .at = offsetof(struct sidecar_options, field##_ns),          \
-     .initial = (initial_),                                       \
-     .argument = "<duration>",                                    \
-     .help = (help_),                                             \
-     .min = (min_ns_),                                            \
-     .max = INT64_MAX,                                            \
-     .origin = (enum app_flag_origin)(origin_)},
-#define BOOL(field, name_, initial_, origin_, help_) \
-    {.name = (name_),                                \
-     .kind = APP_FLAG_BOOL,                          \
-     .at = offsetof(struct sidecar_options, field),  \
-     .initial = (initial_),                          \
-     .argument = "",                                 \
-     .help = (help_),                                \
-     .origin = (enum app_flag_origin)(origin_)},
-#define INERT(kind_, name_, initial_, argument_, help_) \
-    {.name = (name_),                                   \
-     .kind = APP_FLAG_##kind_,                          \
-     .initial = (initial_),                             \
-     .argument = (argument_),                           \
-     .help = (help_),                                   \
-     .max = INT64_MAX,                                  \
-     .origin = APP_FLAG_INERT},
-#define REFUSED(kind_, name_, argument_, why_) \
-    {.name = (name_),                          \
-     .kind = APP_FLAG_##kind_,                 \
-     .initial = "",                            \
-     .argument = (argument_),                  \
-     .help = (why_),                           \
-     .origin = APP_FLAG_INERT,                 \
-     .refused = (why_)},
-#define INT(field, name_, initial_, min_, max_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_INT,                                      \
-     .at = offsetof(struct sidecar_options, field),             \
-     .initial = (initial_),                                     \
-     .argument = "<number>",                                    \
-     .help = (help_),                                           \
-     .min = (min_),                                             \
-     .max = (max_),                                             \
-     .origin = (enum app_flag_origin)(origin_)},
-#define SIZE(field, name_, initial_, origin_, help_)        \
-    {.name = (name_),                                       \
-     .kind = APP_FLAG_SIZE,                                 \
-     .at = offsetof(struct sidecar_options, field##_bytes), \
-     .initial = (initial_),                                 \
-     .argument = "<size>",                                  \
-     .help = (help_),                                       \
-     .origin = (enum app_flag_origin)(origin_)},
-#include "sidecar/options.def"
-#undef TEXT
-#undef DURATION
-#undef BOOL
-#undef INT
-#undef SIZE
-#undef INERT
-#undef REFUSED
+#define APP_FLAGS_OPTIONS struct sidecar_options
+#include "common/app/flags_rows.def"
 };
 
 static const struct app_flags table = {
     .program = "blockhouse-sidecar",
     .purpose = "Ships the blocks of a Prometheus to object storage.",
+    .note = "It " SIDECAR_NOTE ".",
     .flags = flags,
     .count = ARRAY_LEN(flags),
     .inert_at = offsetof(struct sidecar_options, inert),
@@ -96,15 +29,39 @@ derive(struct sidecar_options *o, struct err *err)
         [TSDB_VERIFY_FRAME] = "frame",
         [TSDB_VERIFY_FULL] = "full",
     };
-    size_t hash = 0, level = 0;
+    static const char *const methods[] = {
+        [SIDECAR_RELOADER_HTTP] = "http",
+        [SIDECAR_RELOADER_SIGNAL] = "signal",
+    };
+    size_t hash = 0, level = 0, method = 0;
     if (!app_flags_log(o->log_level, o->log_format, &o->level, &o->format, err) ||
         !app_flags_choose("hash-func", o->hash_func, hashes, ARRAY_LEN(hashes), &hash,
                           err) ||
         !app_flags_choose("shipper.verify", o->verify, levels, ARRAY_LEN(levels),
-                          &level, err))
+                          &level, err) ||
+        !app_flags_choose("reloader.method", o->reloader_method, methods,
+                          ARRAY_LEN(methods), &method, err))
         return false;
     o->hash_sha256 = hash == 1;
     o->verify_level = (enum tsdb_verify_level)level;
+    o->method = (enum sidecar_reloader_method)method;
+    return true;
+}
+
+static bool
+check_reloader(const struct sidecar_options *o, struct err *err)
+{
+    if (*o->reloader_output_file == 0)
+        return true;
+    if (*o->reloader_config_file == 0)
+        return err_set(err, ERR_INVALID,
+                       "--reloader.config-envsubst-file is given without "
+                       "--reloader.config-file: nothing would write it");
+    if (strcmp(o->reloader_output_file, o->reloader_config_file) == 0)
+        return err_set(err, ERR_INVALID,
+                       "--reloader.config-envsubst-file and --reloader.config-file are "
+                       "the same: %s",
+                       o->reloader_output_file);
     return true;
 }
 
@@ -123,7 +80,7 @@ check(const struct sidecar_options *o, struct err *err)
         return err_set(err, ERR_INVALID,
                        "--shipper.meta-file-name: \"%s\" is not a file name",
                        o->meta_file_name);
-    return true;
+    return check_reloader(o, err);
 }
 
 enum app_flags_result

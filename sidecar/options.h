@@ -8,30 +8,24 @@
 #include "common/app/flags.h"
 #include "common/base/log.h"
 #include "common/tsdb/block_verify.h"
+#include "sidecar/reloader_trigger.h"
+
+/* Said in --help and in the log of the start. */
+#define SIDECAR_NOTE                                                                \
+    "ships blocks, and has no gRPC StoreAPI yet: a Thanos Querier cannot use this " \
+    "version"
 
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
 struct sidecar_options {
-#define TEXT(field, name, initial, argument, origin, help) const char *field;
-#define DURATION(field, name, initial, min_ns, origin, help) int64_t field##_ns;
-#define BOOL(field, name, initial, origin, help) bool field;
-#define INT(field, name, initial, min, max, origin, help) int64_t field;
-#define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
-#define INERT(kind, name, initial, argument, help)
-#define REFUSED(kind, name, argument, why)
-#include "sidecar/options.def"
-#undef TEXT
-#undef DURATION
-#undef BOOL
-#undef INT
-#undef SIZE
-#undef INERT
-#undef REFUSED
+#define APP_FLAGS_ROWS "sidecar/options.def"
+#include "common/app/flags_fields.def"
     struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;
     bool hash_sha256;
     enum tsdb_verify_level verify_level;
+    enum sidecar_reloader_method method;
 };
 
 /* Parse argv and check what the flag table cannot. Results as app_flags_parse. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/prom_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,12 @@ enum { ANSWER_MAX = 32 * 1024 * 1024 };
 
 /* How Prometheus refuses, with the status of one that is not ready. */
 #define ADMIN_API_OFF "admin APIs disabled"
+#define LIFECYCLE_API_OFF "Lifecycle API is not enabled"
 
-enum resource { CONFIG, FLAGS, SNAPSHOT, RESOURCES };
+/* Of a reason that comes as plain text. */
+enum { REASON_MAX = 300 };
+
+enum resource { CONFIG, FLAGS, SNAPSHOT, RELOAD, RUNTIME, RESOURCES };
 
 static const struct {
     const char *method;
@@ -25,6 +30,8 @@ static const struct {
     [CONFIG] = {"GET", "/api/v1/status/config"},
     [FLAGS] = {"GET", "/api/v1/status/flags"},
     [SNAPSHOT] = {"POST", "/api/v1/admin/tsdb/snapshot?skip_head=false"},
+    [RELOAD] = {"POST", "/-/reload"},
+    [RUNTIME] = {"GET", "/api/v1/status/runtimeinfo"},
 };
 
 struct sidecar_prom_client {
@@ -149,10 +156,23 @@ struct call {
     const struct cancel *cancel;
 };
 
+/* The first line of a refusal in plain text, as of /-/reload. */
+static char *
+plain_reason(const struct net_http_response *response)
+{
+    struct bytes body = bytes_of(response->error_body, response->error_body_len);
+    size_t len = 0;
+    while (len < body.len && len < REASON_MAX && body.at[len] >= ' ')
+        len++;
+    return len > 0 ? xasprintf(": %.*s", (int)len, (const char *)body.at) : xstrdup("");
+}
+
 /* The reason that Prometheus gives in the body of a refusal; "" for none. */
 static char *
-reason_of(const struct net_http_response *response)
+reason_of(const struct net_http_response *response, enum resource what)
 {
+    if (what == RELOAD)
+        return plain_reason(response);
     CLEANUP(json_free) struct json *root = NULL;
     struct err ignored;
     const char *text;
@@ -189,7 +209,7 @@ fetch(struct sidecar_prom_client *c, enum resource what, const struct call *call
     enum sidecar_prom_state state = state_of_status(response->status);
     if (state == SIDECAR_PROM_UP)
         return state;
-    CLEANUP(xfree) char *reason = reason_of(response);
+    CLEANUP(xfree) char *reason = reason_of(response, what);
     err_set(err, net_http_status_code(response->status), "%s %s: status %d%s%s",
             resources[what].method, c->shown_urls[what], response->status, reason,
             advice(response->status));
@@ -288,5 +308,57 @@ sidecar_prom_client_snapshot(struct sidecar_prom_client *c, int64_t deadline_ns,
         err->code = ERR_UNAVAILABLE;
     if (err->code == ERR_NOT_FOUND)
         err->code = ERR_INVALID;
+    return false;
+}
+
+bool
+sidecar_prom_client_reload(struct sidecar_prom_client *c, int64_t deadline_ns,
+                           const struct cancel *cancel, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    const struct call call = {deadline_ns, cancel};
+    enum sidecar_prom_state state = fetch(c, RELOAD, &call, &answer, err);
+    if (state == SIDECAR_PROM_UP)
+        return true;
+    if (strstr(err->text, LIFECYCLE_API_OFF) != NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "prometheus cannot be told to reload: start it with "
+                       "--web.enable-lifecycle, or use --reloader.method=signal");
+    if (state == SIDECAR_PROM_REPLAYING)
+        err->code = ERR_UNAVAILABLE;
+    else if (state == SIDECAR_PROM_CONFUSED)
+        err->code = ERR_INVALID;
+    return false;
+}
+
+static bool
+parse_loaded(struct bytes answer, struct sidecar_prom_loaded *loaded, struct err *err)
+{
+    CLEANUP(json_free) struct json *root = NULL;
+    const char *at;
+    if (!json_parse(answer, ANSWER_MAX, &root, err))
+        return false;
+    const struct json *data = json_get(root, "data");
+    if (!json_bool(json_get(data, "reloadConfigSuccess"), &loaded->is_good) ||
+        !json_text(json_get(data, "lastConfigTime"), &at))
+        return err_set(err, ERR_INVALID,
+                       "the answer does not say what became of the last reload");
+    snprintf(loaded->at, sizeof loaded->at, "%s", at);
+    return true;
+}
+
+bool
+sidecar_prom_client_loaded(struct sidecar_prom_client *c, int64_t deadline_ns,
+                           const struct cancel *cancel,
+                           struct sidecar_prom_loaded *loaded, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf answer = {0};
+    const struct call call = {deadline_ns, cancel};
+    enum sidecar_prom_state state = fetch(c, RUNTIME, &call, &answer, err);
+    if (state == SIDECAR_PROM_UP)
+        return parse_loaded(buf_bytes(&answer), loaded, err) ||
+               err_wrap(err, "GET %s", c->shown_urls[RUNTIME]);
+    if (state == SIDECAR_PROM_REPLAYING)
+        err->code = ERR_UNAVAILABLE;
     return false;
 }

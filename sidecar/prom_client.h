@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sidecar asks of Prometheus: its external labels, its flags, and a snapshot
- * of its data. */
+/* What the sidecar asks of Prometheus: its external labels, its flags, a snapshot of
+ * its data, and to read its configuration again. */
 #ifndef SIDECAR_PROM_CLIENT_H
 #define SIDECAR_PROM_CLIENT_H
 
 #include <stdint.h>
 
 #include "common/base/cancel.h"
+#include "common/base/clock.h"
 #include "sidecar/ext_labels.h"
 #include "sidecar/prom_flags.h"
 
@@ -65,5 +66,26 @@ NODISCARD bool sidecar_prom_client_snapshot(struct sidecar_prom_client *c,
                                             int64_t deadline_ns,
                                             const struct cancel *cancel, char **name,
                                             struct err *err);
+
+/* Have it read its configuration and rules again; true: it has taken them.
+ * Errors ERR_UNSUPPORTED: that is off; ERR_INVALID: it has refused them and goes on
+ * with those from before; otherwise as of a snapshot. */
+NODISCARD bool sidecar_prom_client_reload(struct sidecar_prom_client *c,
+                                          int64_t deadline_ns,
+                                          const struct cancel *cancel, struct err *err);
+
+/* What became of the last time that it read them. */
+struct sidecar_prom_loaded {
+    bool is_good;
+    char at[CLOCK_RFC3339_SIZE]; /* when it has taken some, in its own words; it tells
+                                    whole seconds */
+};
+
+/* Errors as of a snapshot. */
+NODISCARD bool sidecar_prom_client_loaded(struct sidecar_prom_client *c,
+                                          int64_t deadline_ns,
+                                          const struct cancel *cancel,
+                                          struct sidecar_prom_loaded *loaded,
+                                          struct err *err);
 
 #endif

@@ -2,20 +2,15 @@
 #include "sidecar/watch.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
-#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/tsdb/ulid.h"
-
-enum { EVENTS_BYTES = 2048 };
+#include "sidecar/inotify.h"
 
 struct sidecar_watch {
     char *directory;
@@ -55,28 +50,31 @@ sidecar_watch_open(struct sidecar_watch **out, const char *directory, struct err
     return true;
 }
 
+struct drained {
+    struct sidecar_watch *watch;
+    bool block; /* one may have appeared */
+};
+
+static void
+take_event(void *arg, const struct inotify_event *event)
+{
+    struct drained *drained = arg;
+    struct tsdb_ulid id;
+    if (event->mask & (IN_IGNORED | IN_MOVE_SELF))
+        drained->watch->armed = false;
+    if (event->mask & IN_Q_OVERFLOW)
+        drained->block = true;
+    if (event->len > 0 && tsdb_ulid_parse(&id, bytes_of_str(event->name)))
+        drained->block = true;
+}
+
 /* Read what the kernel has told; returns whether a block may have appeared. */
 static bool
 drain_events(struct sidecar_watch *w)
 {
-    _Alignas(struct inotify_event) char events[EVENTS_BYTES];
-    bool block = false;
-    ssize_t len;
-    while ((len = read(w->notify_fd, events, sizeof events)) > 0) {
-        for (ssize_t at = 0; at < len;) {
-            const struct inotify_event *event =
-                (const struct inotify_event *)(const void *)(events + at);
-            struct tsdb_ulid id;
-            if (event->mask & (IN_IGNORED | IN_MOVE_SELF))
-                w->armed = false;
-            if (event->mask & IN_Q_OVERFLOW)
-                block = true;
-            if (event->len > 0 && tsdb_ulid_parse(&id, bytes_of_str(event->name)))
-                block = true;
-            at += (ssize_t)sizeof *event + event->len;
-        }
-    }
-    return block;
+    struct drained drained = {.watch = w};
+    sidecar_inotify_drain(w->notify_fd, take_event, &drained);
+    return drained.block;
 }
 
 static bool
@@ -86,28 +84,16 @@ drain_wakes(struct sidecar_watch *w)
     return read(w->wake_fd, &count, sizeof count) == (ssize_t)sizeof count;
 }
 
-static int
-poll_timeout_ms(int64_t deadline_ns)
-{
-    int64_t left_ns = clock_left_ns(deadline_ns);
-    int64_t left_ms =
-        left_ns / CLOCK_NS_PER_MS + (left_ns % CLOCK_NS_PER_MS != 0 ? 1 : 0);
-    return (int)NUM_MIN(left_ms, (int64_t)INT32_MAX);
-}
-
 void
 sidecar_watch_wait(struct sidecar_watch *w, int64_t deadline_ns)
 {
     arm(w);
     bool done = false;
     while (!done) {
-        struct pollfd fds[] = {{.fd = w->wake_fd, .events = POLLIN},
-                               {.fd = w->notify_fd, .events = POLLIN}};
-        int timeout_ms = poll_timeout_ms(deadline_ns);
-        poll(fds, ARRAY_LEN(fds), timeout_ms);
+        bool in_time = sidecar_inotify_poll(w->wake_fd, w->notify_fd, deadline_ns);
         bool woken = drain_wakes(w);
         bool block = drain_events(w);
-        done = woken || block || timeout_ms == 0;
+        done = woken || block || !in_time;
     }
 }
 

@@ -307,6 +307,7 @@ main(int argc, char **argv)
         app_lifecycle_allow_debugging();
     log_setup("store", s.options.level, s.options.format);
     app_flags_warn_inert(&s.options.inert);
+    LOG_INFO(STORE_NOTE);
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&

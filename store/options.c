@@ -9,94 +9,18 @@
 #include "common/base/num.h"
 #include "store/memory_limit.h"
 
-enum { THANOS = APP_FLAG_THANOS, OURS = APP_FLAG_OURS, HIDDEN = APP_FLAG_HIDDEN };
-
 /* Below this not even one query could run beside the caches. */
 static const uint64_t MIN_MEMORY_BYTES = UINT64_C(32) << 20;
 
 static const struct app_flag flags[] = {
-#define TEXT(field, name_, initial_, argument_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_TEXT,                                     \
-     .at = offsetof(struct store_options, field),               \
-     .initial = (initial_),                                     \
-     .argument = (argument_),                                   \
-     .help = (help_),                                           \
-     .origin = (enum app_flag_origin)(origin_)},
-#define DURATION(field, name_, initial_, min_ns_, origin_, help_) \
-    {.name = (name_),                                             \
-     .kind = APP_FLAG_DURATION,                                   \
-     .at = offsetof(struct store_options, field##_ns),            \
-     .initial = (initial_),                                       \
-     .argument = "<duration>",                                    \
-     .help = (help_),                                             \
-     .min = (min_ns_),                                            \
-     .max = INT64_MAX,                                            \
-     .origin = (enum app_flag_origin)(origin_)},
-#define INT(field, name_, initial_, min_, max_, origin_, help_) \
-    {.name = (name_),                                           \
-     .kind = APP_FLAG_INT,                                      \
-     .at = offsetof(struct store_options, field),               \
-     .initial = (initial_),                                     \
-     .argument = "<number>",                                    \
-     .help = (help_),                                           \
-     .min = (min_),                                             \
-     .max = (max_),                                             \
-     .origin = (enum app_flag_origin)(origin_)},
-#define SIZE(field, name_, initial_, origin_, help_)      \
-    {.name = (name_),                                     \
-     .kind = APP_FLAG_SIZE,                               \
-     .at = offsetof(struct store_options, field##_bytes), \
-     .initial = (initial_),                               \
-     .argument = "<size>",                                \
-     .help = (help_),                                     \
-     .origin = (enum app_flag_origin)(origin_)},
-#define BOOL(field, name_, initial_, origin_, help_) \
-    {.name = (name_),                                \
-     .kind = APP_FLAG_BOOL,                          \
-     .at = offsetof(struct store_options, field),    \
-     .initial = (initial_),                          \
-     .argument = "",                                 \
-     .help = (help_),                                \
-     .origin = (enum app_flag_origin)(origin_)},
-#define LIST(field, name_, argument_, origin_, help_) \
-    {.name = (name_),                                 \
-     .kind = APP_FLAG_LIST,                           \
-     .at = offsetof(struct store_options, field),     \
-     .initial = "",                                   \
-     .argument = (argument_),                         \
-     .help = (help_),                                 \
-     .origin = (enum app_flag_origin)(origin_)},
-#define INERT(kind_, name_, initial_, argument_, help_) \
-    {.name = (name_),                                   \
-     .kind = APP_FLAG_##kind_,                          \
-     .initial = (initial_),                             \
-     .argument = (argument_),                           \
-     .help = (help_),                                   \
-     .max = INT64_MAX,                                  \
-     .origin = APP_FLAG_INERT},
-#define REFUSED(kind_, name_, argument_, why_) \
-    {.name = (name_),                          \
-     .kind = APP_FLAG_##kind_,                 \
-     .initial = "",                            \
-     .argument = (argument_),                  \
-     .help = (why_),                           \
-     .origin = APP_FLAG_INERT,                 \
-     .refused = (why_)},
-#include "store/options.def"
-#undef TEXT
-#undef DURATION
-#undef INT
-#undef SIZE
-#undef BOOL
-#undef LIST
-#undef INERT
-#undef REFUSED
+#define APP_FLAGS_OPTIONS struct store_options
+#include "common/app/flags_rows.def"
 };
 
 static const struct app_flags table = {
     .program = "blockhouse-store",
     .purpose = "Serves the blocks of a bucket over Prometheus remote read.",
+    .note = "It " STORE_NOTE ".",
     .flags = flags,
     .count = ARRAY_LEN(flags),
     .inert_at = offsetof(struct store_options, inert),

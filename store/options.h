@@ -11,25 +11,15 @@
 #include "store/replica_labels.h"
 #include "store/time_bound.h"
 
+/* Said in --help and in the log of the start. */
+#define STORE_NOTE                                                                   \
+    "answers Prometheus remote read, not yet the gRPC StoreAPI of Thanos: a Thanos " \
+    "Querier cannot use this version"
+
 /* One field per row of options.def; texts borrow as app_flags_parse says. */
 struct store_options {
-#define TEXT(field, name, initial, argument, origin, help) const char *field;
-#define DURATION(field, name, initial, min_ns, origin, help) int64_t field##_ns;
-#define INT(field, name, initial, min_, max_, origin, help) int64_t field;
-#define SIZE(field, name, initial, origin, help) uint64_t field##_bytes;
-#define BOOL(field, name, initial, origin, help) bool field;
-#define LIST(field, name, argument, origin, help) struct app_flag_list field;
-#define INERT(kind, name, initial, argument, help)
-#define REFUSED(kind, name, argument, why)
-#include "store/options.def"
-#undef TEXT
-#undef DURATION
-#undef INT
-#undef SIZE
-#undef BOOL
-#undef LIST
-#undef INERT
-#undef REFUSED
+#define APP_FLAGS_ROWS "store/options.def"
+#include "common/app/flags_fields.def"
     struct app_flag_list inert; /* names of flags without function that were given */
     /* derived from texts above */
     enum log_level level;

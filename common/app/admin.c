@@ -5,17 +5,10 @@
 #include <stdlib.h>
 
 #include "common/app/lifecycle.h"
+#include "common/app/version.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/xmalloc.h"
-
-#if defined(__x86_64__)
-#define MACHINE "amd64"
-#elif defined(__aarch64__)
-#define MACHINE "arm64"
-#else
-#define MACHINE "other"
-#endif
 
 /* One probe: what it answers, and the gauge that mirrors it. */
 struct probe {
@@ -36,7 +29,7 @@ register_build(struct metrics_registry *metrics)
     static const char *const names[] = {"version", "revision", "branch", "goversion",
                                         "goos",    "goarch",   "tags",   NULL};
     const char *const values[] = {app_version(), app_revision(), "", "",
-                                  "linux",       MACHINE,        "", NULL};
+                                  "linux",       APP_MACHINE,    "", NULL};
     struct metrics_family *f =
         metrics_family_new(metrics, METRICS_GAUGE, "thanos_build_info",
                            "Constant 1; the labels describe the build.", names);

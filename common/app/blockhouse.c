@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/app/version.h"
+
 static const char usage[] =
     "usage: blockhouse <command> [<flags>]\n\n"
     "Commands:\n"
@@ -59,8 +61,9 @@ main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("blockhouse, version %s (revision %s)\n", BLOCKHOUSE_VERSION,
-               *BLOCKHOUSE_REVISION ? BLOCKHOUSE_REVISION : "unknown");
+        app_version_print("blockhouse", BLOCKHOUSE_VERSION,
+                          *BLOCKHOUSE_REVISION ? BLOCKHOUSE_REVISION : "unknown",
+                          stdout);
         return 0;
     }
     fprintf(stderr, "blockhouse: unknown command \"%s\"\n\n%s", argv[1], usage);

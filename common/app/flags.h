@@ -61,6 +61,7 @@ struct app_flag {
 struct app_flags {
     const char *program; /* "blockhouse-store" */
     const char *purpose; /* one line for --help */
+    const char *note;    /* another one, on what it does not do; NULL: none */
     const struct app_flag *flags;
     size_t count;
     size_t inert_at; /* offsetof the struct app_flag_list that gets the names of the

@@ -5,6 +5,7 @@
 
 #include "common/app/flags_priv.h"
 #include "common/app/lifecycle.h"
+#include "common/app/version.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
@@ -151,7 +152,10 @@ app_flags_print_help(const struct app_flags *table, FILE *to)
     for (size_t i = 0; i < table->count; i++)
         if (table->flags[i].takes_arguments)
             fprintf(to, " [%s...]", table->flags[i].argument);
-    fprintf(to, "\n\n%s\n\nThanos flags:\n", table->purpose);
+    fprintf(to, "\n\n%s\n", table->purpose);
+    if (table->note != NULL)
+        fprintf(to, "%s\n", table->note);
+    fputs("\nThanos flags:\n", to);
     print_group(table, APP_FLAG_THANOS, APP_FLAG_THANOS, print_help_entry, to);
     fputs("\nOur own flags:\n", to);
     print_group(table, APP_FLAG_OURS, APP_FLAG_OURS, print_help_entry, to);
@@ -179,6 +183,5 @@ app_flags_print_man(const struct app_flags *table, FILE *to)
 void
 app_flags_print_version(const struct app_flags *table, FILE *to)
 {
-    fprintf(to, "%s, version %s (revision %s)\n", table->program, app_version(),
-            app_revision());
+    app_version_print(table->program, app_version(), app_revision(), to);
 }

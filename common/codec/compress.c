@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <snappy-c.h>
+#include <zlib.h>
 #include <zstd.h>
 
+#include "common/base/num.h"
 #include "common/codec/varint.h"
 
 /* The densest element of the format is three bytes for a copy of 64. */
@@ -12,6 +14,12 @@ enum { ELEMENT_BYTES = 3, ELEMENT_COPIES = 64 };
 
 /* The default of the library. */
 enum { ZSTD_LEVEL = 3 };
+
+enum {
+    GZIP_FORMAT = 16,            /* added to the window bits: not zlib's own format */
+    GZIP_STEP_BYTES = 64 * 1024, /* room that is made in out at a time */
+    GZIP_PIECE_BYTES = 1 << 30   /* of input, whose length zlib counts in 32 bits */
+};
 
 bool
 compress_snappy_decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
@@ -103,5 +111,61 @@ compress_zstd_decode(struct bytes in, size_t limit, struct buf *out, struct err 
     if (ZSTD_isError(got) || got != len)
         return err_set(err, ERR_INVALID, "broken zstd frame");
     out->len += got;
+    return true;
+}
+
+bool
+compress_is_gzip(struct bytes in)
+{
+    return bytes_starts_with(in, BYTES("\x1f\x8b\x08"));
+}
+
+/* One call of the library; *in becomes what it has not taken. *ended: a member has. */
+static bool
+inflate_step(z_stream *z, struct bytes *in, struct buf *out, bool *ended,
+             struct err *err)
+{
+    uint8_t *to = buf_reserve(out, GZIP_STEP_BYTES);
+    if (to == NULL)
+        return buf_ok(out, err);
+    size_t piece = NUM_MIN(in->len, (size_t)GZIP_PIECE_BYTES);
+    z->next_in = (Bytef *)(uintptr_t)in->at; /* which it only reads */
+    z->avail_in = (uInt)piece;
+    z->next_out = to;
+    z->avail_out = GZIP_STEP_BYTES;
+    int status = inflate(z, Z_NO_FLUSH);
+    bytes_skip(in, piece - z->avail_in);
+    out->len += GZIP_STEP_BYTES - z->avail_out;
+    *ended = status == Z_STREAM_END;
+    if (status == Z_BUF_ERROR)
+        return err_set(err, ERR_INVALID, "gzip is cut");
+    if (status == Z_MEM_ERROR)
+        return err_set(err, ERR_NOMEM, "no memory to decompress gzip");
+    return status == Z_OK || *ended ||
+           err_set(err, ERR_INVALID, "broken gzip: %s", z->msg ? z->msg : "no reason");
+}
+
+static void
+end_inflate(z_stream *z)
+{
+    inflateEnd(z);
+}
+
+bool
+compress_gzip_decode(struct bytes in, size_t limit, struct buf *out, struct err *err)
+{
+    CLEANUP(end_inflate) z_stream z = {0};
+    size_t begin = out->len;
+    bool ended = false;
+    if (inflateInit2(&z, MAX_WBITS + GZIP_FORMAT) != Z_OK)
+        return err_set(err, ERR_NOMEM, "no memory to decompress gzip");
+    do {
+        if (ended && inflateReset(&z) != Z_OK)
+            return err_set(err, ERR_INTERNAL, "gzip cannot be begun again");
+        if (!inflate_step(&z, &in, out, &ended, err))
+            return false;
+        if (out->len - begin > limit)
+            return err_set(err, ERR_INVALID, "gzip holds more than %zu bytes", limit);
+    } while (!ended || in.len > 0);
     return true;
 }

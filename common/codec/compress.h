@@ -41,4 +41,13 @@ NODISCARD bool compress_zstd_encode(struct bytes in, struct buf *out, struct err
 NODISCARD bool compress_zstd_decode(struct bytes in, size_t limit, struct buf *out,
                                     struct err *err);
 
+/* Whether in begins as gzip does. */
+NODISCARD bool compress_is_gzip(struct bytes in);
+
+/* Append the content of the gzip members that in consists of to out.
+ * Errors ERR_INVALID: not such members, one is cut or has a wrong checksum, or they
+ * hold more than limit bytes. ERR_BUDGET from out, ERR_NOMEM. Out then holds a part. */
+NODISCARD bool compress_gzip_decode(struct bytes in, size_t limit, struct buf *out,
+                                    struct err *err);
+
 #endif

@@ -6,16 +6,21 @@ ignoring it would do harm. The lists are those of Thanos at e103a81 (cmd/thanos/
 
 usage: thanos_flags.py <directory of the programs>
 """
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 WORKS, INERT, REFUSED = "works", "inert", "refused"
 WARNING = "flags are without effect in this version"
 BAD_BUCKET = "--objstore.config=type: NOPE"  # ends the start behind the warning
 FAILED, USAGE = 1, 2
 YAML = "{}"
+NOTE = "a Thanos Querier cannot use this version"
+VERSION = re.compile(r"blockhouse-\w+, version \d\S* \(branch: .*, revision: \S+\)\n"
+                     r"(  \w[\w ]*: +\S.*\n)*  platform: +linux/\w+\n$")
 
 # (name, default, a value to give or None for a bool, what becomes of it). A default of ""
 # is none, or false.
@@ -56,13 +61,13 @@ SIDECAR = [
     ("prometheus.http-client", "", YAML, WORKS),
     ("prometheus.http-client-file", "", "/dev/null", WORKS),
     ("tsdb.path", "./data", "/nonexistent", WORKS),
-    ("reloader.config-file", "", "/p.yml", REFUSED),
-    ("reloader.config-envsubst-file", "", "/p.yml", REFUSED),
-    ("reloader.rule-dir", "", "/rules", REFUSED),
-    ("reloader.watch-interval", "3m", "1m", INERT),
-    ("reloader.retry-interval", "5s", "1s", INERT),
-    ("reloader.method", "http", "signal", INERT),
-    ("reloader.process-name", "prometheus", "p", INERT),
+    ("reloader.config-file", "", "/p.yml", WORKS),
+    ("reloader.config-envsubst-file", "", "/out.yml", WORKS),
+    ("reloader.rule-dir", "", "/rules", WORKS),
+    ("reloader.watch-interval", "3m", "1m", WORKS),
+    ("reloader.retry-interval", "5s", "1s", WORKS),
+    ("reloader.method", "http", "signal", WORKS),
+    ("reloader.process-name", "prometheus", "p", WORKS),
     ("shipper.upload-compacted", "", None, WORKS),
     ("shipper.upload-concurrency", "0", "2", WORKS),
     ("shipper.meta-file-name", "thanos.shipper.json", "s.json", WORKS),
@@ -113,6 +118,9 @@ STORE = [
     ("debug.estimated-max-series-size", "65536", "1", INERT),
     ("debug.estimated-max-chunk-size", "16000", "1", INERT),
 ]
+
+# Flags that are refused without another one.
+COMPANIONS = {"reloader.config-envsubst-file": ["--reloader.config-file=/p.yml"]}
 
 LISTS = {"sidecar": COMMON + SIDECAR, "store": COMMON + STORE}
 OTHERS = {"help", "help-man", "version"}
@@ -175,9 +183,45 @@ def check_others(program, daemon):
             assert run(program, BAD_BUCKET, f"--{name}=").returncode == FAILED, name
         if fate == WORKS:
             own = [] if name.startswith("objstore.config") else [BAD_BUCKET]
-            ended = run(program, *own, argument(name, value))
+            ended = run(program, *own, *COMPANIONS.get(name, []), argument(name, value))
             assert ended.returncode == FAILED and WARNING not in ended.stderr, ended
             assert not own or "NOPE" in ended.stderr, ended
+
+
+def check_booleans(program, daemon):
+    for name, _, value, _ in rows(daemon):
+        if value is None:
+            for given in (f"--no-{name}", f"--{name}=false", f"--{name}"):
+                ended = run(program, BAD_BUCKET, given)
+                assert ended.returncode == FAILED and "NOPE" in ended.stderr, ended
+
+
+def check_arguments(program):
+    """Exit statuses, and arguments out of a file."""
+    with tempfile.NamedTemporaryFile("w", suffix=".args") as file:
+        file.write(f"{BAD_BUCKET}\n\n# nothing\n--log.format\njson\n")
+        file.flush()
+        ended = run(program, f"@{file.name}", "--log.level=info")
+    assert ended.returncode == FAILED and "NOPE" in ended.stderr, ended
+    assert all(json.loads(line) for line in ended.stderr.splitlines()[:-1]), ended
+    for wrong in (["--nonsense"], ["--log.level"], ["--log.level=loud"], ["word"],
+                  ["@/nonexistent"], ["--http-grace-period=2"]):
+        ended = run(program, *wrong)
+        assert ended.returncode == USAGE and not ended.stdout, ended
+        assert len(ended.stderr.splitlines()) == 1, ended
+
+
+def check_answers(program, daemon):
+    """What it says of itself, and that it says what it cannot do."""
+    ended = run(program, "--version")
+    assert ended.returncode == 0 and VERSION.match(ended.stdout), ended
+    told = run(program, "--help")
+    assert told.returncode == 0 and told.stdout == run(program, "--help-long").stdout
+    thanos, _, own = told.stdout.partition("\nOur own flags:\n")
+    own = own.partition("\nThanos flags")[0]
+    for name, *_ in rows(daemon):
+        assert not re.search(rf"^  --(\[no-\])?{re.escape(name)}[=\n]", own, re.MULTILINE), name
+    assert NOTE in thanos and NOTE in run(program, BAD_BUCKET).stderr
 
 
 def main():
@@ -186,6 +230,9 @@ def main():
         check_lists(program, daemon)
         check_inert(program, daemon)
         check_others(program, daemon)
+        check_booleans(program, daemon)
+        check_arguments(program)
+        check_answers(program, daemon)
         print(f"  {daemon}: {len(LISTS[daemon])} flags")
 
 

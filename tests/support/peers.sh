@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types
+# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types|operator-arguments
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -21,6 +21,8 @@ peer_describe() {
     thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
     kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
+    operator-arguments)
+        directory=operator-arguments-0.85.0 tool='go_at_least 1.24.3' minutes=5 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
     esac
     directory=$PEERS_CACHE/$directory
@@ -127,6 +129,27 @@ build_k8s_types() {
     node=$(command -v node) && ln -s "$node" "$2/node" &&
         nice "$1" install --prefix "$2" --no-audit --no-fund --silent \
             kubernetes-types@1.30.0 typescript@5.9.3 yaml@2.9.1
+}
+
+# What prometheus-operator starts sidecars with: a program made of its sources and of two
+# files of ours, because the function that tells is not exported. Two of its folders are
+# modules of their own, which its go.mod replaces by these folders.
+build_operator_arguments() {
+    local source ours module=github.com/prometheus-operator/prometheus-operator
+    ours=$(dirname "${BASH_SOURCE[0]}")/operator
+    source=$(go_nice "$1" mod download -json "$module@v0.85.0" |
+        sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
+    cp -r "$source" "$2.source" && chmod -R u+w "$2.source" || return
+    mkdir "$2.source/cmd/arguments" &&
+        cp "$ours/main.go" "$2.source/cmd/arguments" &&
+        cp "$ours/arguments.go" "$2.source/pkg/prometheus/server" &&
+        (cd "$2.source" &&
+            go_nice "$1" mod edit -dropreplace="$module/pkg/apis/monitoring" \
+                -dropreplace="$module/pkg/client" &&
+            go_nice "$1" build -mod=mod -o "$2/operator-arguments" ./cmd/arguments)
+    local status=$?
+    rm -rf "$2.source"
+    return $status
 }
 
 go_nice() {

@@ -54,6 +54,25 @@ answer_snapshot(void *arg, struct net_http_exchange *x)
                    bytes_of_str(atomic_load(&p->snapshot_body)));
 }
 
+static void
+answer_reload(void *arg, struct net_http_exchange *x)
+{
+    struct fake_prometheus *p = arg;
+    if (admit(p, x))
+        net_http_reply(x, atomic_load(&p->reload_status), "text/plain",
+                       bytes_of_str(atomic_load(&p->reload_body)));
+}
+
+static void
+answer_loaded(void *arg, struct net_http_exchange *x)
+{
+    struct fake_prometheus *p = arg;
+    atomic_fetch_add(&p->loaded_asked, 1);
+    if (admit(p, x))
+        net_http_reply(x, 200, "application/json",
+                       bytes_of_str(atomic_load(&p->loaded_body)));
+}
+
 void
 fake_prometheus_start(struct fake_prometheus *p)
 {
@@ -73,11 +92,23 @@ fake_prometheus_start(struct fake_prometheus *p)
                     .path = "/prom/api/v1/admin/tsdb/snapshot",
                     .name = "snapshot",
                     .handler = answer_snapshot,
+                    .arg = p},
+                   {.method = "POST",
+                    .path = "/prom/-/reload",
+                    .name = "reload",
+                    .handler = answer_reload,
+                    .arg = p},
+                   {.method = "GET",
+                    .path = "/prom/api/v1/status/runtimeinfo",
+                    .name = "runtimeinfo",
+                    .handler = answer_loaded,
                     .arg = p}},
     };
     fake_prometheus_say(p, 503, "");
     fake_prometheus_say_flags(p, 404, "");
     fake_prometheus_say_snapshot(p, 503, FAKE_NO_ADMIN_API);
+    fake_prometheus_say_reload(p, 403, "Lifecycle API is not enabled.");
+    fake_prometheus_say_loaded(p, "");
     budget_init(&p->budget, "test", SIZE_MAX, NULL);
     struct net_http_server_options options = {
         .address = "127.0.0.1:0",
@@ -116,4 +147,17 @@ fake_prometheus_say_snapshot(struct fake_prometheus *p, int status, const char *
 {
     atomic_store(&p->snapshot_body, body);
     atomic_store(&p->snapshot_status, status);
+}
+
+void
+fake_prometheus_say_reload(struct fake_prometheus *p, int status, const char *body)
+{
+    atomic_store(&p->reload_body, body);
+    atomic_store(&p->reload_status, status);
+}
+
+void
+fake_prometheus_say_loaded(struct fake_prometheus *p, const char *body)
+{
+    atomic_store(&p->loaded_body, body);
 }

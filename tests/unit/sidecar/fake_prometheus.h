@@ -22,9 +22,13 @@ struct fake_prometheus {
     void *snapshot_arg;
     _Atomic int snapshot_status;
     const char *_Atomic snapshot_body;
+    _Atomic int reload_status;
+    const char *_Atomic reload_body;
+    const char *_Atomic loaded_body; /* what came of the last reload */
+    atomic_uint loaded_asked;
     /* private */
     struct budget budget;
-    struct net_http_route routes[3];
+    struct net_http_route routes[5];
     struct net_http_server *server;
 };
 
@@ -39,13 +43,19 @@ struct fake_prometheus {
 /* The answer with the name of a snapshot. */
 #define FAKE_SNAPSHOT(name) "{\"status\":\"success\",\"data\":{\"name\":\"" name "\"}}"
 
+/* The answer about the last reload: true or false, and when one was good. */
+#define FAKE_LOADED(is_good, at)                                         \
+    "{\"status\":\"success\",\"data\":{\"reloadConfigSuccess\":" is_good \
+    ",\"lastConfigTime\":\"" at "\"}}"
+
 /* The answer without --web.enable-admin-api, with status 503. */
 #define FAKE_NO_ADMIN_API                                  \
     "{\"status\":\"error\",\"errorType\":\"unavailable\"," \
     "\"error\":\"admin APIs disabled\"}"
 
 /* Listen on a free port; it answers 503 until told otherwise, does not know flags, and
- * has no admin API. */
+ * has no admin API
+ * and no lifecycle API. */
 void fake_prometheus_start(struct fake_prometheus *p);
 void fake_prometheus_stop(struct fake_prometheus *p);
 
@@ -54,5 +64,8 @@ void fake_prometheus_say(struct fake_prometheus *p, int status, const char *body
 void fake_prometheus_say_flags(struct fake_prometheus *p, int status, const char *body);
 void fake_prometheus_say_snapshot(struct fake_prometheus *p, int status,
                                   const char *body);
+void fake_prometheus_say_reload(struct fake_prometheus *p, int status,
+                                const char *body);
+void fake_prometheus_say_loaded(struct fake_prometheus *p, const char *body);
 
 #endif

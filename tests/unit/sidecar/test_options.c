@@ -40,6 +40,12 @@ has_the_defaults_of_thanos(void **state)
     assert_string_equal(o.http_client_file, "");
     assert_false(o.ignore_unequal_block_size);
     assert_int_equal(o.inert.count, 0);
+    assert_string_equal(o.reloader_config_file, "");
+    assert_int_equal(o.reloader_rule_dirs.count, 0);
+    assert_int_equal(o.reloader_watch_interval_ns, 180 * CLOCK_NS_PER_S);
+    assert_int_equal(o.reloader_retry_interval_ns, 5 * CLOCK_NS_PER_S);
+    assert_int_equal(o.method, SIDECAR_RELOADER_HTTP);
+    assert_string_equal(o.reloader_process_name, "prometheus");
     assert_string_equal(o.objstore_config, "");
     assert_string_equal(o.objstore_config_file, "");
     assert_false(o.upload_compacted);
@@ -69,6 +75,9 @@ understands_values(void **state)
         "--shipper.upload-compacted",
         "--shipper.verify=full",
         "--shipper.bandwidth-limit=10MiB",
+        "--reloader.method=signal",
+        "--reloader.rule-dir=/a",
+        "--reloader.rule-dir=/b",
         NULL,
     };
     struct err err;
@@ -81,6 +90,9 @@ understands_values(void **state)
     assert_int_equal(o.level, LOG_LEVEL_DEBUG);
     assert_int_equal(o.format, LOG_FORMAT_JSON);
     assert_string_equal(o.tsdb_path, "/tmp");
+    assert_int_equal(o.method, SIDECAR_RELOADER_SIGNAL);
+    assert_int_equal(o.reloader_rule_dirs.count, 2);
+    assert_string_equal(o.reloader_rule_dirs.at[1], "/b");
 }
 
 static void
@@ -106,9 +118,9 @@ names_the_flag_with_a_wrong_value(void **state)
         {"--prometheus.get_config_timeout=30", "prometheus.get_config_timeout"},
         {"--no-such-flag", "no-such-flag"},
         {"--http.config=/web.yml", "--http-address"},
-        {"--reloader.config-file=/p.yml", "reloader.config-file"},
+        {"--reloader.method=mail", "reloader.method"},
+        {"--reloader.retry-interval=0s", "reloader.retry-interval"},
         {"--reloader.config-envsubst-file=/p.yml", "reloader.config-envsubst-file"},
-        {"--reloader.rule-dir=/r", "reloader.rule-dir"},
         {"--grpc-grace-period=2", "grpc-grace-period"},
         {"--store.limits.request-series=-1", "store.limits.request-series"},
     };
@@ -119,6 +131,18 @@ names_the_flag_with_a_wrong_value(void **state)
         assert_int_equal(parse(&o, args, &err), APP_FLAGS_USAGE);
         assert_non_null(strstr(err.text, cases[i].named));
     }
+}
+
+static void
+refuses_to_write_over_the_configuration(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--reloader.config-file=/p.yml",
+                                       "--reloader.config-envsubst-file=/p.yml", NULL};
+    struct err err;
+    struct sidecar_options o;
+    assert_int_equal(parse(&o, args, &err), APP_FLAGS_USAGE);
+    assert_non_null(strstr(err.text, "/p.yml"));
 }
 
 static void
@@ -154,6 +178,7 @@ main(void)
         cmocka_unit_test(has_the_defaults_of_thanos),
         cmocka_unit_test(understands_values),
         cmocka_unit_test(names_the_flag_with_a_wrong_value),
+        cmocka_unit_test(refuses_to_write_over_the_configuration),
         cmocka_unit_test(takes_flags_without_function_by_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,7 @@ answers_for_itself(void **state)
     } cases[] = {{"--help", 0, "usage: blockhouse <command>"},
                  {"-h", 0, "usage: blockhouse <command>"},
                  {"--version", 0, "blockhouse, version "},
+                 {"--version", 0, "\n  platform:         linux/"},
                  {"", 2, "a command is missing"},
                  {"compact", 2, "unknown command \"compact\""},
                  {"--verbose", 2, "unknown command \"--verbose\""}};

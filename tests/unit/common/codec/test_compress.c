@@ -224,6 +224,52 @@ refuses_broken_zstd(void **state)
     refuses_cut_zstd(NULL, BYTES("no frame of zstd at all"));
 }
 
+/* "hello hello hello", as Python compresses it. */
+#define GZIP_HELLO                                             \
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9" \
+    "\xc9\x57\xc8\x40\x90\x00\x80\x88\xf9\xe5\x11\x00\x00\x00"
+
+static bool
+gunzip(struct bytes in, size_t limit, struct buf *out, struct err *err)
+{
+    CLEANUP(guard_fini) struct guard g = guard_new(in);
+    return compress_gzip_decode(g.bytes, limit, out, err);
+}
+
+static void
+decodes_gzip(void **state)
+{
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    (void)state;
+    assert_true(compress_is_gzip(BYTES(GZIP_HELLO)));
+    assert_false(compress_is_gzip(BYTES("\x1f\x8b")));
+    buf_put_str(&out, "> ");
+    expect_ok(gunzip(BYTES(GZIP_HELLO GZIP_HELLO), 34, &out, &err), err);
+    assert_string_equal(buf_text(&out), "> hello hello hellohello hello hello");
+}
+
+static void
+refuses_cut_gzip(void *arg, struct bytes cut)
+{
+    (void)arg;
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    expect_fails(gunzip(cut, LIMIT, &out, &err), err, ERR_INVALID);
+}
+
+static void
+refuses_broken_gzip(void **state)
+{
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct err err;
+    (void)state;
+    for_each_truncation(BYTES(GZIP_HELLO), refuses_cut_gzip, NULL);
+    refuses_cut_gzip(NULL, BYTES("no gzip at all, and long enough"));
+    refuses_cut_gzip(NULL, BYTES(GZIP_HELLO "behind it"));
+    expect_fails(gunzip(BYTES(GZIP_HELLO), 16, &out, &err), err, ERR_INVALID);
+}
+
 int
 main(void)
 {
@@ -239,6 +285,8 @@ main(void)
         cmocka_unit_test(survives_each_bit_flip),
         cmocka_unit_test(round_trips_zstd),
         cmocka_unit_test(refuses_broken_zstd),
+        cmocka_unit_test(decodes_gzip),
+        cmocka_unit_test(refuses_broken_gzip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
