@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/num.h"
+#include "common/codec/html.h"
 #include "common/codec/json.h"
 #include "sidecar/status_page.h"
 
@@ -178,8 +179,7 @@ on_page(void *arg, struct net_http_exchange *x)
     CLEANUP(buf_fini) struct buf text = {0};
     sidecar_status_look(arg, &view);
     sidecar_status_page(&view, &text);
-    net_http_exchange_add_header(x, "Content-Security-Policy",
-                                 "default-src 'none'; style-src 'unsafe-inline'");
+    net_http_exchange_add_header(x, HTML_CSP_NAME, HTML_CSP);
     net_http_reply(x, 200, "text/html; charset=utf-8", buf_bytes(&text));
 }
 
