@@ -23,6 +23,7 @@
     X(LOCK_FETCH, "store: what a waiting query knows of its fetches")             \
     X(LOCK_KEYS, "objstore: the current set of keys and when it ends")            \
     X(LOCK_CREDENTIALS, "objstore: signing key of the day")                       \
+    X(LOCK_REQUESTS, "objstore: requests that were sent in the last hour")        \
     X(LOCK_HEDGED, "objstore: reads that may be sent twice")                      \
     X(LOCK_PACE, "objstore: request rate of a bucket")                            \
     X(LOCK_HTTP_CLIENT, "net: connections and waiters of an HTTP client")         \

@@ -84,6 +84,15 @@ json_writer_put_text(struct json_writer *w, const char *key, struct bytes text)
 }
 
 void
+json_writer_put_member(struct json_writer *w, struct bytes key, struct bytes text)
+{
+    begin(w, NULL);
+    json_writer_text(w->out, key);
+    buf_put_u8(w->out, ':');
+    json_writer_text(w->out, text);
+}
+
+void
 json_writer_put_str(struct json_writer *w, const char *key, const char *text)
 {
     json_writer_put_text(w, key, bytes_of_str(text));
