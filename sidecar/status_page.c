@@ -122,7 +122,10 @@ sidecar_status_page(const struct sidecar_status_view *view, struct buf *out)
     buf_put_str(out, BLOCKS_HEAD);
     for (size_t i = 0; i < view->rows.count; i++)
         put_row(out, view, &view->rows.at[i]);
-    buf_put_str(out, "</table>\n<p>As JSON: <a href=\"api/v1/sidecar/status\">"
+    buf_put_str(out, "</table>\n");
+    if (view->has_requests)
+        objstore_prices_html(view->prices, &view->requests, out);
+    buf_put_str(out, "<p>As JSON: <a href=\"api/v1/sidecar/status\">"
                      "/api/v1/sidecar/status</a>; <a href=\"metrics\">metrics</a>"
                      "</p></body></html>\n");
 }

@@ -14,6 +14,7 @@ enum { PIECE_BYTES = 64 * 1024 };
 enum part { HEAD, BLOCKS, ENDED };
 
 struct answer {
+    const char *label;
     struct store_block_set *set; /* NULL: nothing is known of the bucket yet */
     struct store_sync_moment sync;
     enum part part;
@@ -46,7 +47,7 @@ put_head(struct answer *a)
     json_writer_open(&a->w, NULL, '{');
     json_writer_put_str(&a->w, "status", "success");
     json_writer_open(&a->w, "data", '{');
-    json_writer_put_str(&a->w, "label", "");
+    json_writer_put_str(&a->w, "label", a->label);
     json_writer_put_str(&a->w, "refreshedAt", text);
     if (a->sync.failure.code != ERR_NONE)
         json_writer_put_str(&a->w, "err", a->sync.failure.text);
@@ -127,13 +128,13 @@ next_piece(void *arg, struct bytes *piece, struct err *err)
 }
 
 void
-store_api_blocks_reply(struct net_http_exchange *x, struct store_block_view *view,
-                       struct store_block_sync *sync, struct budget *budget)
+store_api_blocks_reply(const struct store_api_blocks *api, struct net_http_exchange *x)
 {
     struct answer *a = xcalloc(1, sizeof *a);
-    a->set = store_block_view_get(view);
-    store_sync_progress_look(store_block_sync_progress(sync), &a->sync);
-    buf_init(&a->piece, budget);
+    a->label = api->label;
+    a->set = store_block_view_get(api->view);
+    store_sync_progress_look(store_block_sync_progress(api->sync), &a->sync);
+    buf_init(&a->piece, api->budget);
     a->w.out = &a->piece;
     net_http_reply_stream(
         x, 200, "application/json", NET_HTTP_LENGTH_UNKNOWN,

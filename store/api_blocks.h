@@ -6,10 +6,17 @@
 #include "common/net/http_server.h"
 #include "store/block_sync.h"
 
+struct store_api_blocks {
+    struct store_block_view *view; /* all pointers borrowed */
+    struct store_block_sync *sync;
+    struct budget *budget; /* pieces of answers draw on it */
+    const char *label;     /* told as the label to show blocks by */
+};
+
 /* Answer with a stream of all of them, oldest first, whatever the argument view is.
- * What of a meta is not kept is left out: thanos.files, compaction.parents. Pieces draw
- * on budget; all pointers outlive the server. */
-void store_api_blocks_reply(struct net_http_exchange *x, struct store_block_view *view,
-                            struct store_block_sync *sync, struct budget *budget);
+ * What of a meta is not kept is left out: thanos.files, compaction.parents. What a is
+ * made of outlives the server. */
+void store_api_blocks_reply(const struct store_api_blocks *a,
+                            struct net_http_exchange *x);
 
 #endif

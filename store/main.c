@@ -55,8 +55,8 @@ struct store {
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
     struct store_status status;
-    struct net_http_route
-        routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
+    struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
+                                 STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
     struct net_http_server *server;
     struct store_relabel *selector;
     struct store_block_sync *sync;
@@ -194,8 +194,8 @@ start_read(struct store *s, struct err *err)
     return true;
 }
 
-static void
-make_status(struct store *s)
+static bool
+start_status(struct store *s, struct err *err)
 {
     s->status = (struct store_status){
         .admin = s->admin,
@@ -208,14 +208,13 @@ make_status(struct store *s)
         .keep = &s->keep,
         .pages = s->pages,
         .ranges = s->ranges,
-        .has_pages = true,
     };
+    return store_status_configure(&s->status, &s->options, err);
 }
 
 static bool
 start_http(struct store *s, struct err *err)
 {
-    make_status(s);
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
@@ -334,8 +333,8 @@ main(int argc, char **argv)
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
                    start_headers(&s, &err) && make_sync(&s, &err) &&
-                   start_read(&s, &err) && start_http(&s, &err) &&
-                   store_block_sync_start(s.sync, &err);
+                   start_read(&s, &err) && start_status(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

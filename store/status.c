@@ -10,6 +10,20 @@
 #include "store/status_json.h"
 #include "store/status_page.h"
 
+bool
+store_status_configure(struct store_status *s, const struct store_options *o,
+                       struct err *err)
+{
+    CLEANUP(yaml_tree_free) struct yaml *prices = NULL;
+    s->info = (struct app_info){.table = store_options_table(), .options = o};
+    s->label = o->web_label;
+    s->has_pages = !o->web_disable;
+    return app_flags_yaml("web.request-prices", o->request_prices,
+                          o->request_prices_file, &prices, err) &&
+           (objstore_prices_read(&s->prices, prices, err) ||
+            app_flags_content_fail("web.request-prices", o->request_prices_file, err));
+}
+
 static void
 look_at_memory(const struct store_status *s, struct store_status_view *view)
 {
@@ -143,7 +157,9 @@ static void
 on_blocks(void *arg, struct net_http_exchange *x)
 {
     const struct store_status *s = arg;
-    store_api_blocks_reply(x, s->view, s->sync, s->budget);
+    const struct store_api_blocks blocks = {
+        .view = s->view, .sync = s->sync, .budget = s->budget, .label = s->label};
+    store_api_blocks_reply(&blocks, x);
 }
 
 size_t
@@ -151,7 +167,7 @@ store_status_routes(struct store_status *s, struct net_http_route *at)
 {
     /* The pages of Thanos have these paths. */
     static const char *const pages[] = {"/", "/blocks", "/loaded"};
-    size_t count = 0;
+    size_t count = app_info_routes(&s->info, at);
     at[count++] = (struct net_http_route){.method = "GET",
                                           .path = "/api/v1/status/store",
                                           .name = "status",

@@ -5,17 +5,19 @@
 #define STORE_STATUS_H
 
 #include "common/app/admin.h"
+#include "common/app/info.h"
 #include "common/base/budget_arbiter.h"
 #include "common/base/memory.h"
 #include "common/objstore/bucket.h"
 #include "common/objstore/prices.h"
 #include "store/api_read.h"
 #include "store/block_sync.h"
+#include "store/options.h"
 #include "store/page_cache.h"
 #include "store/range_cache.h"
 #include "store/status_rows.h"
 
-/* All is borrowed and must outlive the routes. */
+/* All pointers are borrowed and must outlive the routes. */
 struct store_status {
     struct app_admin *admin;
     struct objstore_bucket *bucket;
@@ -27,8 +29,11 @@ struct store_status {
     struct memory_keep *keep;
     struct store_page_cache *pages;
     struct store_range_cache *ranges; /* NULL: none */
+    /* by store_status_configure */
+    struct app_info info;
     struct objstore_prices prices;
-    bool has_pages; /* not only JSON */
+    const char *label; /* for pages that read /api/v1/blocks; may be "" */
+    bool has_pages;    /* not only JSON */
 };
 
 /* One moment. Times are of the wall clock; INT64_MIN: not known. */
@@ -60,9 +65,15 @@ struct store_status_view {
 void store_status_look(const struct store_status *s, struct store_status_view *view);
 void store_status_view_fini(struct store_status_view *view);
 
-/* Write the routes /, /blocks, /loaded (where has_pages), /api/v1/status/store and
- * /api/v1/blocks to at; returns their number, at most STORE_STATUS_ROUTES. */
-enum { STORE_STATUS_ROUTES = 5 };
+/* Take what the command line says of pages and prices; options outlives *s.
+ * Errors those of reading the prices. */
+NODISCARD bool store_status_configure(struct store_status *s,
+                                      const struct store_options *options,
+                                      struct err *err);
+
+/* Write the routes /, /blocks, /loaded (where has_pages), those below /api/v1/status
+ * and /api/v1/blocks to at; returns their number, at most STORE_STATUS_ROUTES. */
+enum { STORE_STATUS_ROUTES = APP_INFO_ROUTES + 5 };
 size_t store_status_routes(struct store_status *s, struct net_http_route *at);
 
 #endif

@@ -55,14 +55,10 @@ put_meta(struct json_writer *w, const struct store_block *b)
     json_writer_put_u64(w, "numSeries", m->series_count);
     json_writer_put_u64(w, "numSamples", m->sample_count);
     json_writer_put_u64(w, "numChunks", m->chunk_count);
-    json_writer_open(w, "labels", '[');
-    for (size_t i = 0; i < m->external.len; i++) {
-        json_writer_open(w, NULL, '{');
-        json_writer_put_text(w, "name", m->external.at[i].name);
-        json_writer_put_text(w, "value", m->external.at[i].value);
-        json_writer_close(w, '{');
-    }
-    json_writer_close(w, '[');
+    json_writer_open(w, "labels", '{');
+    for (size_t i = 0; i < m->external.len; i++)
+        json_writer_put_member(w, m->external.at[i].name, m->external.at[i].value);
+    json_writer_close(w, '{');
 }
 
 static void
