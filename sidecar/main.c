@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "common/app/admin.h"
+#include "common/app/info.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/objstore/config.h"
+#include "common/objstore/measured.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/heartbeat.h"
 #include "sidecar/options.h"
@@ -28,8 +30,10 @@ struct sidecar {
     struct sidecar_block_table *table;
     struct sidecar_shipper_metrics shipper_metrics;
     struct sidecar_status status;
+    struct app_info info;
     struct objstore_bucket *bucket; /* NULL: nothing is shipped */
-    struct net_http_route routes[APP_ADMIN_ROUTES + SIDECAR_STATUS_ROUTES];
+    struct net_http_route
+        routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES + SIDECAR_STATUS_ROUTES];
     struct net_http_server *server;
     char *pins;
     struct sidecar_watch *watch;
@@ -50,9 +54,23 @@ make_shared(struct sidecar *s)
 }
 
 static bool
+read_prices(struct sidecar *s, struct err *err)
+{
+    const struct sidecar_options *o = &s->options;
+    CLEANUP(yaml_tree_free) struct yaml *y = NULL;
+    return app_flags_yaml("web.request-prices", o->request_prices,
+                          o->request_prices_file, &y, err) &&
+           (objstore_prices_read(&s->status.prices, y, err) ||
+            app_flags_content_fail("web.request-prices", o->request_prices_file, err));
+}
+
+static bool
 start_http(struct sidecar *s, struct err *err)
 {
     size_t count = app_admin_routes(s->admin, s->routes);
+    s->info =
+        (struct app_info){.table = sidecar_options_table(), .options = &s->options};
+    count += app_info_routes(&s->info, s->routes + count);
     count += sidecar_status_routes(&s->status, s->routes + count);
     struct net_http_server_options options = {
         .address = s->options.http_address,
@@ -90,6 +108,9 @@ open_bucket(struct sidecar *s, struct err *err)
         return app_flags_content_fail("objstore.config",
                                       s->options.objstore_config_file, err);
     s->status.bucket = objstore_name(s->bucket);
+    s->status.requests = objstore_measured_requests(s->bucket);
+    if (objstore_can(s->bucket, OBJSTORE_IS_LOCAL))
+        s->status.requests = NULL;
     LOG_INFO("ships to bucket", LOG_STR("bucket", s->status.bucket));
     return true;
 }
@@ -280,9 +301,10 @@ main(int argc, char **argv)
     if (reloads_once(&s))
         return reload_once(&s, &err);
     make_shared(&s);
-    bool started = open_bucket(&s, &err) && start_http(&s, &err) &&
-                   open_client(&s, &err) && start_reloader(&s, &err) &&
-                   start_heartbeat(&s, &err) && start_shipper(&s, &err);
+    bool started = read_prices(&s, &err) && open_bucket(&s, &err) &&
+                   start_http(&s, &err) && open_client(&s, &err) &&
+                   start_reloader(&s, &err) && start_heartbeat(&s, &err) &&
+                   start_shipper(&s, &err);
     if (started)
         app_lifecycle_wait();
     int status =

@@ -92,3 +92,9 @@ sidecar_options_parse(struct sidecar_options *options, int argc, char **argv,
         return APP_FLAGS_USAGE;
     return result;
 }
+
+const struct app_flags *
+sidecar_options_table(void)
+{
+    return &table;
+}

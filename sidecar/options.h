@@ -19,7 +19,7 @@
 struct sidecar_options {
 #define APP_FLAGS_ROWS "sidecar/options.def"
 #include "common/app/flags_fields.def"
-    struct app_flag_list inert; /* names of flags without function that were given */
+    struct app_flag_inert inert; /* flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;
@@ -31,5 +31,8 @@ struct sidecar_options {
 /* Parse argv and check what the flag table cannot. Results as app_flags_parse. */
 enum app_flags_result sidecar_options_parse(struct sidecar_options *options, int argc,
                                             char **argv, struct err *err);
+
+/* The flags that struct sidecar_options is made of. */
+const struct app_flags *sidecar_options_table(void);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/num.h"
-#include "common/codec/json.h"
+#include "common/codec/html.h"
+#include "common/codec/json_writer.h"
 #include "sidecar/status_page.h"
 
 /* A block may hold any two times. */
@@ -50,6 +51,10 @@ void
 sidecar_status_look(const struct sidecar_status *s, struct sidecar_status_view *view)
 {
     view->bucket = s->bucket;
+    view->prices = &s->prices;
+    view->has_requests = s->requests != NULL;
+    if (view->has_requests)
+        objstore_requests_look(s->requests, &view->requests);
     struct sidecar_heartbeat *heartbeat = atomic_load(&s->heartbeat);
     if (heartbeat != NULL)
         view->flags = sidecar_heartbeat_flags(heartbeat);
@@ -102,63 +107,73 @@ sidecar_status_retry_ms(const struct sidecar_status_view *view,
 
 /* A time that is not known is left out. */
 static void
-set_time(struct json *at, const char *key, int64_t time_ms)
+put_time(struct json_writer *w, const char *key, int64_t time_ms)
 {
     if (time_ms != INT64_MIN)
-        json_set_i64(at, key, time_ms);
+        json_writer_put_i64(w, key, time_ms);
 }
 
 static void
-append_row(struct json *blocks, const struct sidecar_status_view *view,
-           const struct sidecar_block_row *row)
+put_row(struct json_writer *w, const struct sidecar_status_view *view,
+        const struct sidecar_block_row *row)
 {
-    CLEANUP(json_free) struct json *j = json_new_object();
-    json_set_text(j, "ulid", tsdb_ulid_print(&row->block.id).text);
-    json_set_text(j, "state", sidecar_status_state(row));
+    json_writer_open(w, NULL, '{');
+    json_writer_put_str(w, "ulid", tsdb_ulid_print(&row->block.id).text);
+    json_writer_put_str(w, "state", sidecar_status_state(row));
     if (sidecar_block_row_has_range(row)) {
-        json_set_i64(j, "minTime", row->block.mint_ms);
-        json_set_i64(j, "maxTime", row->block.maxt_ms);
-        json_set_i64(j, "level", row->block.level);
+        json_writer_put_i64(w, "minTime", row->block.mint_ms);
+        json_writer_put_i64(w, "maxTime", row->block.maxt_ms);
+        json_writer_put_i64(w, "level", row->block.level);
     }
-    json_set_i64(j, "sizeBytes", (int64_t)row->size);
-    json_set_i64(j, "sentBytes", (int64_t)row->sent);
-    json_set_i64(j, "ageSeconds", sidecar_status_age_ms(view, row) / 1000);
-    json_set_i64(j, "failures", row->backoff.failures);
+    json_writer_put_u64(w, "sizeBytes", row->size);
+    json_writer_put_u64(w, "sentBytes", row->sent);
+    json_writer_put_i64(w, "ageSeconds", sidecar_status_age_ms(view, row) / 1000);
+    json_writer_put_i64(w, "failures", row->backoff.failures);
     if (row->reason != NULL) {
-        json_set_text(j, "code", err_code_name(row->code));
-        json_set_text(j, "reason", row->reason);
-        json_set_i64(j, "retrySeconds", sidecar_status_retry_ms(view, row) / 1000);
+        json_writer_put_str(w, "code", err_code_name(row->code));
+        json_writer_put_str(w, "reason", row->reason);
+        json_writer_put_i64(w, "retrySeconds",
+                            sidecar_status_retry_ms(view, row) / 1000);
     }
-    json_append(blocks, &j);
+    json_writer_close(w, '{');
+}
+
+static void
+put_prometheus(struct json_writer *w, const struct sidecar_status_view *view)
+{
+    json_writer_open(w, "prometheus", '{');
+    json_writer_put_bool(w, "ready", view->is_ready);
+    json_writer_put_str(w, "reason", view->reason);
+    json_writer_put_str(w, "flags", view->flags.text);
+    json_writer_close(w, '{');
 }
 
 void
 sidecar_status_json(const struct sidecar_status_view *view, struct buf *out)
 {
-    CLEANUP(json_free) struct json *root = json_new_object();
-    CLEANUP(json_free) struct json *data = json_new_object();
-    CLEANUP(json_free) struct json *prometheus = json_new_object();
-    CLEANUP(json_free) struct json *blocks = json_new_array();
-    for (size_t i = 0; i < view->rows.count; i++)
-        append_row(blocks, view, &view->rows.at[i]);
-    json_set_bool(prometheus, "ready", view->is_ready);
-    json_set_text(prometheus, "reason", view->reason);
-    json_set_text(prometheus, "flags", view->flags.text);
-    json_set(data, "prometheus", &prometheus);
+    struct json_writer w = {.out = out};
+    json_writer_open(&w, NULL, '{');
+    json_writer_put_str(&w, "status", "success");
+    json_writer_open(&w, "data", '{');
+    put_prometheus(&w, view);
     if (view->bucket != NULL)
-        json_set_text(data, "bucket", view->bucket);
+        json_writer_put_str(&w, "bucket", view->bucket);
     if (view->rows.trouble != NULL)
-        json_set_text(data, "dataDirectoryTrouble", view->rows.trouble);
-    set_time(data, "newestShippedMaxTime", view->newest_shipped_ms);
-    json_set_i64(data, "olderUnshippedBlocks", (int64_t)view->older_unshipped);
-    set_time(data, "nextBlockMaxTime", view->next_end_ms);
-    set_time(data, "nextBlockExpectedAt", view->next_at_ms);
-    json_set_i64(data, "nextBlockOverdueSeconds", view->overdue_ms / 1000);
-    json_set_i64(data, "oldestUnshippedAgeSeconds", view->oldest_age_ms / 1000);
-    json_set(data, "blocks", &blocks);
-    json_set_text(root, "status", "success");
-    json_set(root, "data", &data);
-    json_print(root, 0, out);
+        json_writer_put_str(&w, "dataDirectoryTrouble", view->rows.trouble);
+    put_time(&w, "newestShippedMaxTime", view->newest_shipped_ms);
+    json_writer_put_u64(&w, "olderUnshippedBlocks", view->older_unshipped);
+    put_time(&w, "nextBlockMaxTime", view->next_end_ms);
+    put_time(&w, "nextBlockExpectedAt", view->next_at_ms);
+    json_writer_put_i64(&w, "nextBlockOverdueSeconds", view->overdue_ms / 1000);
+    json_writer_put_i64(&w, "oldestUnshippedAgeSeconds", view->oldest_age_ms / 1000);
+    if (view->has_requests)
+        objstore_prices_json(view->prices, &view->requests, &w);
+    json_writer_open(&w, "blocks", '[');
+    for (size_t i = 0; i < view->rows.count; i++)
+        put_row(&w, view, &view->rows.at[i]);
+    json_writer_close(&w, '[');
+    json_writer_close(&w, '{');
+    json_writer_close(&w, '{');
 }
 
 static void
@@ -178,8 +193,7 @@ on_page(void *arg, struct net_http_exchange *x)
     CLEANUP(buf_fini) struct buf text = {0};
     sidecar_status_look(arg, &view);
     sidecar_status_page(&view, &text);
-    net_http_exchange_add_header(x, "Content-Security-Policy",
-                                 "default-src 'none'; style-src 'unsafe-inline'");
+    net_http_exchange_add_header(x, HTML_CSP_NAME, HTML_CSP);
     net_http_reply(x, 200, "text/html; charset=utf-8", buf_bytes(&text));
 }
 

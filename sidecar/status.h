@@ -6,6 +6,7 @@
 #define SIDECAR_STATUS_H
 
 #include "common/app/admin.h"
+#include "common/objstore/prices.h"
 #include "sidecar/block_table.h"
 #include "sidecar/heartbeat.h"
 
@@ -13,7 +14,9 @@
 struct sidecar_status {
     struct sidecar_block_table *table;
     struct app_admin *admin;
-    const char *bucket;                          /* NULL: nothing is shipped */
+    const char *bucket;                 /* NULL: nothing is shipped */
+    struct objstore_requests *requests; /* NULL: nobody counts any */
+    struct objstore_prices prices;
     struct sidecar_heartbeat *_Atomic heartbeat; /* NULL: not started yet */
 };
 
@@ -32,6 +35,9 @@ struct sidecar_status_view {
     size_t older_unshipped;    /* blocks that wait behind newest_shipped_ms */
     int64_t oldest_age_ms;     /* of the blocks that wait; 0: none does */
     struct sidecar_block_rows rows;
+    bool has_requests;
+    struct objstore_request_figures requests;
+    const struct objstore_prices *prices;
 };
 
 /* *view must be the zero value; release it with fini. */

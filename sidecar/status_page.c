@@ -3,83 +3,17 @@
 
 #include <inttypes.h>
 
-#include "common/base/clock.h"
-#include "common/base/num.h"
-
-static const char HEAD[] =
-    "<!DOCTYPE html>\n"
-    "<html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<meta http-equiv=\"refresh\" content=\"10\">"
-    "<title>blockhouse-sidecar</title><style>"
-    "body{font-family:sans-serif;margin:2em}"
-    "table{border-collapse:collapse}"
-    "td,th{border-bottom:1px solid #ccc;padding:.3em .8em;text-align:left}"
-    "td.n{text-align:right}td.id{font-family:monospace}tr.failed{background:#fdd}"
-    "</style></head><body><h1>blockhouse-sidecar</h1>\n";
+#include "common/codec/html.h"
 
 static const char BLOCKS_HEAD[] =
     "<h2>Blocks</h2>\n<table><tr><th>block</th><th>state</th><th>from</th><th>to</th>"
     "<th>level</th><th>size</th><th>sent</th><th>age</th><th>next try</th>"
     "<th>reason</th></tr>\n";
 
-/* Texts come from files and from the bucket. */
 static void
-put_escaped(struct buf *out, const char *text)
+put_str(struct buf *out, const char *text)
 {
-    for (; *text != 0; text++)
-        switch (*text) {
-        case '&':
-            buf_put_str(out, "&amp;");
-            break;
-        case '<':
-            buf_put_str(out, "&lt;");
-            break;
-        case '>':
-            buf_put_str(out, "&gt;");
-            break;
-        case '"':
-            buf_put_str(out, "&quot;");
-            break;
-        case '\'':
-            buf_put_str(out, "&#39;");
-            break;
-        default:
-            buf_put_u8(out, (uint8_t)*text);
-        }
-}
-
-static void
-put_time(struct buf *out, int64_t time_ms)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    int64_t time_ns;
-    enum { WITHOUT_FRACTION = sizeof "2026-11-23T10:20:30" - 1 };
-    if (time_ms == INT64_MIN || !num_mul(time_ms, CLOCK_NS_PER_MS, &time_ns)) {
-        buf_put_str(out, "unknown");
-        return;
-    }
-    clock_rfc3339(time_ns, text);
-    buf_printf(out, "%.*sZ", (int)WITHOUT_FRACTION, text);
-}
-
-static void
-put_duration(struct buf *out, int64_t ms)
-{
-    int64_t s = ms / 1000;
-    if (s >= 48 * 3600)
-        buf_printf(out, "%" PRId64 " d", s / 86400);
-    else if (s >= 3600)
-        buf_printf(out, "%" PRId64 " h %" PRId64 " min", s / 3600, s / 60 % 60);
-    else if (s >= 60)
-        buf_printf(out, "%" PRId64 " min", s / 60);
-    else
-        buf_printf(out, "%" PRId64 " s", s);
-}
-
-static void
-put_size(struct buf *out, uint64_t bytes)
-{
-    buf_printf(out, "%.1f MiB", (double)bytes / (1024 * 1024));
+    html_put_text(out, bytes_of_str(text));
 }
 
 static void
@@ -90,7 +24,7 @@ put_newest(struct buf *out, const struct sidecar_status_view *view)
         return;
     }
     buf_put_str(out, "up to ");
-    put_time(out, view->newest_shipped_ms);
+    html_put_time(out, view->newest_shipped_ms);
     if (view->older_unshipped > 0)
         buf_printf(out, "; %zu older not shipped yet", view->older_unshipped);
 }
@@ -103,13 +37,13 @@ put_next(struct buf *out, const struct sidecar_status_view *view)
         return;
     }
     buf_put_str(out, "up to ");
-    put_time(out, view->next_end_ms);
+    html_put_time(out, view->next_end_ms);
     buf_put_str(out, ", expected at ");
-    put_time(out, view->next_at_ms);
+    html_put_time(out, view->next_at_ms);
     if (view->overdue_ms == 0)
         return;
     buf_put_str(out, ", overdue by ");
-    put_duration(out, view->overdue_ms);
+    html_put_duration(out, view->overdue_ms);
     buf_put_str(out, view->is_ready
                          ? ": Prometheus writes it when it has samples of half "
                            "a block beyond its end"
@@ -120,21 +54,21 @@ static void
 put_summary(struct buf *out, const struct sidecar_status_view *view)
 {
     buf_put_str(out, "<table>\n<tr><th>Prometheus</th><td>");
-    put_escaped(out, view->is_ready ? "answers and has external labels" : view->reason);
+    put_str(out, view->is_ready ? "answers and has external labels" : view->reason);
     buf_put_str(out, "</td></tr>\n<tr><th>Its flags</th><td>");
-    put_escaped(out, *view->flags.text != 0 ? view->flags.text : "not known");
+    put_str(out, *view->flags.text != 0 ? view->flags.text : "not known");
     buf_put_str(out, "</td></tr>\n<tr><th>Bucket</th><td>");
-    put_escaped(out, view->bucket != NULL ? view->bucket
-                                          : "none is configured: nothing is shipped");
+    put_str(out, view->bucket != NULL ? view->bucket
+                                      : "none is configured: nothing is shipped");
     buf_put_str(out, "</td></tr>\n<tr><th>Data directory</th><td>");
-    put_escaped(out, view->rows.trouble != NULL ? view->rows.trouble : "in order");
+    put_str(out, view->rows.trouble != NULL ? view->rows.trouble : "in order");
     buf_put_str(out, "</td></tr>\n<tr><th>Newest block shipped</th><td>");
     put_newest(out, view);
     buf_put_str(out, "</td></tr>\n<tr><th>Next block</th><td>");
     put_next(out, view);
     buf_put_str(out, "</td></tr>\n<tr><th>Oldest block that waits</th><td>");
     if (view->oldest_age_ms > 0)
-        put_duration(out, view->oldest_age_ms);
+        html_put_duration(out, view->oldest_age_ms);
     else
         buf_put_str(out, "none");
     buf_put_str(out, "</td></tr>\n</table>\n");
@@ -149,9 +83,9 @@ put_range(struct buf *out, const struct sidecar_block_row *row)
                          "<td class=\"n\">");
         return;
     }
-    put_time(out, row->block.mint_ms);
+    html_put_time(out, row->block.mint_ms);
     buf_put_str(out, "</td><td>");
-    put_time(out, row->block.maxt_ms);
+    html_put_time(out, row->block.maxt_ms);
     buf_printf(out, "</td><td class=\"n\">%" PRId64 "</td><td class=\"n\">",
                row->block.level);
 }
@@ -165,30 +99,33 @@ put_row(struct buf *out, const struct sidecar_status_view *view,
                row->code != ERR_NONE ? "failed" : "",
                tsdb_ulid_print(&row->block.id).text, state);
     put_range(out, row);
-    put_size(out, row->size);
+    html_put_size(out, row->size);
     buf_put_str(out, "</td><td class=\"n\">");
-    put_size(out, row->sent);
+    html_put_size(out, row->sent);
     buf_put_str(out, "</td><td class=\"n\">");
-    put_duration(out, sidecar_status_age_ms(view, row));
+    html_put_duration(out, sidecar_status_age_ms(view, row));
     buf_put_str(out, "</td><td class=\"n\">");
     if (row->backoff.failures > 0) {
         buf_put_str(out, "in ");
-        put_duration(out, sidecar_status_retry_ms(view, row));
+        html_put_duration(out, sidecar_status_retry_ms(view, row));
     }
     buf_put_str(out, "</td><td>");
-    put_escaped(out, row->reason != NULL ? row->reason : "");
+    put_str(out, row->reason != NULL ? row->reason : "");
     buf_put_str(out, "</td></tr>\n");
 }
 
 void
 sidecar_status_page(const struct sidecar_status_view *view, struct buf *out)
 {
-    buf_put_str(out, HEAD);
+    html_put_head(out, "blockhouse-sidecar", 10);
     put_summary(out, view);
     buf_put_str(out, BLOCKS_HEAD);
     for (size_t i = 0; i < view->rows.count; i++)
         put_row(out, view, &view->rows.at[i]);
-    buf_put_str(out, "</table>\n<p>As JSON: <a href=\"api/v1/sidecar/status\">"
+    buf_put_str(out, "</table>\n");
+    if (view->has_requests)
+        objstore_prices_html(view->prices, &view->requests, out);
+    buf_put_str(out, "<p>As JSON: <a href=\"api/v1/sidecar/status\">"
                      "/api/v1/sidecar/status</a>; <a href=\"metrics\">metrics</a>"
                      "</p></body></html>\n");
 }

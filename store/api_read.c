@@ -44,6 +44,21 @@ store_api_read_free(struct store_api_read **out)
     free(api);
 }
 
+struct store_api_load
+store_api_read_load(struct store_api_read *r)
+{
+    struct store_read_metrics *m = &r->metrics;
+    return (struct store_api_load){
+        .running = store_gate_running(&r->gate),
+        .waiting = store_gate_waiting(&r->gate),
+        .slots = r->options.concurrency == 0 ? 0 : store_gate_slots(&r->gate),
+        .refused =
+            (uint64_t)store_read_metrics_dropped_count(m, STORE_READ_DROPPED_GATE),
+        .beyond_limit =
+            (uint64_t)store_read_metrics_dropped_count(m, STORE_READ_DROPPED_LIMIT),
+    };
+}
+
 static bool
 is_gone(void *arg)
 {

@@ -45,6 +45,16 @@ struct store_api_read *store_api_read_new(const struct store_api_read_options *o
 /* No request may be running. *r becomes NULL; accepts NULL. */
 void store_api_read_free(struct store_api_read **r);
 
+/* Requests now, of all endpoints that are admitted alike. */
+struct store_api_load {
+    unsigned running;
+    unsigned waiting;
+    unsigned slots;        /* 0: there is no gate */
+    uint64_t refused;      /* for want of a slot, so far */
+    uint64_t beyond_limit; /* that asked for more than a limit allows, so far */
+};
+struct store_api_load store_api_read_load(struct store_api_read *r);
+
 /* Largest body, compressed and not. */
 enum { STORE_API_READ_MAX_BODY = 8 * 1024 * 1024 };
 

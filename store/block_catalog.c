@@ -82,6 +82,7 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     if (old != NULL) {
         e = *old;
         old->block = NULL;
+        old->failure = NULL;
         old->is_served = false;
     }
     e.catalog = c;
@@ -120,8 +121,10 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
 void
 store_catalog_fini(struct store_catalog *c)
 {
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < c->count; i++) {
         store_block_unref(&c->entries[i].block);
+        err_forget(&c->entries[i].failure);
+    }
     free(c->entries);
     c->entries = NULL;
     c->count = 0;
@@ -134,6 +137,8 @@ fail(struct store_entry *e, enum store_block_state state, const struct err *err)
     e->may_heal |= err_is_transient(err->code);
     if (e->block == NULL)
         e->state = state;
+    err_forget(&e->failure);
+    e->failure = err_keep(err);
     if (err->code != ERR_CANCELLED)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
 }
@@ -226,6 +231,7 @@ fetch_meta(struct store_entry *e)
         metrics_add(e->catalog->metrics->cache_busts, 1);
     store_block_unref(&e->block);
     e->block = block;
+    err_forget(&e->failure);
     e->refusal = STORE_BLOCK_SERVED;
     note_files(e);
     note_change(e->catalog);

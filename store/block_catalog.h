@@ -16,10 +16,11 @@ struct store_entry {
     struct tsdb_ulid_text name;
     struct store_block *block; /* NULL: its meta was never read */
     enum store_block_state state;
-    bool is_served; /* in the published set */
-    bool is_wanted; /* in it, too, unless it is broken (block_headers.h) */
-    bool may_heal;  /* failed in this pass, and need not fail in the next */
-    bool is_tried;  /* in this pass: it was fetched, well or not */
+    bool is_served;            /* in the published set */
+    bool is_wanted;            /* in it, too, unless it is broken (block_headers.h) */
+    bool may_heal;             /* failed in this pass, and need not fail in the next */
+    bool is_tried;             /* in this pass: it was fetched, well or not */
+    const struct err *failure; /* kept; why block is NULL, or older than the bucket's */
     /* private */
     struct pool_job job;
     struct store_catalog *catalog;

@@ -273,6 +273,31 @@ store_block_headers_prepare(struct store_block *b)
     return has_header(b);
 }
 
+bool
+store_block_headers_failure(struct store_block *b, struct err *err)
+{
+    if (b->headers == NULL)
+        return false;
+    MUTEX_SCOPE(&b->headers->lock);
+    if (b->build == NULL || b->build->failure == NULL)
+        return false;
+    *err = *b->build->failure;
+    return true;
+}
+
+enum store_header_state
+store_block_headers_state(struct store_block *b)
+{
+    if (has_header(b))
+        return STORE_HEADER_READY;
+    if (b->headers == NULL)
+        return STORE_HEADER_NONE;
+    MUTEX_SCOPE(&b->headers->lock);
+    if (b->build == NULL)
+        return has_header(b) ? STORE_HEADER_READY : STORE_HEADER_NONE;
+    return b->build->is_running ? STORE_HEADER_BUILDING : STORE_HEADER_FAILED;
+}
+
 /* Until when the follower waits before it starts a build; 0: it may. */
 static int64_t
 busy_until(const struct store_block_headers *h)

@@ -46,6 +46,18 @@ bool store_block_headers_prepare(struct store_block *b);
  * built, until something changes. */
 NODISCARD bool store_block_headers_is_broken(const struct store_block *b);
 
+/* Whether the last build of a block's header has failed, and why. Any thread. */
+NODISCARD bool store_block_headers_failure(struct store_block *b, struct err *err);
+
+/* What there is of a header now. Any thread. */
+enum store_header_state {
+    STORE_HEADER_READY,
+    STORE_HEADER_BUILDING, /* or waits for its turn in that */
+    STORE_HEADER_FAILED,
+    STORE_HEADER_NONE /* nobody has asked for it yet */
+};
+enum store_header_state store_block_headers_state(struct store_block *b);
+
 /* Whether a query goes on without a block when store_block_headers_get has failed with
  * err: it is served no more then, so that later queries do not even see it. One that
  * was deleted may have a successor; so that is an error. */

@@ -3,17 +3,37 @@
 
 #include <stdlib.h>
 
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 
-static bool
-is_rewrite(const char *source)
+/* The number of a source is kept in snapshots: new ones go to the end. */
+static const struct {
+    const char *name;
+    bool is_rewrite;
+} SOURCES[] = {
+    {"", false},
+    {"sidecar", false},
+    {"receive", false},
+    {"compactor", true},
+    {"compactor.repair", true},
+    {"ruler", false},
+    {"bucket.repair", true},
+    {"bucket.rewrite", false},
+};
+
+static uint8_t
+source_of(const char *name)
 {
-    static const char *const sources[] = {"compactor", "compactor.repair",
-                                          "bucket.repair"};
-    for (size_t i = 0; source != NULL && i < ARRAY_LEN(sources); i++)
-        if (strcmp(source, sources[i]) == 0)
-            return true;
-    return false;
+    for (size_t i = 1; name != NULL && i < ARRAY_LEN(SOURCES); i++)
+        if (strcmp(name, SOURCES[i].name) == 0)
+            return (uint8_t)i;
+    return 0;
+}
+
+const char *
+store_block_meta_source(const struct store_block_meta *m)
+{
+    return SOURCES[m->source < ARRAY_LEN(SOURCES) ? m->source : 0].name;
 }
 
 static struct bytes
@@ -63,14 +83,32 @@ by_ulid(const void *a, const void *b)
     return tsdb_ulid_cmp(a, b);
 }
 
+static uint32_t
+level_of(int64_t level)
+{
+    return (uint32_t)NUM_MIN(NUM_MAX(level, INT64_C(0)), (int64_t)UINT32_MAX);
+}
+
+static uint64_t
+count_of(int64_t count)
+{
+    return (uint64_t)NUM_MAX(count, INT64_C(0));
+}
+
 void
 store_block_meta_init(struct store_block_meta *m, const struct tsdb_meta *parsed)
 {
+    uint8_t source = source_of(parsed->source);
     const struct store_block_meta from = {.mint_ms = parsed->mint_ms,
                                           .maxt_ms = parsed->maxt_ms,
                                           .resolution_ms = parsed->resolution_ms,
                                           .upload_time_ms = parsed->upload_time_ms,
-                                          .is_rewrite = is_rewrite(parsed->source),
+                                          .is_rewrite = SOURCES[source].is_rewrite,
+                                          .source = source,
+                                          .level = level_of(parsed->level),
+                                          .series_count = count_of(parsed->num_series),
+                                          .sample_count = count_of(parsed->num_samples),
+                                          .chunk_count = count_of(parsed->num_chunks),
                                           .external = parsed->external,
                                           .source_count = parsed->source_count,
                                           .sources = parsed->sources};

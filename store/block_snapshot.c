@@ -10,13 +10,13 @@
 #include "common/codec/varint.h"
 #include "common/tsdb/block_path.h"
 
-static const uint32_t MAGIC = 0x42485301; /* "BHS", version 1 */
+static const uint32_t MAGIC = 0x42485302; /* "BHS", version 2 */
 
 enum { HEAD = 8, CRC_AT = 4 };
 enum { FLAG_MARK = 1, FLAG_REWRITE = 2, FLAG_UPLOADED = 4, FLAG_OWN_SOURCE = 8 };
 
 /* Of a block, and of what it names, nothing is shorter than this. */
-enum { MIN_BLOCK = TSDB_ULID_SIZE + 13, MIN_SEGMENT = 2, MIN_LABEL = 2 };
+enum { MIN_BLOCK = TSDB_ULID_SIZE + 18, MIN_SEGMENT = 2, MIN_LABEL = 2 };
 
 /* A million blocks have some 100 MB. */
 enum { MAX_BYTES = 1 << 30 };
@@ -60,6 +60,11 @@ put_meta(struct buf *b, const struct store_block *block, uint64_t labels)
     varint_put_i64(b, m->resolution_ms);
     if (m->upload_time_ms != INT64_MIN)
         varint_put_i64(b, m->upload_time_ms);
+    varint_put_u64(b, m->source);
+    varint_put_u64(b, m->level);
+    varint_put_u64(b, m->series_count);
+    varint_put_u64(b, m->sample_count);
+    varint_put_u64(b, m->chunk_count);
     varint_put_u64(b, labels);
     if (is_own_source(block))
         return;
@@ -249,6 +254,11 @@ get_meta(struct reader *r, unsigned flags, const struct tsdb_ulid *id)
     m.resolution_ms = varint_i64(c);
     if (flags & FLAG_UPLOADED)
         m.upload_time_ms = varint_i64(c);
+    m.source = (uint8_t)varint_u64(c);
+    m.level = (uint32_t)varint_u64(c);
+    m.series_count = varint_u64(c);
+    m.sample_count = varint_u64(c);
+    m.chunk_count = varint_u64(c);
     uint64_t set = varint_u64(c);
     c->bad |= set >= r->set_count;
     m.external = c->bad ? (struct tsdb_labels){0} : r->sets[set];

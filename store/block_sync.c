@@ -38,6 +38,7 @@ static const int64_t SAVE_NS = 5 * CLOCK_NS_PER_S;
 struct store_block_sync {
     struct store_block_sync_options options;
     struct store_sync_metrics metrics;
+    struct store_sync_progress progress;
     struct cancel cancel;
     struct mutex lock; /* LOCK_BLOCK_SYNC */
     struct cond changed;
@@ -139,6 +140,7 @@ store_block_sync_new(struct store_block_sync **out,
     s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
     cond_init(&s->changed);
+    store_sync_progress_init(&s->progress);
     store_sync_metrics_init(&s->metrics, options->metrics);
     metrics_set(s->metrics.consistency_delay,
                 (double)options->consistency_delay_ms / 1000);
@@ -188,6 +190,18 @@ note_broken(struct store_block_sync *s)
 }
 
 static void
+report(struct store_block_sync *s)
+{
+    size_t counts[STORE_BLOCK_STATE_COUNT] = {0};
+    for (size_t i = 0; i < s->catalog.count; i++)
+        counts[s->catalog.entries[i].state]++;
+    for (size_t i = 0; i < STORE_BLOCK_STATE_COUNT; i++)
+        metrics_set(s->metrics.blocks[i], (double)counts[i]);
+    store_sync_progress_publish(&s->progress, store_block_report_new(&s->catalog),
+                                counts);
+}
+
+static void
 publish(struct store_block_sync *s)
 {
     note_broken(s);
@@ -195,6 +209,7 @@ publish(struct store_block_sync *s)
     metrics_set(s->metrics.loaded, (double)set->count);
     count_resolutions(s, set);
     store_block_view_put(s->options.view, set);
+    report(s);
 }
 
 /* Some block has become broken, or is so no longer. */
@@ -220,7 +235,7 @@ follow(struct store_block_sync *s)
     store_block_headers_follow(s->options.headers, set, on_change, s);
 }
 
-/* Set the gauges; whether no block failed in a way that may pass. */
+/* Whether no block failed in a way that may pass. */
 static bool
 sum_up(struct store_block_sync *s)
 {
@@ -230,8 +245,6 @@ sum_up(struct store_block_sync *s)
         counts[s->catalog.entries[i].state]++;
         complete &= !s->catalog.entries[i].may_heal;
     }
-    for (size_t i = 0; i < STORE_BLOCK_STATE_COUNT; i++)
-        metrics_set(s->metrics.blocks[i], (double)counts[i]);
     LOG_INFO(
         "blocks synced", LOG_INT("count", s->catalog.count),
         LOG_INT("served", counts[STORE_BLOCK_SERVED]),
@@ -246,6 +259,7 @@ set_view_time(struct store_block_sync *s, int64_t read_ms, bool is_snapshot)
 {
     metrics_set(s->metrics.view_time, (double)read_ms / 1000);
     metrics_set(s->metrics.from_snapshot, is_snapshot);
+    store_sync_progress_read(&s->progress, read_ms, is_snapshot);
 }
 
 static struct bytes
@@ -312,6 +326,7 @@ fetch(struct store_block_sync *s, struct err *err)
         if (!store_catalog_fetch(&s->catalog, &left, err))
             return false;
         metrics_set(s->metrics.unread, (double)left);
+        store_sync_progress_unread(&s->progress, left);
         if (left > 0 && clock_left_ns(s->save_due_ns) == 0) {
             LOG_INFO("reading metas", LOG_INT("count", s->catalog.count),
                      LOG_INT("left", left));
@@ -403,7 +418,9 @@ store_block_sync_run(struct store_block_sync *s, bool *complete, struct err *err
     if (!s->is_restored)
         restore(s);
     metrics_add(s->metrics.syncs, 1);
+    store_sync_progress_begin(&s->progress);
     bool ok = pass(s, complete, err);
+    store_sync_progress_end(&s->progress, ok && *complete, ok ? NULL : err);
     if (!ok || !*complete)
         metrics_add(s->metrics.sync_failures, 1);
     metrics_observe(s->metrics.sync_seconds,
@@ -495,7 +512,7 @@ sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
     int64_t interval_ns = s->options.interval_ns;
-    int64_t retry_ns = RETRY_NS, wait_ns;
+    int64_t retry_ns = RETRY_NS, wait_ns, due_ns;
     bool complete;
     do {
         struct err err;
@@ -504,7 +521,9 @@ sync_loop(void *arg)
         tell_readiness(s, complete);
         wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
         retry_ns = complete ? RETRY_NS : 2 * wait_ns;
-    } while (wait_for_pass(s, clock_deadline(jittered(wait_ns))));
+        due_ns = clock_deadline(jittered(wait_ns));
+        store_sync_progress_next(&s->progress, due_ns);
+    } while (wait_for_pass(s, due_ns));
     return NULL;
 }
 
@@ -523,6 +542,12 @@ store_block_sync_suggest(struct store_block_sync *s)
     MUTEX_SCOPE(&s->lock);
     s->is_suggested = true;
     cond_broadcast(&s->changed);
+}
+
+struct store_sync_progress *
+store_block_sync_progress(struct store_block_sync *s)
+{
+    return &s->progress;
 }
 
 void
@@ -549,6 +574,7 @@ store_block_sync_free(struct store_block_sync **out)
         return;
     store_block_sync_stop(s);
     store_catalog_fini(&s->catalog);
+    store_sync_progress_fini(&s->progress);
     free(s->snapshot_path);
     cancel_fini(&s->cancel);
     cond_fini(&s->changed);

@@ -13,6 +13,7 @@
 #include "common/metrics/registry.h"
 #include "store/block_headers.h"
 #include "store/relabel.h"
+#include "store/sync_progress.h"
 #include "store/time_bound.h"
 
 struct store_block_sync;
@@ -68,6 +69,9 @@ enum store_block_sync_asked store_block_sync_ask(struct store_block_sync *s);
 /* Have a pass made soon, because a query has seen that the bucket has changed: some
  * seconds after the last one at the earliest. Any thread; does not block. */
 void store_block_sync_suggest(struct store_block_sync *s);
+
+/* How the sync gets on; lives as long as it. */
+struct store_sync_progress *store_block_sync_progress(struct store_block_sync *s);
 
 /* Interrupt a running pass and stop the thread. The view keeps the last set. Accepts
  * NULL. */

@@ -18,6 +18,7 @@
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
 #include "store/relabel.h"
+#include "store/status.h"
 
 enum {
     FETCH_THREADS = 32,
@@ -53,7 +54,9 @@ struct store {
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
-    struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 2];
+    struct store_status status;
+    struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
+                                 STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
     struct net_http_server *server;
     struct store_relabel *selector;
     struct store_block_sync *sync;
@@ -192,11 +195,30 @@ start_read(struct store *s, struct err *err)
 }
 
 static bool
+start_status(struct store *s, struct err *err)
+{
+    s->status = (struct store_status){
+        .admin = s->admin,
+        .bucket = s->bucket,
+        .view = &s->view,
+        .sync = s->sync,
+        .read = s->read,
+        .budget = &s->budget,
+        .arbiter = &s->arbiter,
+        .keep = &s->keep,
+        .pages = s->pages,
+        .ranges = s->ranges,
+    };
+    return store_status_configure(&s->status, &s->options, err);
+}
+
+static bool
 start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
+    count += store_status_routes(&s->status, s->routes + count);
     s->routes[count++] = store_api_sync_route(s->sync);
     s->routes[count++] = (struct net_http_route){
         .method = "POST",
@@ -312,8 +334,8 @@ main(int argc, char **argv)
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
                    start_headers(&s, &err) && make_sync(&s, &err) &&
-                   start_read(&s, &err) && start_http(&s, &err) &&
-                   store_block_sync_start(s.sync, &err);
+                   start_read(&s, &err) && start_status(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

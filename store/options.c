@@ -119,3 +119,9 @@ store_options_fini(struct store_options *options)
 {
     store_replica_labels_fini(&options->dropped);
 }
+
+const struct app_flags *
+store_options_table(void)
+{
+    return &table;
+}

@@ -20,7 +20,7 @@
 struct store_options {
 #define APP_FLAGS_ROWS "store/options.def"
 #include "common/app/flags_fields.def"
-    struct app_flag_list inert; /* names of flags without function that were given */
+    struct app_flag_inert inert; /* flags without function that were given */
     /* derived from texts above */
     enum log_level level;
     enum log_format format;
@@ -38,5 +38,8 @@ enum app_flags_result store_options_parse(struct store_options *options, int arg
 
 /* Accepts the zero value. */
 void store_options_fini(struct store_options *options);
+
+/* The flags that struct store_options is made of. */
+const struct app_flags *store_options_table(void);
 
 #endif

@@ -441,3 +441,16 @@ store_page_cache_forget(struct store_page_cache *c, uint64_t file_id)
         drop(c, page);
     }
 }
+
+size_t
+store_page_cache_held(struct store_page_cache *c)
+{
+    MUTEX_SCOPE(&c->lock);
+    return c->held;
+}
+
+size_t
+store_page_cache_limit(const struct store_page_cache *c)
+{
+    return c->limit;
+}

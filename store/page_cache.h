@@ -42,6 +42,10 @@ NODISCARD bool store_page_read(const char *path, uint64_t offset, void *into,
 /* Evict at least want bytes of pages, or all there are. Returns how many. */
 size_t store_page_cache_reclaim(struct store_page_cache *c, size_t want);
 
+/* Bytes of pages that are held, and how many may be. Any thread. */
+size_t store_page_cache_held(struct store_page_cache *c);
+size_t store_page_cache_limit(const struct store_page_cache *c);
+
 /* Drop the pages of a file that is being closed. O(pages). */
 void store_page_cache_forget(struct store_page_cache *c, uint64_t file_id);
 

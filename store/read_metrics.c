@@ -210,6 +210,13 @@ store_read_metrics_dropped(struct store_read_metrics *m, const char *reason)
     metrics_add(metrics_child(m->dropped, (const char *const[]){reason, TENANT}), 1);
 }
 
+double
+store_read_metrics_dropped_count(struct store_read_metrics *m, const char *reason)
+{
+    return metrics_get(
+        metrics_child(m->dropped, (const char *const[]){reason, TENANT}));
+}
+
 void
 store_read_metrics_superseded(struct store_read_metrics *m)
 {

@@ -55,6 +55,10 @@ void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason
 #define STORE_READ_DROPPED_LIMIT "limit"
 #define STORE_READ_DROPPED_GATE "gate"
 
+/* How many requests were dropped for a reason. */
+double store_read_metrics_dropped_count(struct store_read_metrics *m,
+                                        const char *reason);
+
 /* A request begins again over newer blocks. */
 void store_read_metrics_superseded(struct store_read_metrics *m);
 

@@ -152,10 +152,17 @@ assign(const struct app_flag *f, const char *value, void *options, struct err *e
     return err_set(err, ERR_INTERNAL, "flag of no kind");
 }
 
-static struct app_flag_list *
-list_at(void *options, size_t at)
+static void *
+at_offset(void *options, size_t at)
 {
-    return (struct app_flag_list *)(void *)((char *)options + at);
+    return (char *)options + at;
+}
+
+static void
+clear_inert(struct app_flag_inert *inert)
+{
+    inert->names.count = 0;
+    inert->given.count = 0;
 }
 
 static void
@@ -165,9 +172,9 @@ assign_defaults(const struct app_flags *table, void *options)
     for (size_t i = 0; i < table->count; i++) {
         const struct app_flag *f = &table->flags[i];
         if (f->origin == APP_FLAG_INERT)
-            list_at(options, table->inert_at)->count = 0;
+            clear_inert(at_offset(options, table->inert_at));
         else if (f->kind == APP_FLAG_LIST)
-            list_at(options, f->at)->count = 0;
+            ((struct app_flag_list *)at_offset(options, f->at))->count = 0;
         else
             CHECK(assign(f, f->initial, options, &err));
     }
@@ -263,6 +270,14 @@ check_inert(const struct app_flag *f, const char *value, struct err *err)
     return f->kind == APP_FLAG_LIST || assign(f, value, &unused, err);
 }
 
+static bool
+keep_inert(struct app_flag_inert *inert, const struct app_flag *f, const char *value,
+           bool is_first, struct err *err)
+{
+    return (!is_first || append(&inert->names, f->name, err)) &&
+           append(&inert->given, f->name, err) && append(&inert->given, value, err);
+}
+
 /* value is what stood behind "=", or NULL. */
 static bool
 take_flag(struct parser *p, size_t i, const char *value, struct err *err)
@@ -280,8 +295,8 @@ take_flag(struct parser *p, size_t i, const char *value, struct err *err)
     bool ok = f->origin != APP_FLAG_INERT
                   ? assign(f, value, p->options, err)
                   : check_inert(f, value, err) &&
-                        (!is_first ||
-                         append(list_at(p->options, p->table->inert_at), f->name, err));
+                        keep_inert(at_offset(p->options, p->table->inert_at), f, value,
+                                   is_first, err);
     return ok || err_wrap(err, "--%s", f->name);
 }
 
@@ -365,8 +380,9 @@ app_flags_parse(const struct app_flags *table, int argc, char **argv, void *opti
 }
 
 void
-app_flags_warn_inert(const struct app_flag_list *given)
+app_flags_warn_inert(const struct app_flag_inert *inert)
 {
+    const struct app_flag_list *given = &inert->names;
     CLEANUP(buf_fini) struct buf names = {0};
     for (size_t i = 0; i < given->count; i++)
         buf_printf(&names, "%s--%s", i > 0 ? " " : "", given->at[i]);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/codec/yaml.h"
@@ -30,7 +31,7 @@ enum app_flag_origin {
     APP_FLAG_OURS,   /* not in Thanos: listed apart */
     APP_FLAG_HIDDEN, /* of Thanos, in the man page only, as its --help hides it */
     APP_FLAG_INERT   /* of Thanos, without function here: it has no field, its value is
-                        checked and its name is put into the table's list */
+                        checked and put into the table's list */
 };
 
 enum { APP_FLAG_LIST_MAX = 256 };
@@ -39,6 +40,12 @@ enum { APP_FLAG_LIST_MAX = 256 };
 struct app_flag_list {
     const char *at[APP_FLAG_LIST_MAX];
     size_t count;
+};
+
+/* Flags without function that were given. */
+struct app_flag_inert {
+    struct app_flag_list names; /* each once */
+    struct app_flag_list given; /* name and value in turn, as often as they were */
 };
 
 struct app_flag {
@@ -64,8 +71,8 @@ struct app_flags {
     const char *note;    /* another one, on what it does not do; NULL: none */
     const struct app_flag *flags;
     size_t count;
-    size_t inert_at; /* offsetof the struct app_flag_list that gets the names of the
-                        inert flags that were given; of no meaning without such */
+    size_t inert_at; /* offsetof the struct app_flag_inert that gets the inert flags
+                        that were given; of no meaning without such */
 };
 
 enum app_flags_result {
@@ -82,7 +89,13 @@ enum app_flags_result app_flags_parse(const struct app_flags *table, int argc,
 
 /* One warning that names the inert flags that were given; none when none were. After
  * log_setup. */
-void app_flags_warn_inert(const struct app_flag_list *given);
+void app_flags_warn_inert(const struct app_flag_inert *inert);
+
+/* Append the value of a flag of the table for people to see, after app_flags_parse.
+ * Configuration that was given as a value, and what of a URL may be a password or
+ * token, become "<secret>". */
+void app_flags_value(const struct app_flags *table, const struct app_flag *f,
+                     const void *options, struct buf *out);
 
 /* Print --help. */
 void app_flags_print_help(const struct app_flags *table, FILE *to);

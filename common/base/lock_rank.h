@@ -12,6 +12,7 @@
     X(LOCK_OVERLAP, "sidecar: what is known of the blocks of the bucket")         \
     X(LOCK_PROM_FLAGS, "sidecar: what was found of the flags of Prometheus")      \
     X(LOCK_BLOCK_SYNC, "store: whether the block sync has to stop")               \
+    X(LOCK_SYNC_PROGRESS, "store: how far the block sync is, for who asks")       \
     X(LOCK_HEADERS, "store: index headers that are being built, and failures")    \
     X(LOCK_HEADER_BUILD, "store: how far a thread is that reads symbols")         \
     X(LOCK_BLOCK_SET, "store: the pointer to the served set of blocks")           \
@@ -22,6 +23,7 @@
     X(LOCK_FETCH, "store: what a waiting query knows of its fetches")             \
     X(LOCK_KEYS, "objstore: the current set of keys and when it ends")            \
     X(LOCK_CREDENTIALS, "objstore: signing key of the day")                       \
+    X(LOCK_REQUESTS, "objstore: requests that were sent in the last hour")        \
     X(LOCK_HEDGED, "objstore: reads that may be sent twice")                      \
     X(LOCK_PACE, "objstore: request rate of a bucket")                            \
     X(LOCK_HTTP_CLIENT, "net: connections and waiters of an HTTP client")         \

@@ -220,3 +220,10 @@ memory_free(struct budget *b, void *at, size_t size)
         budget_give(k->root, size);
     }
 }
+
+size_t
+memory_keep_held(struct memory_keep *k)
+{
+    MUTEX_SCOPE(&k->lock);
+    return k->kept;
+}

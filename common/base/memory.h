@@ -43,6 +43,9 @@ void memory_keep_fini(struct memory_keep *k);
 /* A budget_reclaim_fn; arg is the struct memory_keep. */
 size_t memory_keep_reclaim(void *arg, size_t want);
 
+/* Bytes that are kept now. Any thread. */
+size_t memory_keep_held(struct memory_keep *k);
+
 /* At least *size bytes, aligned for any object and not initialised; *size becomes what
  * is charged. NULL with err filled: those of budget_take, ERR_NOMEM. Any thread. */
 NODISCARD void *memory_alloc(struct budget *b, size_t *size, struct err *err);

@@ -6,7 +6,10 @@
  * the last call, so that the connection lives on. */
 #include "common/net/http_server.h"
 
+#include <inttypes.h>
 #include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -70,11 +73,14 @@ is_ambiguous(const struct net_http_exchange *x, const struct framing *f)
            (f->encodings != 0 && x->is_http_1_0);
 }
 
-static void
-preset(struct net_http_exchange *x, int status, const char *text)
+static PRINTF_LIKE(3, 4) void preset(struct net_http_exchange *x, int status,
+                                     const char *fmt, ...)
 {
+    va_list args;
     x->preset_status = status;
-    x->preset_text = text;
+    va_start(args, fmt);
+    vsnprintf(x->preset_text, sizeof x->preset_text, fmt, args);
+    va_end(args);
 }
 
 /* Answer a method that has no route: 204 to OPTIONS, 405 to others. */
@@ -85,9 +91,11 @@ preset_allow(struct net_http_exchange *x, const struct net_http_route *of_path)
     net_http_route_print_allowed(x->server, of_path, &allow);
     net_http_exchange_add_header(x, MHD_HTTP_HEADER_ALLOW, buf_text(&allow));
     if (strcmp(x->sample.method, "OPTIONS") == 0)
-        preset(x, MHD_HTTP_NO_CONTENT, NULL);
+        preset(x, MHD_HTTP_NO_CONTENT, "%s", "");
     else
-        preset(x, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
+        preset(x, MHD_HTTP_METHOD_NOT_ALLOWED,
+               "method not allowed: %.16s; allowed are %s", x->sample.method,
+               buf_text(&allow));
 }
 
 /* Cut the target into path and query, and check the encoding of the path. False also
@@ -144,7 +152,9 @@ judge(struct net_http_exchange *x, const struct framing *f)
     if (is_ambiguous(x, f))
         preset(x, MHD_HTTP_BAD_REQUEST, "ambiguous length of the request body");
     else if (x->route != NULL && f->length > x->route->max_body)
-        preset(x, MHD_HTTP_CONTENT_TOO_LARGE, "request body too large");
+        preset(x, MHD_HTTP_CONTENT_TOO_LARGE,
+               "request body too large: %" PRIu64 " bytes are above the limit of %zu",
+               f->length, x->route->max_body);
 }
 
 static void
@@ -197,7 +207,7 @@ count_running(struct net_http_server *s, int delta)
 static enum MHD_Result
 reply_preset(struct net_http_exchange *x)
 {
-    if (x->preset_text != NULL)
+    if (x->preset_text[0] != 0)
         net_http_reply_line(x, x->preset_status, x->preset_text);
     else
         net_http_reply(x, x->preset_status, NULL, (struct bytes){0});

@@ -57,7 +57,7 @@ struct net_http_exchange {
     bool takes_trailers; /* the body is a stream of unknown length */
     /* Decided before the body is read: answer this without the handler. 0: none. */
     int preset_status;
-    const char *preset_text;
+    char preset_text[160]; /* "": an answer without a body */
     struct net_http_sample sample;
 };
 

@@ -20,7 +20,8 @@ enum { MAX_CONFIG = 1 << 20 };
 /* What for, beside the document. */
 struct opening {
     const char *user_agent;
-    bool to_read; /* nothing is made */
+    bool to_read;                       /* nothing is made */
+    struct objstore_requests *requests; /* count here; NULL: do not */
 };
 
 static bool
@@ -54,7 +55,8 @@ open_provider(struct objstore_bucket **out, const struct yaml *root,
     if (*type == 0)
         return err_set(err, ERR_INVALID, "the document: type is missing");
     if (strcasecmp(type, "S3") == 0)
-        return objstore_config_open_s3(out, config, how->user_agent, how->to_read, err);
+        return objstore_config_open_s3(out, config, how->user_agent, how->to_read,
+                                       how->requests, err);
     if (strcasecmp(type, "FILESYSTEM") == 0)
         return open_filesystem(out, config, how, err);
     return err_set(err, ERR_UNSUPPORTED,
@@ -105,12 +107,12 @@ open_tree(struct objstore_bucket **out, const struct yaml *root,
 }
 
 static bool
-open_document(struct objstore_bucket **out, struct bytes yaml, const char *component,
-              bool to_read, struct err *err)
+open_document(struct objstore_bucket **out, struct bytes yaml, struct opening how,
+              const char *component, struct err *err)
 {
     CLEANUP(yaml_tree_free) struct yaml *root = NULL;
     CLEANUP(xfree) char *user_agent = xasprintf("blockhouse-%s", component);
-    const struct opening how = {.user_agent = user_agent, .to_read = to_read};
+    how.user_agent = user_agent;
     struct buf expanded = {0};
     bool ok = yaml_expand_env(yaml, &expanded, err) &&
               yaml_parse(buf_bytes(&expanded), MAX_CONFIG, &root, err) &&
@@ -126,10 +128,14 @@ objstore_open(struct objstore_bucket **out, struct bytes yaml, const char *compo
               struct metrics_registry *metrics, struct err *err)
 {
     struct objstore_bucket *b = NULL;
-    if (!open_document(&b, yaml, component, false, err))
+    CLEANUP(objstore_requests_free)
+    struct objstore_requests *requests =
+        metrics != NULL ? objstore_requests_new(metrics) : NULL;
+    const struct opening how = {.requests = requests};
+    if (!open_document(&b, yaml, how, component, err))
         return false;
     if (metrics != NULL)
-        objstore_measured_wrap(&b, metrics);
+        objstore_measured_wrap(&b, metrics, TAKE(requests));
     *out = b;
     return true;
 }
@@ -138,5 +144,6 @@ bool
 objstore_open_to_read(struct objstore_bucket **out, struct bytes yaml,
                       const char *component, struct err *err)
 {
-    return open_document(out, yaml, component, true, err);
+    const struct opening how = {.to_read = true};
+    return open_document(out, yaml, how, component, err);
 }

@@ -513,6 +513,7 @@ open_v2(struct objstore_bucket **out, const struct yaml *config, struct reading 
         .secret_key = r->credentials.secret_key,
         .retrier = retrier,
         .http = r->options.http,
+        .requests = r->options.requests,
     };
     if (!check_v2(config, r, err) || !objstore_s3_v2_open(out, &options, err))
         return false;
@@ -541,7 +542,8 @@ open_v4(struct objstore_bucket **out, struct reading *r, struct err *err)
 
 bool
 objstore_config_open_s3(struct objstore_bucket **out, const struct yaml *config,
-                        const char *user_agent, bool to_read, struct err *err)
+                        const char *user_agent, bool to_read,
+                        struct objstore_requests *requests, struct err *err)
 {
     CLEANUP(xfree) struct reading *r = xcalloc(1, sizeof *r);
     *r = (struct reading){
@@ -550,6 +552,7 @@ objstore_config_open_s3(struct objstore_bucket **out, const struct yaml *config,
                     .http = {.user_agent = user_agent,
                              .proxy_of_environment = true,
                              .tls_handshake_timeout_ns = 10 * CLOCK_NS_PER_S},
+                    .requests = requests,
                     .expect_continue_ns = CLOCK_NS_PER_S,
                     .put_headers = r->put_headers,
                     .key_headers = r->key_headers},

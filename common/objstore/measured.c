@@ -55,6 +55,7 @@ struct measured {
     struct objstore_bucket *inner;
     struct op_metrics ops[OP_COUNT];
     struct metrics_value *last_upload;
+    struct objstore_requests *requests; /* NULL: none are counted */
 };
 
 /* One running operation. */
@@ -170,6 +171,7 @@ measured_free(struct objstore_bucket *b)
 {
     struct measured *m = measured_of(b);
     objstore_free(&m->inner);
+    objstore_requests_free(&m->requests);
     free(m);
 }
 
@@ -183,6 +185,12 @@ static const struct objstore_bucket_ops MEASURED_OPS = {
     .name = measured_name,
     .free = measured_free,
 };
+
+struct objstore_requests *
+objstore_measured_requests(const struct objstore_bucket *b)
+{
+    return b->ops == &MEASURED_OPS ? ((const struct measured *)b)->requests : NULL;
+}
 
 static void
 register_metrics(struct measured *m, struct metrics_registry *registry)
@@ -219,12 +227,14 @@ register_metrics(struct measured *m, struct metrics_registry *registry)
 }
 
 void
-objstore_measured_wrap(struct objstore_bucket **b, struct metrics_registry *registry)
+objstore_measured_wrap(struct objstore_bucket **b, struct metrics_registry *registry,
+                       struct objstore_requests *requests)
 {
     static const char *const BUCKET_LABEL[] = {"bucket", NULL};
     struct measured *m = xcalloc(1, sizeof *m);
     m->base.ops = &MEASURED_OPS;
     m->inner = *b;
+    m->requests = requests;
     register_metrics(m, registry);
     struct metrics_family *last_upload = metrics_family_new(
         registry, METRICS_GAUGE, "thanos_objstore_bucket_last_successful_upload_time",

@@ -6,6 +6,7 @@
 #include "common/net/http_client.h"
 #include "common/objstore/bucket.h"
 #include "common/objstore/credentials.h"
+#include "common/objstore/requests.h"
 #include "common/objstore/retry.h"
 #include "common/objstore/s3_endpoint.h"
 #include "common/objstore/s3_sign.h"
@@ -32,6 +33,7 @@ struct objstore_s3_options {
     struct objstore_credentials *credentials; /* owned by the bucket from now on */
     struct objstore_retrier *retrier;         /* borrowed: tries pages and puts again */
     struct net_http_client_options http;
+    struct objstore_requests *requests; /* borrowed: counts them; NULL: nobody does */
     int64_t expect_continue_ns; /* how long large bodies wait for consent; 0: not */
     bool list_v1;
     enum objstore_s3_integrity integrity;

@@ -24,13 +24,17 @@ enum {
 };
 
 bool
-objstore_s3_transfer(struct net_http_client *http, const struct objstore_call *call,
-                     struct net_http_request request,
+objstore_s3_transfer(struct net_http_client *http, struct objstore_requests *requests,
+                     const struct objstore_call *call, struct net_http_request request,
                      struct net_http_response *response, struct err *err)
 {
     request.deadline_ns = call->deadline_ns;
     request.cancel = call->cancel;
-    return net_http_perform(http, &request, response, err);
+    bool ok = net_http_perform(http, &request, response, err);
+    objstore_requests_count(requests,
+                            objstore_requests_kind(request.method, request.url),
+                            response->body_bytes);
+    return ok;
 }
 
 /* Where S3's own code says more than the status. */

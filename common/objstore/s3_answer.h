@@ -5,6 +5,7 @@
 
 #include "common/net/http_client.h"
 #include "common/objstore/bucket.h"
+#include "common/objstore/requests.h"
 #include "common/objstore/s3_xml.h"
 
 /* Large: keep it off small stacks. */
@@ -13,13 +14,13 @@ struct objstore_s3_answer {
     struct objstore_s3_error error; /* of a status other than 2xx */
 };
 
-/* Perform a request once, within the limits of call. True when an answer has arrived,
+/* Perform a request once, within the limits of call, and count it in requests (NULL: do
+ * not), whatever comes of it. True when an answer has arrived,
  * of whatever status. Errors: those of net_http_perform. */
-NODISCARD bool objstore_s3_transfer(struct net_http_client *http,
-                                    const struct objstore_call *call,
-                                    struct net_http_request request,
-                                    struct net_http_response *response,
-                                    struct err *err);
+NODISCARD bool
+objstore_s3_transfer(struct net_http_client *http, struct objstore_requests *requests,
+                     const struct objstore_call *call, struct net_http_request request,
+                     struct net_http_response *response, struct err *err);
 
 /* The answer is a refusal, of a status other than 2xx: fill answer->error, and err with
  * what it stands for and with the wait that the server asks for. A missing bucket is

@@ -21,6 +21,7 @@ enum { EXPECT_CONTINUE_BYTES = 1 << 20 };
 
 struct objstore_s3_peer {
     struct net_http_client *http;
+    struct objstore_requests *requests; /* borrowed; NULL: nobody counts */
     struct objstore_credentials *credentials;
     struct objstore_s3_endpoint endpoint; /* its texts are our own */
     int64_t expect_continue_ns;
@@ -62,6 +63,7 @@ objstore_s3_peer_new(struct objstore_s3_peer **out,
         return false;
     struct objstore_s3_peer *p = xcalloc(1, sizeof *p);
     p->http = client;
+    p->requests = options->requests;
     p->credentials = options->credentials;
     p->endpoint = options->endpoint;
     p->endpoint.address = xstrdup(options->endpoint.address);
@@ -342,7 +344,8 @@ perform(struct objstore_s3_peer *peer, const struct objstore_call *call,
     request.headers = (const char *const *)o->lines;
     if (request.source != NULL && request.body_size >= EXPECT_CONTINUE_BYTES)
         request.expect_continue_ns = peer->expect_continue_ns;
-    if (!objstore_s3_transfer(peer->http, call, request, &answer->http, err))
+    if (!objstore_s3_transfer(peer->http, peer->requests, call, request, &answer->http,
+                              err))
         return err->code == ERR_UNSUPPORTED && !peer->endpoint.insecure
                    ? err_wrap(err, "insecure: true is missing, perhaps")
                    : false;

@@ -54,6 +54,7 @@ enum {
 struct s3_v2 {
     struct objstore_bucket base;
     struct net_http_client *http;
+    struct objstore_requests *requests; /* borrowed; NULL: nobody counts */
     char *endpoint;
     char *name;
     char *access_key;
@@ -179,8 +180,8 @@ objstore_s3_v2_easy_perform(CURL *easy)
     (void)easy;
     x->is_composed = true;
     x->request.headers = x->headers;
-    x->is_answered =
-        objstore_s3_transfer(x->s3->http, x->call, x->request, &x->answer.http, x->err);
+    x->is_answered = objstore_s3_transfer(x->s3->http, x->s3->requests, x->call,
+                                          x->request, &x->answer.http, x->err);
     return x->is_answered ? CURLE_OK : CURLE_RECV_ERROR;
 }
 
@@ -576,6 +577,7 @@ objstore_s3_v2_open(struct objstore_bucket **out,
     struct s3_v2 *s3 = xcalloc(1, sizeof *s3);
     s3->base.ops = &S3_V2_OPS;
     s3->http = http;
+    s3->requests = options->requests;
     s3->endpoint = xstrdup(options->endpoint.address);
     s3->name = xstrdup(options->endpoint.bucket);
     s3->access_key = xstrdup(options->access_key);

@@ -9,6 +9,7 @@
 #define COMMON_OBJSTORE_S3_V2_H
 
 #include "common/net/http_client.h"
+#include "common/objstore/requests.h"
 #include "common/objstore/retry.h"
 #include "common/objstore/s3_endpoint.h"
 
@@ -19,6 +20,7 @@ struct objstore_s3_v2_options {
     const char *secret_key;
     struct objstore_retrier *retrier; /* borrowed: tries pages and puts again */
     struct net_http_client_options http;
+    struct objstore_requests *requests; /* borrowed: counts them; NULL: nobody does */
 };
 
 /* Make the bucket; no request is sent yet.

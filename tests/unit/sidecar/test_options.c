@@ -39,7 +39,7 @@ has_the_defaults_of_thanos(void **state)
     assert_string_equal(o.http_client, "");
     assert_string_equal(o.http_client_file, "");
     assert_false(o.ignore_unequal_block_size);
-    assert_int_equal(o.inert.count, 0);
+    assert_int_equal(o.inert.names.count, 0);
     assert_string_equal(o.reloader_config_file, "");
     assert_int_equal(o.reloader_rule_dirs.count, 0);
     assert_int_equal(o.reloader_watch_interval_ns, 180 * CLOCK_NS_PER_S);
@@ -166,9 +166,9 @@ takes_flags_without_function_by_their_names(void **state)
     struct sidecar_options o;
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
     assert_true(o.ignore_unequal_block_size);
-    assert_int_equal(o.inert.count, ARRAY_LEN(names));
+    assert_int_equal(o.inert.names.count, ARRAY_LEN(names));
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        assert_string_equal(o.inert.at[i], names[i]);
+        assert_string_equal(o.inert.names.at[i], names[i]);
 }
 
 int

@@ -47,6 +47,11 @@ fill(struct store_entry *e, size_t number)
         .resolution_ms = number == 1 ? 300000 : 0,
         .upload_time_ms = number == 2 ? INT64_C(1700000000000) : INT64_MIN,
         .is_rewrite = number == 3,
+        .source = number == 3 ? 7 : (uint8_t)number,
+        .level = number == 2 ? UINT32_MAX : (uint32_t)number,
+        .series_count = 10 * number,
+        .sample_count = number == 1 ? UINT64_MAX : 1200 * number,
+        .chunk_count = 11 * number,
         .external = number == 1 ? (struct tsdb_labels){others, 1}
                                 : (struct tsdb_labels){some, number == 3 ? 0 : 2},
         .source_count = number,
@@ -112,6 +117,12 @@ check_block(const struct store_block *a, const struct store_block *b)
     assert_true(a->meta.resolution_ms == b->meta.resolution_ms);
     assert_true(a->meta.upload_time_ms == b->meta.upload_time_ms);
     assert_int_equal(a->meta.is_rewrite, b->meta.is_rewrite);
+    assert_string_equal(store_block_meta_source(&a->meta),
+                        store_block_meta_source(&b->meta));
+    assert_int_equal(a->meta.level, b->meta.level);
+    assert_true(a->meta.series_count == b->meta.series_count);
+    assert_true(a->meta.sample_count == b->meta.sample_count);
+    assert_true(a->meta.chunk_count == b->meta.chunk_count);
     assert_int_equal(tsdb_labels_cmp(a->meta.external, b->meta.external), 0);
     assert_int_equal(a->meta.source_count, b->meta.source_count);
     for (size_t i = 0; i < a->meta.source_count; i++)
@@ -215,7 +226,7 @@ survive(void *unused, struct bytes content)
     struct store_catalog back = {0};
     CLEANUP(buf_fini) struct buf file = {0};
     (void)unused;
-    buf_put_be32(&file, 0x42485301);
+    buf_put_be32(&file, 0x42485302);
     buf_put_be32(&file, 0);
     expect_ok(compress_zstd_encode(content, &file, &err), err);
     be32_store(file.at + 4, crc32c(bytes_of(file.at + HEAD, file.len - HEAD)));

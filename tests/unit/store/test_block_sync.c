@@ -317,6 +317,95 @@ leaves_broken_blocks_out_until_they_heal(void **state)
     CHECK_SERVED(f, 1, 3, 4, 7);
 }
 
+static struct store_sync_moment
+look(struct fixture *f)
+{
+    struct store_sync_moment m;
+    store_sync_progress_look(store_block_sync_progress(f->sync), &m);
+    return m;
+}
+
+/* Check that the n-th block that is not served is number, in that state, for a reason
+ * that has text in it; "": for none that is told. */
+static void
+check_unserved(const struct store_sync_moment *m, size_t n, unsigned number,
+               enum store_block_state state, const char *text)
+{
+    struct tsdb_ulid id = id_of(number);
+    assert_true(n < m->report->count);
+    const struct store_unserved *u = &m->report->blocks[n];
+    assert_int_equal(tsdb_ulid_cmp(&u->id, &id), 0);
+    assert_int_equal(u->state, state);
+    assert_int_equal(u->failure != NULL, *text != 0);
+    if (u->failure != NULL)
+        assert_non_null(strstr(u->failure->text, text));
+}
+
+static void
+tells_why_blocks_are_not_served(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment before = look(f);
+    assert_null(before.report);
+    assert_true(before.ended_ms == INT64_MIN && before.read_ms == INT64_MIN);
+    for (unsigned i = 1; i <= 4; i++)
+        put_block(f, i, 1000 * i);
+    CLEANUP(xfree) char *index = path_in(f->bucket_dir, 2, "/index");
+    assert_int_equal(truncate(index, 100), 0);
+    put_file(f, 3, "/meta.json", "{\"ulid\":");
+    remove_file(f, 4, "/meta.json");
+    assert_true(run(f));
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment broken = look(f);
+    assert_int_equal(broken.report->count, 3);
+    check_unserved(&broken, 0, 2, STORE_BLOCK_FAILED, "index");
+    check_unserved(&broken, 1, 3, STORE_BLOCK_BAD_META, "meta.json");
+    check_unserved(&broken, 2, 4, STORE_BLOCK_NO_META, "");
+    assert_int_equal(broken.counts[STORE_BLOCK_SERVED], 1);
+    assert_int_equal(broken.counts[STORE_BLOCK_FAILED], 1);
+    put_meta(f, 3, "\"minTime\":4000,\"maxTime\":5000");
+    assert_true(run(f));
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment healed = look(f);
+    assert_int_equal(healed.report->count, 2);
+    assert_int_equal(healed.counts[STORE_BLOCK_SERVED], 2);
+    /* Who has looked keeps what there was. */
+    assert_int_equal(broken.report->count, 3);
+}
+
+static void
+tells_how_the_last_pass_went(void **state)
+{
+    struct fixture *f = *state;
+    bool complete;
+    put_block(f, 1, 1000);
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment good = look(f);
+    assert_true(good.is_complete && !good.is_running && !good.is_of_snapshot);
+    assert_int_equal(good.failure.code, ERR_NONE);
+    assert_int_equal(good.metas, 2);
+    assert_int_equal(good.unread, 0);
+    assert_true(good.begun_ms <= good.ended_ms && good.read_ms >= good.begun_ms);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST,
+                                                      .how = FAULTY_CUT,
+                                                      .code = ERR_THROTTLED});
+    expect_fails(store_block_sync_run(f->sync, &complete, &err), err, ERR_THROTTLED);
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment bad = look(f);
+    assert_false(bad.is_complete);
+    assert_int_equal(bad.failure.code, ERR_THROTTLED);
+    assert_string_equal(bad.failure.text, err.text);
+    assert_true(bad.read_ms == good.read_ms);
+    faulty_bucket_heal(f->bucket);
+    new_sync(f);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_LIST,
+                                                      .how = FAULTY_CUT,
+                                                      .code = ERR_THROTTLED});
+    expect_fails(store_block_sync_run(f->sync, &complete, &err), err, ERR_THROTTLED);
+    CLEANUP(store_sync_moment_fini) struct store_sync_moment restored = look(f);
+    assert_true(restored.is_of_snapshot);
+    assert_int_equal(restored.counts[STORE_BLOCK_SERVED], 2);
+    faulty_bucket_heal(f->bucket);
+}
+
 static bool
 has_file(struct fixture *f, unsigned number, const char *file)
 {
@@ -754,6 +843,8 @@ main(void)
         TEST(tells_segments_sizes_and_labels),
         TEST(sees_segments_that_come_late),
         TEST(leaves_broken_blocks_out_until_they_heal),
+        TEST(tells_why_blocks_are_not_served),
+        TEST(tells_how_the_last_pass_went),
         TEST(follows_blocks_that_come_and_go),
         TEST(keeps_serving_when_the_bucket_cannot_be_listed),
         TEST(tries_again_what_failed_in_passing),

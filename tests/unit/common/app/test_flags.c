@@ -211,7 +211,7 @@ struct listed {
     struct app_flag_list ids;
     const char *output;
     bool seldom;
-    struct app_flag_list inert;
+    struct app_flag_inert inert;
 };
 
 static const struct app_flag listed_flags[] = {
@@ -343,12 +343,102 @@ collects_the_names_of_inert_flags(void **state)
     (void)state;
     assert_int_equal(parse_listed(none, &o, &err), APP_FLAGS_OK);
     assert_true(o.seldom);
-    assert_int_equal(o.inert.count, 0);
+    assert_int_equal(o.inert.names.count, 0);
     assert_int_equal(parse_listed(some, &o, &err), APP_FLAGS_OK);
-    assert_int_equal(o.inert.count, 3);
-    assert_string_equal(o.inert.at[0], "curves");
-    assert_string_equal(o.inert.at[1], "grace");
-    assert_string_equal(o.inert.at[2], "lock");
+    assert_int_equal(o.inert.names.count, 3);
+    assert_string_equal(o.inert.names.at[0], "curves");
+    assert_string_equal(o.inert.names.at[1], "grace");
+    assert_string_equal(o.inert.names.at[2], "lock");
+}
+
+static void
+check_value(const struct app_flags *t, const void *options, const char *name,
+            const char *wanted)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    for (size_t i = 0; i < t->count; i++)
+        if (strcmp(t->flags[i].name, name) == 0)
+            app_flags_value(t, &t->flags[i], options, &text);
+    assert_string_equal(buf_text(&text), wanted);
+}
+
+static void
+tells_values(void **state)
+{
+    static const char *const none[ARGS_MAX] = {NULL};
+    static const char *const some[ARGS_MAX] = {"--curves=a", "--grace=1s", "--curves=b",
+                                               "--id=c", "--id=d"};
+    struct listed o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse_listed(none, &o, &err), APP_FLAGS_OK);
+    check_value(&listed_table, &o, "grace", "2m");
+    check_value(&listed_table, &o, "curves", "");
+    check_value(&listed_table, &o, "output", "table");
+    check_value(&listed_table, &o, "seldom", "false");
+    assert_int_equal(parse_listed(some, &o, &err), APP_FLAGS_OK);
+    check_value(&listed_table, &o, "grace", "1s");
+    check_value(&listed_table, &o, "curves", "a,b");
+    check_value(&listed_table, &o, "id", "c,d");
+}
+
+struct telling {
+    const char *text;
+    int64_t ns;
+    int64_t count;
+    uint64_t bytes;
+};
+
+static void
+tells_no_secrets(void **state)
+{
+    static const struct {
+        const char *argument;
+        const char *text;
+        const char *wanted;
+    } cases[] = {
+        {"<yaml>", "", ""},
+        {"<yaml>", "type: S3\n", "<secret>"},
+        {"<path>", "/etc/bucket.yml", "/etc/bucket.yml"},
+        {"<url>", "http://localhost:9090", "http://localhost:9090"},
+        {"<url>", "http://me:pw@host:1/a@b", "http://<secret>@host:1/a@b"},
+        {"<url>", "https://me:p@w@host", "https://<secret>@host"},
+        {"<url>", "http://host/a?token=t#x", "http://host/a?<secret>"},
+        {"<url>", "http://me:pw@host?a=b", "http://<secret>@host?<secret>"},
+        {"<url>", "http://host#token", "http://host#<secret>"},
+        {"<url>", "me:pw@host/a", "<secret>@host/a"},
+        {"<path>", "https://me:pw@host/a", "https://<secret>@host/a"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct app_flag flag = {.name = "f",
+                                      .kind = APP_FLAG_TEXT,
+                                      .at = offsetof(struct telling, text),
+                                      .initial = "",
+                                      .argument = cases[i].argument,
+                                      .help = ""};
+        const struct app_flags one = {.flags = &flag, .count = 1};
+        const struct telling t = {.text = cases[i].text};
+        check_value(&one, &t, "f", cases[i].wanted);
+    }
+}
+
+static void
+tells_quantities(void **state)
+{
+    static const struct app_flag some[] = {
+        {.name = "ns", .kind = APP_FLAG_DURATION, .at = offsetof(struct telling, ns)},
+        {.name = "count", .kind = APP_FLAG_INT, .at = offsetof(struct telling, count)},
+        {.name = "bytes", .kind = APP_FLAG_SIZE, .at = offsetof(struct telling, bytes)},
+    };
+    static const struct app_flags t = {.flags = some, .count = ARRAY_LEN(some)};
+    struct telling o = {.ns = 90 * CLOCK_NS_PER_S, .count = -1, .bytes = UINT64_MAX};
+    (void)state;
+    check_value(&t, &o, "ns", "90s");
+    check_value(&t, &o, "count", "-1");
+    check_value(&t, &o, "bytes", "18446744073709551615");
+    o.ns = 0;
+    check_value(&t, &o, "ns", "0s");
 }
 
 static void
@@ -549,6 +639,9 @@ main(void)
         cmocka_unit_test(a_list_has_an_end),
         cmocka_unit_test(help_shows_lists_and_letters),
         cmocka_unit_test(collects_the_names_of_inert_flags),
+        cmocka_unit_test(tells_values),
+        cmocka_unit_test(tells_no_secrets),
+        cmocka_unit_test(tells_quantities),
         cmocka_unit_test(refuses_wrong_and_harmful_values_of_inert_flags),
         cmocka_unit_test(lists_flags_by_their_origin),
         cmocka_unit_test(answers_help_and_version_before_judging),

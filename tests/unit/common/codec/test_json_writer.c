@@ -52,12 +52,39 @@ what_is_written_can_be_read(void **state)
     }
 }
 
+static void
+writes_documents(void **state)
+{
+    CLEANUP(buf_fini) struct buf out = {0};
+    struct json_writer w = {.out = &out};
+    (void)state;
+    json_writer_open(&w, NULL, '{');
+    json_writer_put_str(&w, "text", "a\"b");
+    json_writer_open(&w, "list", '[');
+    json_writer_put_i64(&w, NULL, INT64_MIN);
+    json_writer_put_u64(&w, NULL, UINT64_MAX);
+    json_writer_open(&w, NULL, '{');
+    json_writer_close(&w, '{');
+    json_writer_put_null(&w, NULL);
+    json_writer_close(&w, '[');
+    json_writer_put_bool(&w, "yes", true);
+    json_writer_put_bool(&w, "no", false);
+    json_writer_put_double(&w, "half", 0.5, 2);
+    json_writer_put_double(&w, "none", 0.0 / 0.0, 2);
+    json_writer_close(&w, '{');
+    assert_string_equal(buf_text(&out),
+                        "{\"text\":\"a\\\"b\",\"list\":[-9223372036854775808,"
+                        "18446744073709551615,{},null],\"yes\":true,\"no\":false,"
+                        "\"half\":0.50,\"none\":null}");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_what_must_be_escaped),
         cmocka_unit_test(what_is_written_can_be_read),
+        cmocka_unit_test(writes_documents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ measured_init(struct measured *m)
     fixture_init(&m->f);
     m->registry = metrics_registry_new();
     m->f.bucket = m->faulty = faulty_bucket_new(m->f.bucket);
-    objstore_measured_wrap(&m->f.bucket, m->registry);
+    objstore_measured_wrap(&m->f.bucket, m->registry, NULL);
+    assert_null(objstore_measured_requests(m->f.bucket));
 }
 
 static void
