@@ -21,6 +21,7 @@
 #include "common/net/form.h"
 #include "common/net/http_server_priv.h"
 #include "common/net/listen.h"
+#include "common/net/web.h"
 
 enum {
     DEFAULT_CONNECTIONS = 256,
@@ -137,12 +138,40 @@ find_route(struct net_http_exchange *x)
         preset_allow(x, match.of_path);
 }
 
+/* Whether the client may ask at all; its answers get the configured headers. */
+static bool
+is_admitted(struct net_http_exchange *x)
+{
+    struct net_web *web = x->server->web;
+    if (web == NULL)
+        return true;
+    struct net_web_state *state = net_web_acquire(web);
+    const struct yaml *headers = state->config.headers;
+    for (size_t i = 0; headers != NULL && i < headers->count; i++)
+        net_http_put_field(&x->defaults, headers->keys[i], headers->children[i].text);
+    bool admitted = net_web_admits(
+        web, state, net_http_exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION));
+    net_web_release(web, &state);
+    return admitted;
+}
+
+static void
+preset_login(struct net_http_exchange *x)
+{
+    buf_clear(&x->headers);
+    net_http_exchange_add_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                 "Basic realm=\"blockhouse\"");
+    preset(x, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+}
+
 static void
 judge(struct net_http_exchange *x, const struct framing *f)
 {
     find_route(x);
     if (is_ambiguous(x, f))
         preset(x, MHD_HTTP_BAD_REQUEST, "ambiguous length of the request body");
+    else if (!is_admitted(x))
+        preset_login(x);
     else if (x->route != NULL && f->length > x->route->max_body)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE, "request body too large");
 }
@@ -153,13 +182,20 @@ on_connection(void *arg, struct MHD_Connection *connection, void **context,
 {
     struct net_http_server *s = arg;
     struct net_http_peer *peer = *context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *context = net_http_peers_open(
             s->peers,
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
                 ->connect_fd);
-    else
-        net_http_peers_close(s->peers, &peer);
+        if (tls != NULL)
+            net_web_begin_session(s->web, tls->tls_session);
+        return;
+    }
+    net_http_peers_close(s->peers, &peer);
+    if (tls != NULL)
+        net_web_end_session(tls->tls_session);
 }
 
 /* The library hands out the target of a request before it decodes it in place, and
@@ -302,16 +338,20 @@ on_end(void *arg, struct MHD_Connection *connection, void **context,
 static struct MHD_Daemon *
 start_daemon(struct net_http_server *s, int fd, unsigned connections, unsigned idle_s)
 {
+    bool has_tls = s->web != NULL && net_web_has_tls(s->web);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, net_web_tls_no_certificate()},
+        {MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-            MHD_USE_ITC,
+            MHD_USE_ITC | (has_tls ? MHD_USE_TLS : 0U),
         0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_CONNECTION_LIMIT,
         connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_URI_LOG_CALLBACK,
         on_target, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
-        1, MHD_OPTION_END);
+        1, MHD_OPTION_ARRAY, has_tls ? tls : tls + 1, MHD_OPTION_END);
 }
 
 static void
@@ -334,6 +374,7 @@ new_server(const struct net_http_server_options *o)
     s->routes = o->routes;
     s->route_count = o->route_count;
     s->budget = o->budget;
+    s->web = o->web;
     s->metrics = net_http_metrics_new(o->metrics);
     for (size_t i = 0; i < o->route_count; i++)
         net_http_metrics_prepare(s->metrics, o->routes[i].name, o->routes[i].method);
@@ -368,7 +409,9 @@ net_http_server_start(struct net_http_server **out,
     if (s->daemon == NULL)
         return err_set(err, ERR_INTERNAL, "start the HTTP server on %s", o->address);
     fd = -1;
-    LOG_INFO("listening", LOG_STR("addr", o->address));
+    LOG_INFO("listening", LOG_STR("addr", o->address),
+             LOG_STR("scheme",
+                     s->web != NULL && net_web_has_tls(s->web) ? "https" : "http"));
     *out = TAKE(s);
     return true;
 }
