@@ -176,26 +176,56 @@ judge(struct net_http_exchange *x, const struct framing *f)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE, "request body too large");
 }
 
+/* What the library keeps of a connection for us. */
+struct connection {
+    struct net_http_peer *peer;
+    struct net_web_session *tls; /* NULL: plain */
+};
+
+static struct connection *
+open_connection(struct net_http_server *s, struct MHD_Connection *connection)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (c == NULL)
+        return NULL;
+    c->peer = net_http_peers_open(
+        s->peers, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                      ->connect_fd);
+    if (tls != NULL)
+        c->tls = net_web_session_new(s->web, tls->tls_session);
+    return c;
+}
+
+/* The library has ended its TLS session already. */
+static void
+close_connection(struct net_http_server *s, struct connection *c)
+{
+    if (c == NULL)
+        return;
+    net_http_peers_close(s->peers, &c->peer);
+    net_web_session_free(&c->tls);
+    free(c);
+}
+
 static void
 on_connection(void *arg, struct MHD_Connection *connection, void **context,
               enum MHD_ConnectionNotificationCode code)
 {
-    struct net_http_server *s = arg;
-    struct net_http_peer *peer = *context;
-    const union MHD_ConnectionInfo *tls =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = net_http_peers_open(
-            s->peers,
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-                ->connect_fd);
-        if (tls != NULL)
-            net_web_begin_session(s->web, tls->tls_session);
-        return;
-    }
-    net_http_peers_close(s->peers, &peer);
-    if (tls != NULL)
-        net_web_end_session(tls->tls_session);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *context = open_connection(arg, connection);
+    else
+        close_connection(arg, *context);
+}
+
+static struct net_http_peer *
+peer_of(struct MHD_Connection *connection)
+{
+    struct connection *c =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+            ->socket_context;
+    return c != NULL ? c->peer : NULL;
 }
 
 /* The library hands out the target of a request before it decodes it in place, and
@@ -209,8 +239,7 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
         return NULL;
     x->server = s;
     x->connection = connection;
-    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-                  ->socket_context;
+    x->peer = peer_of(connection);
     net_http_peers_sends(s->peers, x->peer);
     x->users = 1;
     x->sample.handler = "none";

@@ -58,10 +58,10 @@ struct net_web {
     struct net_web_state *state;
 };
 
-/* A session of a connection. */
-struct session {
+struct net_web_session {
     struct net_web *web;
-    struct net_web_state *state;
+    struct net_web_state *state; /* NULL before the handshake */
+    struct net_web_tls_hook hook;
 };
 
 static struct stamp
@@ -382,24 +382,28 @@ net_web_admits(struct net_web *w, const struct net_web_state *state,
 static const struct net_web_tls *
 choose(void *arg)
 {
-    struct session *s = arg;
+    struct net_web_session *s = arg;
     if (s->state == NULL)
         s->state = net_web_acquire(s->web);
     return s->state->tls;
 }
 
-void
-net_web_begin_session(struct net_web *w, void *session)
+struct net_web_session *
+net_web_session_new(struct net_web *w, void *session)
 {
-    struct session *s = xcalloc(1, sizeof *s);
+    struct net_web_session *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
     s->web = w;
-    net_web_tls_attach(session, choose, s);
+    s->hook = (struct net_web_tls_hook){.choose = choose, .arg = s};
+    net_web_tls_attach(session, &s->hook);
+    return s;
 }
 
 void
-net_web_end_session(void *session)
+net_web_session_free(struct net_web_session **out)
 {
-    struct session *s = net_web_tls_detach(session);
+    struct net_web_session *s = TAKE(*out);
     if (s == NULL)
         return;
     if (s->state != NULL)

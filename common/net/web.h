@@ -14,6 +14,7 @@
 
 struct metrics_registry;
 struct net_web;
+struct net_web_session;
 
 /* One state of all the files; immutable. */
 struct net_web_state {
@@ -43,8 +44,10 @@ NODISCARD bool net_web_has_tls(const struct net_web *web);
 NODISCARD bool net_web_admits(struct net_web *web, const struct net_web_state *state,
                               const char *authorization);
 
-/* Begin and end TLS on a connection (sessions are of GnuTLS). */
-void net_web_begin_session(struct net_web *web, void *session);
-void net_web_end_session(void *session);
+/* Begin TLS on a connection; session is GnuTLS's. To be ended after it. NULL when there
+ * is no memory: the handshake then fails. */
+struct net_web_session *net_web_session_new(struct net_web *web, void *session);
+/* Accepts NULL inside. */
+void net_web_session_free(struct net_web_session **session);
 
 #endif

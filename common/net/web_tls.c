@@ -21,14 +21,6 @@ struct net_web_tls {
     int64_t not_after_s;
 };
 
-/* What a session holds in the place for the data of a session cache, which a server
- * without one has no other use for. */
-struct attached {
-    net_web_tls_choose_fn *choose;
-    void *arg;
-    const struct net_web_tls *chosen;
-};
-
 static gnutls_datum_t
 datum_of(struct bytes b)
 {
@@ -216,8 +208,8 @@ verify_by_authority(gnutls_session_t session)
 static int
 on_client_certificate(gnutls_session_t session)
 {
-    const struct attached *a = gnutls_db_get_ptr(session);
-    const struct net_web_config *c = a->chosen->config;
+    const struct net_web_tls_hook *hook = gnutls_db_get_ptr(session);
+    const struct net_web_config *c = hook->chosen->config;
     unsigned count = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
     if (chain == NULL || count == 0)
@@ -239,13 +231,13 @@ static int
 on_client_hello(gnutls_session_t session, unsigned type, unsigned when,
                 unsigned incoming, const gnutls_datum_t *message)
 {
-    struct attached *a = gnutls_db_get_ptr(session);
+    struct net_web_tls_hook *hook = gnutls_db_get_ptr(session);
     (void)type, (void)when, (void)message;
     /* A second one, after a retry, goes by the same. */
-    if (!incoming || a->chosen != NULL)
+    if (!incoming || hook->chosen != NULL)
         return 0;
-    const struct net_web_tls *t = a->choose(a->arg);
-    a->chosen = t;
+    const struct net_web_tls *t = hook->choose(hook->arg);
+    hook->chosen = t;
     gnutls_priority_set(session, t->priority);
     gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, t->credentials);
     enum net_web_client_auth auth = t->config->client_auth;
@@ -274,24 +266,12 @@ net_web_tls_no_certificate(void)
     return (void *)(uintptr_t)no_certificate;
 }
 
+/* The place for the data of a session cache: a server without one has no other use for
+ * it. */
 void
-net_web_tls_attach(void *session, net_web_tls_choose_fn *choose, void *arg)
+net_web_tls_attach(void *session, struct net_web_tls_hook *hook)
 {
-    struct attached *a = xcalloc(1, sizeof *a);
-    *a = (struct attached){.choose = choose, .arg = arg};
-    gnutls_db_set_ptr(session, a);
+    gnutls_db_set_ptr(session, hook);
     gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
                                        GNUTLS_HOOK_PRE, on_client_hello);
-}
-
-void *
-net_web_tls_detach(void *session)
-{
-    struct attached *a = gnutls_db_get_ptr(session);
-    if (a == NULL)
-        return NULL;
-    void *arg = a->arg;
-    gnutls_db_set_ptr(session, NULL);
-    free(a);
-    return arg;
 }

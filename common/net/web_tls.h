@@ -33,15 +33,20 @@ int64_t net_web_tls_not_after_s(const struct net_web_tls *tls);
  * its sessions are attached. Not to be called. */
 void *net_web_tls_no_certificate(void);
 
-/* Yields what a handshake is to go by; borrowed until it is detached. */
+/* Yields what a handshake is to go by; borrowed until the session ends. */
 typedef const struct net_web_tls *net_web_tls_choose_fn(void *arg);
 
-/* Let a session (a gnutls_session_t before its handshake) ask choose(arg) when the
- * client has sent its first message; on the thread of the connection. */
-void net_web_tls_attach(void *session, net_web_tls_choose_fn *choose, void *arg);
+/* What a session goes by; the zero value with choose and arg set. */
+struct net_web_tls_hook {
+    net_web_tls_choose_fn *choose;
+    void *arg;
+    /* private */
+    const struct net_web_tls *chosen;
+};
 
-/* Undo that, when the session is about to end. Returns arg, or NULL if there is none.
- */
-void *net_web_tls_detach(void *session);
+/* Let a session (a gnutls_session_t before its handshake) ask choose(arg) when the
+ * client has sent its first message; on the thread of the connection. hook must outlive
+ * the session. */
+void net_web_tls_attach(void *session, struct net_web_tls_hook *hook);
 
 #endif
