@@ -28,6 +28,8 @@ net_http_accept_weight(struct bytes text)
         (text.at[0] != '0' && text.at[0] != '1'))
         return 0;
     snprintf(copy, sizeof copy, "%.*s", BYTES_FMT(text));
+    if (strspn(copy, "0123456789.") != text.len)
+        return 0;
     double weight = strtod(copy, &end);
     return *end == 0 && weight <= 1 ? (int)(weight * NET_HTTP_WEIGHT_MAX) : 0;
 }
