@@ -10,6 +10,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
+#include "common/net/web.h"
 #include "common/objstore/config.h"
 #include "common/objstore/measured.h"
 #include "sidecar/block_pin.h"
@@ -34,6 +35,7 @@ struct sidecar {
     struct objstore_bucket *bucket; /* NULL: nothing is shipped */
     struct net_http_route
         routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES + SIDECAR_STATUS_ROUTES];
+    struct net_web *web; /* NULL: plain HTTP, open to all */
     struct net_http_server *server;
     char *pins;
     struct sidecar_watch *watch;
@@ -65,8 +67,18 @@ read_prices(struct sidecar *s, struct err *err)
 }
 
 static bool
+open_web(struct sidecar *s, struct err *err)
+{
+    const char *path = s->options.http_config;
+    return *path == 0 || net_web_open(&s->web, path, s->metrics, err) ||
+           err_wrap(err, "--http.config");
+}
+
+static bool
 start_http(struct sidecar *s, struct err *err)
 {
+    if (!open_web(s, err))
+        return false;
     size_t count = app_admin_routes(s->admin, s->routes);
     s->info =
         (struct app_info){.table = sidecar_options_table(), .options = &s->options};
@@ -78,6 +90,7 @@ start_http(struct sidecar *s, struct err *err)
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
+        .web = s->web,
     };
     return net_http_server_start(&s->server, &options, err);
 }
@@ -271,6 +284,7 @@ stop(struct sidecar *s)
     flush(s);
     sidecar_ship_loop_stop(&s->ship_loop);
     net_http_server_stop(&s->server, drained_by_ns);
+    net_web_close(&s->web);
     sidecar_heartbeat_stop(&s->heartbeat);
     sidecar_reloader_stop(&s->reloader);
     sidecar_prom_client_free(&s->client);

@@ -5,6 +5,7 @@
 #include "store/api_read.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -268,9 +269,23 @@ estimate(struct store_read_request *r, struct err *err)
     return true;
 }
 
+/* Prometheus says snappy; other clients of the protocol may say nothing. */
+static bool
+check_encoding(const struct net_http_exchange *x, struct err *err)
+{
+    const char *encoding = net_http_exchange_header(x, "Content-Encoding");
+    return encoding == NULL || *encoding == 0 || strcasecmp(encoding, "snappy") == 0 ||
+           err_set(err, ERR_INVALID,
+                   "Content-Encoding \"%.32s\" of the request: remote read takes "
+                   "bodies in snappy only",
+                   encoding);
+}
+
 static bool
 begin(struct store_read_request *r, struct err *err)
 {
+    if (!check_encoding(r->exchange, err))
+        return false;
     r->newest_encoding = store_read_client_newest(
         net_http_exchange_header(r->exchange, "User-Agent"), r->api->options.encodings);
     if (!decode_request(r, err) || !store_read_take_blocks(r, err) ||

@@ -10,6 +10,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
+#include "common/net/web.h"
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
 #include "store/api_sync.h"
@@ -57,6 +58,7 @@ struct store {
     struct store_status status;
     struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
                                  STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
+    struct net_web *web; /* NULL: plain HTTP, open to all */
     struct net_http_server *server;
     struct store_relabel *selector;
     struct store_block_sync *sync;
@@ -213,9 +215,19 @@ start_status(struct store *s, struct err *err)
 }
 
 static bool
+open_web(struct store *s, struct err *err)
+{
+    const char *path = s->options.http_config;
+    return *path == 0 || net_web_open(&s->web, path, s->metrics, err) ||
+           err_wrap(err, "--http.config");
+}
+
+static bool
 start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
+    if (!open_web(s, err))
+        return false;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
     count += store_status_routes(&s->status, s->routes + count);
@@ -234,6 +246,7 @@ start_http(struct store *s, struct err *err)
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
+        .web = s->web,
         .max_connections = slots == 0
                                ? UNGATED_CONNECTIONS
                                : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
@@ -297,6 +310,7 @@ stop(struct store *s)
         app_lifecycle_pause(unready_until_ns);
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
+    net_web_close(&s->web);
     store_api_read_free(&s->read);
     store_block_sync_free(&s->sync);
     store_block_headers_free(&s->headers);

@@ -2,6 +2,7 @@
 #include "common/app/admin.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/app/lifecycle.h"
@@ -9,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/xmalloc.h"
+#include "common/net/http_accept.h"
 
 /* One probe: what it answers, and the gauge that mirrors it. */
 struct probe {
@@ -110,14 +112,55 @@ on_probe(void *arg, struct net_http_exchange *x)
         net_http_reply(x, 503, "text/plain; charset=utf-8", BYTES("NOT OK"));
 }
 
+static bool
+is_one_of(struct bytes text, const char *const *words)
+{
+    bool found = false;
+    for (size_t i = 0; words[i] != NULL && !found; i++)
+        found = bytes_eq(text, bytes_of_str(words[i]));
+    return found;
+}
+
+/* The version of OpenMetrics that a client would rather have than the text format;
+ * NULL: none. Of equal weights the first counts, as with Go's exporters. */
+static const char *
+wanted_openmetrics(const char *accept)
+{
+    static const char *const ours[] = {"", "1.0.0", "0.0.1", NULL};
+    static const char *const texts[] = {"text/plain", "text/*", "*/*", NULL};
+    struct bytes rest = bytes_of_str(accept != NULL ? accept : "");
+    struct net_http_media_range range;
+    const char *wanted = NULL;
+    int best = 0;
+    while (net_http_accept_next(&rest, &range)) {
+        bool is_ours = bytes_eq(range.type, BYTES("application/openmetrics-text")) &&
+                       is_one_of(range.version, ours);
+        if (range.weight <= best || (!is_ours && !is_one_of(range.type, texts)))
+            continue;
+        best = range.weight;
+        wanted = !is_ours                                  ? NULL
+                 : bytes_eq(range.version, BYTES("0.0.1")) ? "0.0.1"
+                                                           : "1.0.0";
+    }
+    return wanted;
+}
+
 static void
 on_metrics(void *arg, struct net_http_exchange *x)
 {
     const struct app_admin *a = arg;
     CLEANUP(buf_fini) struct buf text = {0};
-    metrics_print(a->metrics, &text);
-    net_http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8",
-                   buf_bytes(&text));
+    char type[80] = "text/plain; version=0.0.4; charset=utf-8";
+    const char *version = wanted_openmetrics(net_http_exchange_header(x, "Accept"));
+    if (version != NULL) {
+        snprintf(type, sizeof type,
+                 "application/openmetrics-text; version=%s; charset=utf-8", version);
+        metrics_print_openmetrics(a->metrics, &text);
+    } else {
+        metrics_print(a->metrics, &text);
+    }
+    net_http_exchange_add_header(x, "Vary", "Accept");
+    net_http_reply(x, 200, type, buf_bytes(&text));
 }
 
 size_t

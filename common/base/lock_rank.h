@@ -29,6 +29,9 @@
     X(LOCK_HTTP_CLIENT, "net: connections and waiters of an HTTP client")         \
     X(LOCK_HTTP_SHARE, "net: addresses and TLS sessions of an HTTP client")       \
     X(LOCK_HTTP_SERVER, "net: running requests of an HTTP server")                \
+    X(LOCK_WEB, "net: the web configuration and who reads it again")              \
+    X(LOCK_WEB_SLOW, "net: the scratch space of bcrypt")                          \
+    X(LOCK_WEB_KNOWN, "net: logins that were right a while ago")                  \
     X(LOCK_HTTP_PEERS, "net: who is connected to an HTTP server")                 \
     X(LOCK_POOL, "base: job queue of a worker pool")                              \
     X(LOCK_METRICS, "metrics: the list of families and their children")           \

@@ -110,6 +110,24 @@ digest_base64(struct bytes data, char *text)
     EVP_EncodeBlock((unsigned char *)text, data.at, (int)data.len);
 }
 
+bool
+digest_base64_decode(struct bytes text, uint8_t *out, size_t room, size_t *len)
+{
+    size_t padding = 0;
+    if (text.len == 0 || text.len % 4 != 0 || text.len / 4 * 3 > room ||
+        text.len > INT_MAX)
+        return false;
+    while (padding < 2 && text.at[text.len - 1 - padding] == '=')
+        padding++;
+    if (memchr(text.at, '=', text.len - padding) != NULL)
+        return false;
+    int decoded = EVP_DecodeBlock(out, text.at, (int)text.len);
+    if (decoded != (int)(text.len / 4 * 3))
+        return false;
+    *len = (size_t)decoded - padding;
+    return true;
+}
+
 void
 digest_cleanse(void *at, size_t len)
 {

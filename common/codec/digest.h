@@ -4,6 +4,7 @@
 #define COMMON_CODEC_DIGEST_H
 
 #include "common/base/bytes.h"
+#include "common/base/compiler.h"
 
 enum { DIGEST_SHA256_SIZE = 32, DIGEST_MD5_SIZE = 16 };
 
@@ -30,6 +31,11 @@ void digest_hex(struct bytes data, char *text);
 /* Base64 text of data, padded; text holds DIGEST_BASE64_SIZE(data.len) bytes. */
 #define DIGEST_BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
 void digest_base64(struct bytes data, char *text);
+
+/* Decode such text into out, of room bytes; *len is what it came to. Returns false for
+ * text that is no base64, or would not fit. */
+NODISCARD bool digest_base64_decode(struct bytes text, uint8_t *out, size_t room,
+                                    size_t *len);
 
 /* Overwrite a secret; not optimised away. */
 void digest_cleanse(void *at, size_t len);

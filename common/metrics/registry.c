@@ -9,9 +9,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/check.h"
 #include "common/base/mutex.h"
+#include "common/base/num.h"
 #include "common/base/xmalloc.h"
 
 enum { MAX_COLLECTORS = 16, NUMBER_SIZE = 32 };
@@ -330,6 +332,38 @@ render_number(double value, char text[NUMBER_SIZE])
     }
 }
 
+/* As Go writes it for OpenMetrics: 0.005, 30.0, 1e+06, 1.048576e+06. */
+static void
+render_canonical(double value, char text[NUMBER_SIZE])
+{
+    enum { DIGITS_MAX = 17, EXPONENT_MIN = -4, EXPONENT_MAX = 5 };
+    if (isnan(value) || isinf(value)) {
+        render_number(value, text);
+        return;
+    }
+    for (int digits = 1; digits <= DIGITS_MAX; digits++) {
+        snprintf(text, NUMBER_SIZE, "%.*e", digits - 1, value);
+        if (bits_of(strtod(text, NULL)) != bits_of(value))
+            continue;
+        int exponent = atoi(strchr(text, 'e') + 1);
+        if (exponent >= EXPONENT_MIN && exponent <= EXPONENT_MAX)
+            snprintf(text, NUMBER_SIZE, "%.*f", NUM_MAX(digits - 1 - exponent, 1),
+                     value);
+        return;
+    }
+}
+
+typedef void render_fn(double value, char text[NUMBER_SIZE]);
+
+/* What differs between the formats. */
+struct format {
+    render_fn *render;
+    bool is_openmetrics;
+};
+
+static const struct format text_format = {render_number, false};
+static const struct format openmetrics = {render_canonical, true};
+
 /* One line. le is an upper bound, or NULL for no such label. */
 static void
 put_sample(struct buf *out, const struct metrics_family *f, const char *suffix,
@@ -358,7 +392,7 @@ put_count(struct buf *out, const struct metrics_family *f, const char *suffix,
 /* The count is the sum of the buckets as they were read here, so that the lines agree
  * with each other while other threads observe. */
 static void
-put_histogram(struct buf *out, const struct child *c)
+put_histogram(struct buf *out, const struct child *c, render_fn *render)
 {
     const struct metrics_histogram *h = c->histogram;
     const struct metrics_family *f = h->family;
@@ -366,31 +400,71 @@ put_histogram(struct buf *out, const struct child *c)
     uint64_t total = 0;
     for (size_t i = 0; i <= f->bound_count; i++) {
         total += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
-        render_number(i < f->bound_count ? f->bounds[i] : (double)INFINITY, text);
+        render(i < f->bound_count ? f->bounds[i] : (double)INFINITY, text);
         put_count(out, f, "_bucket", c->labels, text, total);
     }
-    render_number(number_get(&h->sum), text);
+    render(number_get(&h->sum), text);
     put_sample(out, f, "_sum", c->labels, NULL, text);
     put_count(out, f, "_count", c->labels, NULL, total);
 }
 
+static bool
+has_family(const struct metrics_registry *r, struct bytes name)
+{
+    for (const struct metrics_family *f = r->first; f != NULL; f = f->next)
+        if (bytes_eq(bytes_of_str(f->name), name))
+            return true;
+    return false;
+}
+
+/* Whether a counter of OpenMetrics can have this name: it is called without _total, and
+ * no other family may be called so. Sets *short_len. */
+static bool
+is_open_counter(const struct metrics_registry *r, const struct metrics_family *f,
+                size_t *short_len)
+{
+    static const char TOTAL[] = "_total";
+    struct bytes name = bytes_of_str(f->name);
+    size_t end = sizeof TOTAL - 1;
+    if (name.len <= end || strcmp(f->name + name.len - end, TOTAL) != 0)
+        return false;
+    *short_len = name.len - end;
+    return !has_family(r, bytes_of(f->name, *short_len));
+}
+
 static void
-put_family(struct buf *out, const struct metrics_family *f)
+put_head(struct buf *out, const struct metrics_registry *r,
+         const struct metrics_family *f, const struct format *format)
 {
     static const char *const type_names[] = {
         [COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram"};
+    const char *type = type_names[f->kind];
+    size_t len = strlen(f->name), short_len;
+    if (format->is_openmetrics && f->kind == COUNTER) {
+        if (is_open_counter(r, f, &short_len))
+            len = short_len;
+        else
+            type = "unknown";
+    }
+    buf_printf(out, "# HELP %.*s ", (int)len, f->name);
+    put_escaped(out, f->help, format->is_openmetrics);
+    buf_printf(out, "\n# TYPE %.*s %s\n", (int)len, f->name, type);
+}
+
+static void
+put_family(struct buf *out, const struct metrics_registry *r,
+           const struct metrics_family *f, const struct format *format)
+{
     if (f->first == NULL)
         return;
-    buf_printf(out, "# HELP %s ", f->name);
-    put_escaped(out, f->help, false);
-    buf_printf(out, "\n# TYPE %s %s\n", f->name, type_names[f->kind]);
+    put_head(out, r, f, format);
     for (const struct child *c = f->first; c != NULL; c = c->next) {
         char text[NUMBER_SIZE];
         if (f->kind == HISTOGRAM) {
-            put_histogram(out, c);
+            put_histogram(out, c, format->render);
             continue;
         }
-        render_number(metrics_get(&c->value), text);
+        format->render(metrics_get(&c->value), text);
         put_sample(out, f, "", c->labels, NULL, text);
     }
 }
@@ -409,11 +483,24 @@ collect(struct metrics_registry *r)
         r->collectors[i].fn(r->collectors[i].arg);
 }
 
-void
-metrics_print(struct metrics_registry *r, struct buf *out)
+static void
+print(struct metrics_registry *r, struct buf *out, const struct format *format)
 {
     collect(r);
     MUTEX_SCOPE(&r->lock);
     for (const struct metrics_family *f = r->first; f != NULL; f = f->next)
-        put_family(out, f);
+        put_family(out, r, f, format);
+}
+
+void
+metrics_print(struct metrics_registry *r, struct buf *out)
+{
+    print(r, out, &text_format);
+}
+
+void
+metrics_print_openmetrics(struct metrics_registry *r, struct buf *out)
+{
+    print(r, out, &openmetrics);
+    buf_put_str(out, "# EOF\n");
 }

@@ -64,6 +64,11 @@ void metrics_on_collect(struct metrics_registry *r, metrics_collect_fn *fn, void
  * order of creation. */
 void metrics_print(struct metrics_registry *r, struct buf *out);
 
+/* The same as OpenMetrics 1.0: counters are named without _total (those that do not end
+ * so, or would be named like another family, are of unknown type), bounds are canonical
+ * numbers, and the last line says # EOF. Format OpenMetrics 1.0.0, "Text format". */
+void metrics_print_openmetrics(struct metrics_registry *r, struct buf *out);
+
 /* Register process_* and the few go_* names that dashboards of Thanos read, filled from
  * /proc at each exposition. */
 void metrics_process_register(struct metrics_registry *r);

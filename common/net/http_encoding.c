@@ -7,13 +7,13 @@
 #include <strings.h>
 
 #include "common/codec/compress_stream.h"
+#include "common/net/http_accept.h"
 #include "common/net/http_server_priv.h"
 
 enum {
     /* Below, what is saved fits a packet and costs more than it. */
     BODY_MIN = 1400,
-    PIECE_BYTES = 32 * 1024,
-    WEIGHT_MAX = 1000 /* q=1, in thousandths */
+    PIECE_BYTES = 32 * 1024
 };
 
 struct coding {
@@ -24,18 +24,6 @@ struct coding {
 /* In order of preference, where a client has none. */
 static const struct coding codings[] = {{"zstd", COMPRESS_STREAM_ZSTD},
                                         {"gzip", COMPRESS_STREAM_GZIP}};
-
-/* A weight "0.5" in thousandths; broken ones are 0. */
-static int
-parse_weight(const char *text)
-{
-    char *end;
-    if (*text != '0' && *text != '1')
-        return 0;
-    double weight = strtod(text, &end);
-    bool is_over = *end == 0 || strchr(", \t;", *end) != NULL;
-    return is_over && weight <= 1 ? (int)(weight * WEIGHT_MAX) : 0;
-}
 
 /* Weight that an Accept-Encoding gives to a name, -1 if it does not mention it. */
 static int
@@ -49,9 +37,11 @@ weight_of(const char *accepted, const char *name)
             continue;
         at += len + strspn(at + len, " \t");
         if (*at != ';')
-            return WEIGHT_MAX;
+            return NET_HTTP_WEIGHT_MAX;
         at += 1 + strspn(at + 1, " \t");
-        return strncasecmp(at, "q=", 2) == 0 ? parse_weight(at + 2) : 0;
+        return strncasecmp(at, "q=", 2) == 0
+                   ? net_http_accept_weight(bytes_of(at + 2, strcspn(at + 2, ",;")))
+                   : 0;
     }
     return -1;
 }
@@ -88,6 +78,23 @@ wanted_by(struct net_http_exchange *x)
                : choose(net_http_exchange_header(x, MHD_HTTP_HEADER_ACCEPT_ENCODING));
 }
 
+/* Begin to compress by *c, or by what the client takes besides and needs less memory
+ * here: zstd takes a megabyte. Sets *c to what it is. */
+static bool
+begin(struct net_http_exchange *x, const struct coding **c, struct compress_stream **s)
+{
+    const char *accepted = net_http_exchange_header(x, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    struct budget *budget = x->server->budget;
+    struct err unused;
+    if (compress_stream_new(s, (*c)->coding, budget, &unused))
+        return true;
+    const struct coding *last = &codings[ARRAY_LEN(codings) - 1];
+    if (*c == last || weight_of(accepted, last->name) <= 0)
+        return false;
+    *c = last;
+    return compress_stream_new(s, last->coding, budget, &unused);
+}
+
 bool
 net_http_encode_body(struct net_http_exchange *x, struct bytes body, struct buf *out)
 {
@@ -95,8 +102,7 @@ net_http_encode_body(struct net_http_exchange *x, struct bytes body, struct buf 
     struct err unused;
     const struct coding *c = wanted_by(x);
     buf_init(out, x->server->budget);
-    if (c == NULL || body.len < BODY_MIN ||
-        !compress_stream_new(&s, c->coding, x->server->budget, &unused) ||
+    if (c == NULL || body.len < BODY_MIN || !begin(x, &c, &s) ||
         !compress_stream_put(s, body, out, &unused) ||
         !compress_stream_end(s, out, &unused))
         return false;
@@ -158,7 +164,6 @@ bool
 net_http_encode_stream(struct net_http_exchange *x, uint64_t *length,
                        struct net_http_stream *stream, struct err *err)
 {
-    struct err unused;
     const struct coding *c = wanted_by(x);
     struct encoded *e = c != NULL ? calloc(1, sizeof *e) : NULL;
     if (e == NULL)
@@ -169,8 +174,7 @@ net_http_encode_stream(struct net_http_exchange *x, uint64_t *length,
     if (!next_plain(e, &e->first, err))
         return false;
     e->has_first = true;
-    if (e->first.len < BODY_MIN ||
-        !compress_stream_new(&e->compressor, c->coding, x->server->budget, &unused))
+    if (e->first.len < BODY_MIN || !begin(x, &c, &e->compressor))
         return true;
     *length = NET_HTTP_LENGTH_UNKNOWN;
     net_http_exchange_add_header(x, MHD_HTTP_HEADER_CONTENT_ENCODING, c->name);

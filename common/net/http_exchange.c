@@ -36,6 +36,7 @@ net_http_exchange_unref(struct net_http_exchange **out)
     buf_fini(&x->decoded);
     buf_fini(&x->body);
     buf_fini(&x->headers);
+    buf_fini(&x->defaults);
     buf_fini(&x->trailers);
     free(x);
 }
@@ -83,8 +84,8 @@ net_http_exchange_gone(const struct net_http_exchange *x)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-static void
-put_field(struct buf *fields, const char *name, const char *value)
+void
+net_http_put_field(struct buf *fields, const char *name, const char *value)
 {
     buf_put(fields, bytes_of(name, strlen(name) + 1));
     buf_put(fields, bytes_of(value, strlen(value) + 1));
@@ -95,7 +96,7 @@ net_http_exchange_add_header(struct net_http_exchange *x, const char *name,
                              const char *value)
 {
     CHECK(!x->replied);
-    put_field(&x->headers, name, value);
+    net_http_put_field(&x->headers, name, value);
 }
 
 void
@@ -103,7 +104,7 @@ net_http_exchange_add_trailer(struct net_http_exchange *x, const char *name,
                               const char *value)
 {
     CHECK(x->takes_trailers);
-    put_field(&x->trailers, name, value);
+    net_http_put_field(&x->trailers, name, value);
 }
 
 typedef enum MHD_Result add_field_fn(struct MHD_Response *response, const char *name,
@@ -119,6 +120,14 @@ copy_fields(const struct buf *fields, add_field_fn *add, struct MHD_Response *re
         add(response, at, value);
         at = value + strlen(value) + 1;
     }
+}
+
+static enum MHD_Result
+add_missing_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return MHD_get_response_header(response, name) != NULL
+               ? MHD_NO
+               : MHD_add_response_header(response, name, value);
 }
 
 /* Hand the reply to the library. response may be NULL: no memory; the connection is
@@ -137,6 +146,7 @@ send_reply(struct net_http_exchange *x, int status, const char *content_type,
     if (atomic_load(&x->server->stopping))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     copy_fields(&x->headers, MHD_add_response_header, response);
+    copy_fields(&x->defaults, add_missing_header, response);
     bool is_for_now =
         status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS;
     if (is_for_now &&

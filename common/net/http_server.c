@@ -24,6 +24,7 @@
 #include "common/net/form.h"
 #include "common/net/http_server_priv.h"
 #include "common/net/listen.h"
+#include "common/net/web.h"
 
 enum {
     DEFAULT_CONNECTIONS = 256,
@@ -145,31 +146,96 @@ find_route(struct net_http_exchange *x)
         preset_allow(x, match.of_path);
 }
 
+/* Whether the client may ask at all; its answers get the configured headers. */
+static bool
+is_admitted(struct net_http_exchange *x)
+{
+    struct net_web *web = x->server->web;
+    if (web == NULL)
+        return true;
+    struct net_web_state *state = net_web_acquire(web);
+    const struct yaml *headers = state->config.headers;
+    for (size_t i = 0; headers != NULL && i < headers->count; i++)
+        net_http_put_field(&x->defaults, headers->keys[i], headers->children[i].text);
+    bool admitted = net_web_admits(
+        web, state, net_http_exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION));
+    net_web_release(web, &state);
+    return admitted;
+}
+
+static void
+preset_login(struct net_http_exchange *x)
+{
+    buf_clear(&x->headers);
+    net_http_exchange_add_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                 "Basic realm=\"blockhouse\"");
+    preset(x, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+}
+
 static void
 judge(struct net_http_exchange *x, const struct framing *f)
 {
     find_route(x);
     if (is_ambiguous(x, f))
         preset(x, MHD_HTTP_BAD_REQUEST, "ambiguous length of the request body");
+    else if (!is_admitted(x))
+        preset_login(x);
     else if (x->route != NULL && f->length > x->route->max_body)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE,
                "request body too large: %" PRIu64 " bytes are above the limit of %zu",
                f->length, x->route->max_body);
 }
 
+/* What the library keeps of a connection for us. */
+struct connection {
+    struct net_http_peer *peer;
+    struct net_web_session *tls; /* NULL: plain */
+};
+
+static struct connection *
+open_connection(struct net_http_server *s, struct MHD_Connection *connection)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (c == NULL)
+        return NULL;
+    c->peer = net_http_peers_open(
+        s->peers, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                      ->connect_fd);
+    if (tls != NULL)
+        c->tls = net_web_session_new(s->web, tls->tls_session);
+    return c;
+}
+
+/* The library has ended its TLS session already. */
+static void
+close_connection(struct net_http_server *s, struct connection *c)
+{
+    if (c == NULL)
+        return;
+    net_http_peers_close(s->peers, &c->peer);
+    net_web_session_free(&c->tls);
+    free(c);
+}
+
 static void
 on_connection(void *arg, struct MHD_Connection *connection, void **context,
               enum MHD_ConnectionNotificationCode code)
 {
-    struct net_http_server *s = arg;
-    struct net_http_peer *peer = *context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        *context = net_http_peers_open(
-            s->peers,
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-                ->connect_fd);
+        *context = open_connection(arg, connection);
     else
-        net_http_peers_close(s->peers, &peer);
+        close_connection(arg, *context);
+}
+
+static struct net_http_peer *
+peer_of(struct MHD_Connection *connection)
+{
+    struct connection *c =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+            ->socket_context;
+    return c != NULL ? c->peer : NULL;
 }
 
 /* The library hands out the target of a request before it decodes it in place, and
@@ -183,8 +249,7 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
         return NULL;
     x->server = s;
     x->connection = connection;
-    x->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-                  ->socket_context;
+    x->peer = peer_of(connection);
     net_http_peers_sends(s->peers, x->peer);
     x->users = 1;
     x->sample.handler = "none";
@@ -312,16 +377,20 @@ on_end(void *arg, struct MHD_Connection *connection, void **context,
 static struct MHD_Daemon *
 start_daemon(struct net_http_server *s, int fd, unsigned connections, unsigned idle_s)
 {
+    bool has_tls = s->web != NULL && net_web_has_tls(s->web);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, net_web_tls_no_certificate()},
+        {MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-            MHD_USE_ITC,
+            MHD_USE_ITC | (has_tls ? MHD_USE_TLS : 0U),
         0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_CONNECTION_LIMIT,
         connections, MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_URI_LOG_CALLBACK,
         on_target, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
-        1, MHD_OPTION_END);
+        1, MHD_OPTION_ARRAY, has_tls ? tls : tls + 1, MHD_OPTION_END);
 }
 
 static void
@@ -344,6 +413,7 @@ new_server(const struct net_http_server_options *o)
     s->routes = o->routes;
     s->route_count = o->route_count;
     s->budget = o->budget;
+    s->web = o->web;
     s->metrics = net_http_metrics_new(o->metrics);
     for (size_t i = 0; i < o->route_count; i++)
         net_http_metrics_prepare(s->metrics, o->routes[i].name, o->routes[i].method);
@@ -378,7 +448,9 @@ net_http_server_start(struct net_http_server **out,
     if (s->daemon == NULL)
         return err_set(err, ERR_INTERNAL, "start the HTTP server on %s", o->address);
     fd = -1;
-    LOG_INFO("listening", LOG_STR("addr", o->address));
+    LOG_INFO("listening", LOG_STR("addr", o->address),
+             LOG_STR("scheme",
+                     s->web != NULL && net_web_has_tls(s->web) ? "https" : "http"));
     *out = TAKE(s);
     return true;
 }

@@ -15,6 +15,7 @@
 #include "common/base/err.h"
 
 struct metrics_registry;
+struct net_web;
 struct net_http_server;
 struct net_http_exchange;
 
@@ -36,6 +37,7 @@ struct net_http_server_options {
     size_t route_count;
     struct budget *budget;            /* request bodies draw on it */
     struct metrics_registry *metrics; /* http_* families; NULL for none */
+    struct net_web *web; /* TLS, login, headers (web.h); borrowed; NULL: none */
     /* 0: 256. Beyond, those without a request are closed, the oldest first.
      */
     unsigned max_connections;
@@ -47,7 +49,8 @@ struct net_http_server_options {
 /* Bind and serve. Other paths answer 404, other methods 405 with Allow (OPTIONS 204),
  * paths with a broken encoding or a NUL 400, targets above 32 KiB 414,
  * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400, a body beyond
- * max_body 413, or just a closed connection when it comes in chunks.
+ * max_body 413, or just a closed connection when it comes in chunks. Where web wants a
+ * login, all that comes without a right one answers 401, whatever its path.
  * Errors ERR_INVALID address, ERR_CONFLICT or ERR_DENIED port; the text names it. */
 NODISCARD bool net_http_server_start(struct net_http_server **out,
                                      const struct net_http_server_options *options,

@@ -22,6 +22,7 @@ struct net_http_server {
     struct budget *budget;
     struct net_http_metrics *metrics;
     struct net_http_peers *peers;
+    struct net_web *web; /* NULL: open to all */
     uint16_t port;
     atomic_bool stopping;
     struct mutex lock;
@@ -53,6 +54,7 @@ struct net_http_exchange {
     struct buf body;
     uint64_t received;   /* bytes of the body, kept or not */
     struct buf headers;  /* of the reply: name and value in turn, each with its NUL */
+    struct buf defaults; /* the same, of headers that the reply may have already */
     struct buf trailers; /* the same, of what follows its body */
     bool takes_trailers; /* the body is a stream of unknown length */
     /* Decided before the body is read: answer this without the handler. 0: none. */
@@ -90,6 +92,9 @@ NODISCARD bool net_http_encode_stream(struct net_http_exchange *x, uint64_t *len
 
 /* Answer with a line of plain text. */
 void net_http_reply_line(struct net_http_exchange *x, int status, const char *text);
+
+/* Append a name and a value to such fields. */
+void net_http_put_field(struct buf *fields, const char *name, const char *value);
 
 /* Drop one user; the last one frees. */
 void net_http_exchange_unref(struct net_http_exchange **x);

@@ -98,6 +98,15 @@ def wrong_snappy(subject):
     subject.refuses(b"sNaPpY and no block")
     subject.refuses(uvarint(100) + b"\x00")
     subject.refuses(uvarint(4) + b"\x01\xff\x00\x00")  # a copy from before the begin
+    body = rr.encode([rr.query(EVERYTHING, 0, 1)], ())
+    for encoding in ("gzip", "zstd", "snappy, gzip", "x" * 100):
+        answer = subject.store.request("POST", READ, body=body,
+                                       headers={"Content-Encoding": encoding})
+        assert answer.status == 400, encoding
+        assert f'Content-Encoding "{encoding[:32]}"' in answer.text, answer.text
+        assert "in snappy only" in answer.text, answer.text
+    for headers in ({}, {"Content-Encoding": "Snappy"}):
+        assert subject.store.request("POST", READ, body=body, headers=headers).status == 200
     subject.still_well("wrong snappy")
 
 

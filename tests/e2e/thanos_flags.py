@@ -29,7 +29,7 @@ COMMON = [
     ("log.format", "logfmt", "json", WORKS),
     ("http-address", "0.0.0.0:10902", "127.0.0.1:1", WORKS),
     ("http-grace-period", "2m", "1d", WORKS),
-    ("http.config", "", "/web.yml", REFUSED),
+    ("http.config", "", "/web.yml", WORKS),
     ("objstore.config", "", YAML, WORKS),
     ("objstore.config-file", "", "/nonexistent", WORKS),
     ("grpc-address", "0.0.0.0:10901", ":1", INERT),

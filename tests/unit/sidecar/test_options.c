@@ -117,7 +117,6 @@ names_the_flag_with_a_wrong_value(void **state)
         {"--prometheus.get_config_interval=0s", "prometheus.get_config_interval"},
         {"--prometheus.get_config_timeout=30", "prometheus.get_config_timeout"},
         {"--no-such-flag", "no-such-flag"},
-        {"--http.config=/web.yml", "--http-address"},
         {"--reloader.method=mail", "reloader.method"},
         {"--reloader.retry-interval=0s", "reloader.retry-interval"},
         {"--reloader.config-envsubst-file=/p.yml", "reloader.config-envsubst-file"},
@@ -155,13 +154,13 @@ takes_flags_without_function_by_their_names(void **state)
         "--grpc-server-tls-ciphers=b",
         "--min-time=-2w",
         "--enable-auto-gomemlimit",
-        "--http.config=",
+        "--reloader.config-file=",
         "--shipper.ignore-unequal-block-size",
         NULL,
     };
     static const char *const names[] = {"grpc-address", "grpc-server-tls-ciphers",
                                         "min-time", "enable-auto-gomemlimit",
-                                        "http.config"};
+                                        "reloader.config-file"};
     struct err err;
     struct sidecar_options o;
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);

@@ -116,6 +116,28 @@ releases_a_stream_that_is_not_finished(void **state)
 }
 
 static void
+reads_base64_and_nothing_else(void **state)
+{
+    static const char *const good[][2] = {
+        {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYmFy", "foobar"}};
+    static const char *const bad[] = {
+        "",     "Z",        "Zg",   "Zg=",    "====", "Z===",
+        "Z=g=", "Zg==Zg==", "Zg!=", "Zm9v\n", " Zm9v"};
+    uint8_t out[6];
+    size_t len;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_true(
+            digest_base64_decode(bytes_of_str(good[i][0]), out, sizeof out, &len));
+        assert_int_equal(len, strlen(good[i][1]));
+        assert_memory_equal(out, good[i][1], len);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(digest_base64_decode(bytes_of_str(bad[i]), out, sizeof out, &len));
+    assert_false(digest_base64_decode(BYTES("Zm9vYmFy"), out, 5, &len));
+}
+
+static void
 cleanses(void **state)
 {
     (void)state;
@@ -134,6 +156,7 @@ main(void)
         cmocka_unit_test(hashes_a_stream_as_the_whole),
         cmocka_unit_test(hashes_a_stream_by_md5),
         cmocka_unit_test(writes_base64),
+        cmocka_unit_test(reads_base64_and_nothing_else),
         cmocka_unit_test(releases_a_stream_that_is_not_finished),
         cmocka_unit_test(cleanses),
     };

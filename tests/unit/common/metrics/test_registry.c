@@ -160,6 +160,65 @@ puts_nan_into_the_last_bucket(void **state)
 }
 
 static void
+expect_openmetrics(struct metrics_registry *r, const char *expected)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+    metrics_print_openmetrics(r, &text);
+    assert_string_equal(buf_text(&text), expected);
+}
+
+static void
+prints_openmetrics(void **state)
+{
+    static const double bounds[] = {0.005, 30, 1048576};
+    (void)state;
+    CLEANUP(metrics_registry_free) struct metrics_registry *r = metrics_registry_new();
+    metrics_counter(r, "a_total", "says \"a\"");
+    metrics_counter(r, "b", "h");
+    metrics_counter(r, "_total", "h");
+    metrics_counter(r, "c_total_total", "h");
+    metrics_set(metrics_gauge(r, "c_total", "h"), 1e6);
+    struct metrics_family *f =
+        metrics_histogram_family_new(r, "d", "h", NULL, bounds, ARRAY_LEN(bounds));
+    metrics_observe(metrics_histogram_child(f, NULL), 30);
+    expect_openmetrics(r, "# HELP a says \\\"a\\\"\n# TYPE a counter\na_total 0.0\n"
+                          "# HELP b h\n# TYPE b unknown\nb 0.0\n"
+                          "# HELP _total h\n# TYPE _total unknown\n_total 0.0\n"
+                          "# HELP c_total_total h\n# TYPE c_total_total unknown\n"
+                          "c_total_total 0.0\n"
+                          "# HELP c_total h\n# TYPE c_total gauge\nc_total 1e+06\n"
+                          "# HELP d h\n# TYPE d histogram\n"
+                          "d_bucket{le=\"0.005\"} 0\nd_bucket{le=\"30.0\"} 1\n"
+                          "d_bucket{le=\"1.048576e+06\"} 1\nd_bucket{le=\"+Inf\"} 1\n"
+                          "d_sum 30.0\nd_count 1\n# EOF\n");
+}
+
+static void
+prints_numbers_as_openmetrics_has_them(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {-1, "-1.0"},       {123456, "123456.0"},
+        {0.1, "0.1"},       {0.0001, "0.0001"},
+        {0.00001, "1e-05"}, {1234567.5, "1.2345675e+06"},
+        {12.5, "12.5"},     {0.1 + 0.2, "0.30000000000000004"},
+        {INFINITY, "+Inf"}, {NAN, "NaN"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(metrics_registry_free)
+        struct metrics_registry *r = metrics_registry_new();
+        CLEANUP(buf_fini) struct buf expected = {0};
+        metrics_set(metrics_gauge(r, "n", "h"), cases[i].value);
+        buf_printf(&expected, "# HELP n h\n# TYPE n gauge\nn %s\n# EOF\n",
+                   cases[i].text);
+        expect_openmetrics(r, buf_text(&expected));
+    }
+}
+
+static void
 count_call(void *arg)
 {
     metrics_add(arg, 1);
@@ -265,6 +324,8 @@ main(void)
         cmocka_unit_test(prints_each_kind_of_number),
         cmocka_unit_test(prints_cumulative_buckets),
         cmocka_unit_test(puts_nan_into_the_last_bucket),
+        cmocka_unit_test(prints_openmetrics),
+        cmocka_unit_test(prints_numbers_as_openmetrics_has_them),
         cmocka_unit_test(collects_before_each_exposition),
         cmocka_unit_test(loses_no_update_of_many_threads),
         cmocka_unit_test(aborts_on_a_second_family_of_a_name),
