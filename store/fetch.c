@@ -6,9 +6,9 @@
 
 enum { MAX_READ = 2 * 1024 * 1024 };
 
-/* What one query may put into the cache, as a part of it: a broad one does not push out
- * what small ones ask for again and again. */
-enum { CACHE_SHARE = 8 };
+/* Once a query has read this part of the cache, it is a broad one: nothing more makes
+ * room for what nobody asked for before. */
+enum { BROAD_SHARE = 8 };
 
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
@@ -139,7 +139,11 @@ finish_read(struct store_fetch *g, const struct err *failure)
 static struct store_range
 range_of(const struct store_read *r)
 {
-    return (struct store_range){bytes_of_str(r->key), r->offset, r->len};
+    return (struct store_range){.key = bytes_of_str(r->key),
+                                .offset = r->offset,
+                                .len = r->len,
+                                .is_repeat = r->group->source->damage.is_repeat,
+                                .is_broad = r->is_broad};
 }
 
 static void
@@ -174,14 +178,14 @@ run_read(struct pool_job *job)
                                   (struct objstore_range){r->offset, (size_t)r->len},
                                   r->into, &r->got, &err)
             : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
-    if (ok && r->is_kept)
+    if (ok && source->cache != NULL)
         keep_read(r);
     if (ok)
         take_pieces(r);
     finish_read(r->group, ok ? NULL : &err);
 }
 
-/* Copy what the cache has, and choose what of the rest goes into it. */
+/* Copy what the cache has, and tell whether the query has become broad by the rest. */
 static void
 look_up(struct store_fetch_source *source, struct store_read *r)
 {
@@ -196,9 +200,9 @@ look_up(struct store_fetch_source *source, struct store_read *r)
     }
     totals->requests++;
     totals->fetched_bytes += r->len;
-    r->is_kept = source->cache != NULL &&
-                 store_data_totals_sum(source->data).fetched_bytes <=
-                     store_range_cache_limit(source->cache) / CACHE_SHARE;
+    r->is_broad = source->cache != NULL &&
+                  store_data_totals_sum(source->data).fetched_bytes >
+                      store_range_cache_limit(source->cache) / BROAD_SHARE;
 }
 
 static void

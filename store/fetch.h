@@ -56,7 +56,7 @@ struct store_read {
     size_t piece_count;
     const char *key;
     bool is_cached; /* it was found in the cache: nothing runs */
-    bool is_kept;   /* it goes into the cache */
+    bool is_broad;  /* of a query that has read much: see struct store_range */
     struct store_fetch *group;
     struct pool_job job;
 };
