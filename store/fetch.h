@@ -14,6 +14,7 @@
 #include "store/damage.h"
 #include "store/limits.h"
 #include "store/range_cache.h"
+#include "store/range_flight.h"
 #include "store/read_totals.h"
 
 /* What a query wants of an object. Pieces are planned in order of (object, offset). */
@@ -57,6 +58,8 @@ struct store_read {
     const char *key;
     bool is_cached; /* it was found in the cache: nothing runs */
     bool is_broad;  /* of a query that has read much: see struct store_range */
+    bool is_shared; /* another query made the read */
+    struct store_range_flight flight;
     struct store_fetch *group;
     struct pool_job job;
 };
@@ -66,7 +69,8 @@ struct store_read {
 struct store_fetch_source {
     struct pool *pool;
     struct objstore_bucket *bucket;
-    struct store_range_cache *cache; /* NULL: none */
+    struct store_range_cache *cache;     /* NULL: none */
+    struct store_range_flights *flights; /* NULL: equal reads are all made */
     struct store_limits *limits;     /* of the request; NULL: none */
     struct store_damage damage;      /* found so far */
     int64_t deadline_ns;
@@ -111,6 +115,7 @@ struct store_fetch {
     struct mutex lock;
     struct cond done;
     bool started;
+    bool is_settled; /* what others read is no request of the query any more */
     /* guarded by lock */
     size_t pending;
     const struct err *failure; /* kept; NULL: none */
