@@ -71,8 +71,8 @@ struct store_fetch_source {
     struct objstore_bucket *bucket;
     struct store_range_cache *cache;     /* NULL: none */
     struct store_range_flights *flights; /* NULL: equal reads are all made */
-    struct store_limits *limits;     /* of the request; NULL: none */
-    struct store_damage damage;      /* found so far */
+    struct store_limits *limits;         /* of the request; NULL: none */
+    struct store_damage damage;          /* found so far */
     int64_t deadline_ns;
     struct cancel cancel;
     /* Polled while a query waits: whether its reader has left. NULL: never. */
