@@ -48,6 +48,14 @@ store_fetch_share(const struct store_fetch_source *source, size_t bytes)
                : (size_t)((double)bytes * source->share(source->share_arg));
 }
 
+bool
+store_fetch_is_broad(const struct store_fetch_source *source)
+{
+    return source->cache != NULL &&
+           store_data_totals_sum(source->data).fetched_bytes >
+               store_range_cache_limit(source->cache) / BROAD_SHARE;
+}
+
 static bool
 is_before(const struct store_piece *a, const struct store_piece *b)
 {
@@ -192,7 +200,7 @@ is_there_by_now(struct store_read *r)
     range.is_repeat = true; /* it was counted when it was planned */
     struct store_range_cache *cache = r->group->source->cache;
     r->is_shared =
-        cache != NULL && store_range_cache_get(cache, &range, r->into, &r->got);
+        cache != NULL && store_range_cache_get(cache, &range, r->into, r->len, &r->got);
     return r->is_shared;
 }
 
@@ -246,8 +254,9 @@ look_up(struct store_fetch_source *source, struct store_read *r)
 {
     const struct store_range range = range_of(r);
     struct store_data_totals *totals = &source->data[r->group->data];
-    r->is_cached = source->cache != NULL &&
-                   store_range_cache_get(source->cache, &range, r->into, &r->got);
+    r->is_cached =
+        source->cache != NULL &&
+        store_range_cache_get(source->cache, &range, r->into, r->len, &r->got);
     if (r->is_cached) {
         totals->cached_reads++;
         totals->cached_bytes += r->got;
@@ -255,9 +264,7 @@ look_up(struct store_fetch_source *source, struct store_read *r)
     }
     totals->requests++;
     totals->fetched_bytes += r->len;
-    r->is_broad = source->cache != NULL &&
-                  store_data_totals_sum(source->data).fetched_bytes >
-                      store_range_cache_limit(source->cache) / BROAD_SHARE;
+    r->is_broad = store_fetch_is_broad(source);
 }
 
 static void

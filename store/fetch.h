@@ -99,6 +99,10 @@ NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
 /* What the query may read ahead now of so many bytes. */
 size_t store_fetch_share(const struct store_fetch_source *source, size_t bytes);
 
+/* Whether the query has read much, beside what the cache holds: see struct store_range.
+ */
+bool store_fetch_is_broad(const struct store_fetch_source *source);
+
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {
     /* Set before the start, for the totals of the query. */

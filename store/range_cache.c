@@ -87,14 +87,31 @@ release(struct store_range_cache *c, struct store_range_entry *list)
 }
 
 bool
+store_range_cache_find(struct store_range_cache *c, const struct store_range *r,
+                       size_t *len)
+{
+    uint64_t hash = hash_of(r);
+    struct locked_shard *l = shard_of(c, hash);
+    struct store_range uncounted = *r;
+    uncounted.is_repeat = true;
+    MUTEX_SCOPE(&l->lock);
+    const struct store_range_entry *e =
+        store_range_shard_ask(&l->shard, hash, &uncounted);
+    if (e == NULL)
+        return false;
+    *len = e->data_len;
+    return true;
+}
+
+bool
 store_range_cache_get(struct store_range_cache *c, const struct store_range *r,
-                      uint8_t *into, size_t *got)
+                      uint8_t *into, size_t room, size_t *got)
 {
     uint64_t hash = hash_of(r);
     struct locked_shard *l = shard_of(c, hash);
     MUTEX_SCOPE(&l->lock);
     const struct store_range_entry *e = store_range_shard_ask(&l->shard, hash, r);
-    if (e == NULL)
+    if (e == NULL || e->data_len > room)
         return false;
     struct bytes data = store_range_entry_data(e);
     *got = data.len;

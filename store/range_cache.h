@@ -42,11 +42,15 @@ struct store_range_cache_counts {
 struct store_range_cache *store_range_cache_new(size_t limit, struct budget *budget);
 void store_range_cache_free(struct store_range_cache **c);
 
-/* Copy what is known of a range into r->len bytes at into; *got is how many there were.
- * False: not cached. O(1) and the copy. */
+/* How many bytes there are of a range. False: not cached. Not counted. O(1). */
+NODISCARD bool store_range_cache_find(struct store_range_cache *c,
+                                      const struct store_range *r, size_t *len);
+
+/* Copy what is known of a range into room bytes at into; *got is how many there were.
+ * False: not cached, or more than room. O(1) and the copy. */
 NODISCARD bool store_range_cache_get(struct store_range_cache *c,
                                      const struct store_range *r, uint8_t *into,
-                                     size_t *got);
+                                     size_t room, size_t *got);
 
 /* Keep a copy of what was read, in place of what has not been asked for again. Best
  * effort: nothing is kept that is too large or that the budget refuses. Amortised O(1)

@@ -67,7 +67,7 @@ has(struct store_range_cache *c, const char *key, uint64_t offset, size_t len)
     struct store_range r = {.key = bytes_of_str(key), .offset = offset, .len = len};
     uint8_t *into = xcalloc(1, len);
     size_t got = SIZE_MAX;
-    bool found = store_range_cache_get(c, &r, into, &got);
+    bool found = store_range_cache_get(c, &r, into, len, &got);
     if (found) {
         assert_int_equal(got, len);
         for (size_t i = 0; i < len; i++)
@@ -108,10 +108,15 @@ remembers_where_an_object_ended(void **state)
     size_t got;
     store_range_cache_put(c, &r, BYTES("end"));
     store_range_cache_put(c, &behind, (struct bytes){0});
-    assert_true(store_range_cache_get(c, &r, into, &got));
+    assert_true(store_range_cache_get(c, &r, into, sizeof into, &got));
     assert_int_equal(got, 3);
     assert_memory_equal(into, "end", 3);
-    assert_true(store_range_cache_get(c, &behind, into, &got));
+    assert_true(store_range_cache_find(c, &r, &got));
+    assert_int_equal(got, 3);
+    assert_false(store_range_cache_get(c, &r, into, 2, &got)); /* no room */
+    assert_false(store_range_cache_find(
+        c, &(struct store_range){.key = r.key, .offset = 11, .len = 100}, &got));
+    assert_true(store_range_cache_get(c, &behind, into, sizeof into, &got));
     assert_int_equal(got, 0);
     store_range_cache_free(&c);
 }
@@ -202,7 +207,7 @@ knows_broad(struct store_range_cache *c, uint64_t offset, bool is_repeat)
                                   .len = LEN,
                                   .is_repeat = is_repeat,
                                   .is_broad = true};
-    return store_range_cache_get(c, &r, into, &got);
+    return store_range_cache_get(c, &r, into, sizeof into, &got);
 }
 
 static void
