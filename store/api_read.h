@@ -11,6 +11,7 @@
 #include "common/net/http_server.h"
 #include "store/block_sync.h"
 #include "store/range_cache.h"
+#include "store/range_flight.h"
 #include "store/read_client.h"
 #include "store/replica_labels.h"
 
@@ -21,10 +22,11 @@ struct store_api_read_options {
     struct objstore_bucket *bucket;
     struct store_block_sync *sync; /* asked when a block has vanished; NULL: nobody */
     struct pool *fetch_pool;
-    struct store_range_cache *cache; /* NULL: none */
-    struct budget *budget;           /* of the process */
-    struct budget_arbiter *arbiter;  /* of that */
-    struct memory_keep *keep;        /* of that */
+    struct store_range_cache *cache;     /* NULL: none */
+    struct store_range_flights *flights; /* NULL: none */
+    struct budget *budget;               /* of the process */
+    struct budget_arbiter *arbiter;      /* of that */
+    struct memory_keep *keep;            /* of that */
     struct metrics_registry *metrics;
     const struct store_replica_labels *replica_labels; /* not NULL */
     size_t query_memory_limit;                         /* bytes */

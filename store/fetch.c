@@ -6,9 +6,9 @@
 
 enum { MAX_READ = 2 * 1024 * 1024 };
 
-/* What one query may put into the cache, as a part of it: a broad one does not push out
- * what small ones ask for again and again. */
-enum { CACHE_SHARE = 8 };
+/* Once a query has read this part of the cache, it is a broad one: nothing more makes
+ * room for what nobody asked for before. */
+enum { BROAD_SHARE = 8 };
 
 /* How often a waiting query looks whether its reader has left. */
 #define POLL_NS (200 * CLOCK_NS_PER_MS)
@@ -46,6 +46,14 @@ store_fetch_share(const struct store_fetch_source *source, size_t bytes)
     return source->share == NULL
                ? bytes
                : (size_t)((double)bytes * source->share(source->share_arg));
+}
+
+bool
+store_fetch_is_broad(const struct store_fetch_source *source)
+{
+    return source->cache != NULL &&
+           store_data_totals_sum(source->data).fetched_bytes >
+               store_range_cache_limit(source->cache) / BROAD_SHARE;
 }
 
 static bool
@@ -139,7 +147,11 @@ finish_read(struct store_fetch *g, const struct err *failure)
 static struct store_range
 range_of(const struct store_read *r)
 {
-    return (struct store_range){bytes_of_str(r->key), r->offset, r->len};
+    return (struct store_range){.key = bytes_of_str(r->key),
+                                .offset = r->offset,
+                                .len = r->len,
+                                .is_repeat = r->group->source->damage.is_repeat,
+                                .is_broad = r->is_broad};
 }
 
 static void
@@ -159,36 +171,92 @@ take_pieces(const struct store_read *r)
     }
 }
 
+static bool
+read_bucket(struct store_read *r, struct err *err)
+{
+    struct store_fetch_source *source = r->group->source;
+    const struct objstore_call call = {.deadline_ns = source->deadline_ns,
+                                       .cancel = &source->cancel};
+    const struct objstore_range range = {r->offset, (size_t)r->len};
+    if (cancel_is_raised(&source->cancel))
+        return err_set(err, ERR_CANCELLED, "read %s: cancelled", r->key);
+    return objstore_read_range(source->bucket, &call, bytes_of_str(r->key), range,
+                               r->into, &r->got, err);
+}
+
+static void
+end_read(struct store_read *r, const struct err *failure)
+{
+    if (failure == NULL)
+        take_pieces(r);
+    finish_read(r->group, failure);
+}
+
+/* Whether the cache has the read by now, because another query wanted it, too. */
+static bool
+is_there_by_now(struct store_read *r)
+{
+    struct store_range range = range_of(r);
+    range.is_repeat = true; /* it was counted when it was planned */
+    struct store_range_cache *cache = r->group->source->cache;
+    r->is_shared =
+        cache != NULL && store_range_cache_get(cache, &range, r->into, r->len, &r->got);
+    return r->is_shared;
+}
+
+/* Give followers what was read, or leave it to them to read; each goes on in its own
+ * lane. */
+static void
+tell_followers(const struct store_read *leader, struct store_range_flight *followers,
+               bool ok)
+{
+    while (followers != NULL) {
+        struct store_read *r =
+            (struct store_read *)(void *)((char *)followers -
+                                          offsetof(struct store_read, flight));
+        followers = followers->next;
+        r->is_shared = ok;
+        if (ok) {
+            r->got = leader->got;
+            memcpy(r->into, leader->into, leader->got);
+        }
+        pool_lane_submit(&r->group->source->lane, &r->job);
+    }
+}
+
+/* A follower is told by its job being submitted once more. */
 static void
 run_read(struct pool_job *job)
 {
     struct store_read *r =
         (struct store_read *)(void *)((char *)job - offsetof(struct store_read, job));
     struct store_fetch_source *source = r->group->source;
-    const struct objstore_call call = {.deadline_ns = source->deadline_ns,
-                                       .cancel = &source->cancel};
+    struct store_range_flights *flights = source->flights;
+    const struct store_range range = range_of(r);
     struct err err = {0};
-    bool ok =
-        !cancel_is_raised(&source->cancel)
-            ? objstore_read_range(source->bucket, &call, bytes_of_str(r->key),
-                                  (struct objstore_range){r->offset, (size_t)r->len},
-                                  r->into, &r->got, &err)
-            : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
-    if (ok && r->is_kept)
+    if (r->is_shared) {
+        end_read(r, NULL);
+        return;
+    }
+    if (flights != NULL && !store_range_flights_join(flights, &r->flight, &range))
+        return;
+    bool ok = (flights != NULL && is_there_by_now(r)) || read_bucket(r, &err);
+    if (ok && source->cache != NULL && !r->is_shared)
         keep_read(r);
-    if (ok)
-        take_pieces(r);
-    finish_read(r->group, ok ? NULL : &err);
+    if (flights != NULL)
+        tell_followers(r, store_range_flights_land(flights, &r->flight), ok);
+    end_read(r, ok ? NULL : &err);
 }
 
-/* Copy what the cache has, and choose what of the rest goes into it. */
+/* Copy what the cache has, and tell whether the query has become broad by the rest. */
 static void
 look_up(struct store_fetch_source *source, struct store_read *r)
 {
     const struct store_range range = range_of(r);
     struct store_data_totals *totals = &source->data[r->group->data];
-    r->is_cached = source->cache != NULL &&
-                   store_range_cache_get(source->cache, &range, r->into, &r->got);
+    r->is_cached =
+        source->cache != NULL &&
+        store_range_cache_get(source->cache, &range, r->into, r->len, &r->got);
     if (r->is_cached) {
         totals->cached_reads++;
         totals->cached_bytes += r->got;
@@ -196,9 +264,7 @@ look_up(struct store_fetch_source *source, struct store_read *r)
     }
     totals->requests++;
     totals->fetched_bytes += r->len;
-    r->is_kept = source->cache != NULL &&
-                 store_data_totals_sum(source->data).fetched_bytes <=
-                     store_range_cache_limit(source->cache) / CACHE_SHARE;
+    r->is_broad = store_fetch_is_broad(source);
 }
 
 static void
@@ -282,14 +348,54 @@ store_fetch_is_done(struct store_fetch *g)
     return g->pending == 0;
 }
 
-/* One step of waiting; returns whether reads are still running. */
+/* Have the reads end that wait for those of other queries. */
+static void
+leave_flights(struct store_fetch *g, enum err_code why)
+{
+    struct store_range_flights *flights = g->source->flights;
+    struct err err;
+    for (size_t i = 0; flights != NULL && i < g->count; i++)
+        if (store_range_flights_leave(flights, &g->reads[i].flight)) {
+            (void)err_set(&err, why, "read %s: another query is reading it",
+                          g->reads[i].key);
+            finish_read(g, &err);
+        }
+}
+
+/* One step of waiting; returns whether reads are still running. Those that run see
+ * themselves when they are not wanted any more. */
 static bool
 wait_a_while(struct store_fetch *g)
 {
+    struct store_fetch_source *source = g->source;
+    int64_t left_ns = clock_left_ns(source->deadline_ns);
+    if (cancel_is_raised(&source->cancel))
+        leave_flights(g, ERR_CANCELLED);
+    else if (left_ns == 0)
+        leave_flights(g, ERR_TIMEOUT);
+    int64_t poll_ns = left_ns > 0 ? NUM_MIN(left_ns, POLL_NS) : POLL_NS;
     MUTEX_SCOPE(&g->lock);
     if (g->pending > 0)
-        cond_wait_until(&g->done, &g->lock, clock_deadline(POLL_NS));
+        cond_wait_until(&g->done, &g->lock, clock_deadline(poll_ns));
     return g->pending > 0;
+}
+
+/* No read runs any more: take back what was counted as requests and was made by other
+ * queries. */
+static void
+settle(struct store_fetch *g)
+{
+    struct store_data_totals *totals = &g->source->data[g->data];
+    for (size_t i = 0; i < g->count && !g->is_settled; i++) {
+        const struct store_read *r = &g->reads[i];
+        if (!r->is_shared)
+            continue;
+        totals->requests--;
+        totals->fetched_bytes -= r->len;
+        totals->shared_reads++;
+        totals->shared_bytes += r->got;
+    }
+    g->is_settled = true;
 }
 
 static void
@@ -311,6 +417,7 @@ store_fetch_wait(struct store_fetch *g, struct err *err)
     if (!g->started)
         return true;
     wait_for_reads(g);
+    settle(g);
     MUTEX_SCOPE(&g->lock);
     if (g->failure == NULL)
         return true;
@@ -340,6 +447,7 @@ store_fetch_fini(struct store_fetch *g)
         cancel_raise(&g->source->cancel);
     while (wait_a_while(g))
         continue;
+    settle(g);
     cond_fini(&g->done);
     mutex_fini(&g->lock);
     err_forget(&g->failure);

@@ -14,6 +14,7 @@
 #include "store/damage.h"
 #include "store/limits.h"
 #include "store/range_cache.h"
+#include "store/range_flight.h"
 #include "store/read_totals.h"
 
 /* What a query wants of an object. Pieces are planned in order of (object, offset). */
@@ -56,7 +57,9 @@ struct store_read {
     size_t piece_count;
     const char *key;
     bool is_cached; /* it was found in the cache: nothing runs */
-    bool is_kept;   /* it goes into the cache */
+    bool is_broad;  /* of a query that has read much: see struct store_range */
+    bool is_shared; /* another query made the read */
+    struct store_range_flight flight;
     struct store_fetch *group;
     struct pool_job job;
 };
@@ -66,9 +69,10 @@ struct store_read {
 struct store_fetch_source {
     struct pool *pool;
     struct objstore_bucket *bucket;
-    struct store_range_cache *cache; /* NULL: none */
-    struct store_limits *limits;     /* of the request; NULL: none */
-    struct store_damage damage;      /* found so far */
+    struct store_range_cache *cache;     /* NULL: none */
+    struct store_range_flights *flights; /* NULL: equal reads are all made */
+    struct store_limits *limits;         /* of the request; NULL: none */
+    struct store_damage damage;          /* found so far */
     int64_t deadline_ns;
     struct cancel cancel;
     /* Polled while a query waits: whether its reader has left. NULL: never. */
@@ -95,6 +99,10 @@ NODISCARD bool store_fetch_check(const struct store_fetch_source *source,
 /* What the query may read ahead now of so many bytes. */
 size_t store_fetch_share(const struct store_fetch_source *source, size_t bytes);
 
+/* Whether the query has read much, beside what the cache holds: see struct store_range.
+ */
+bool store_fetch_is_broad(const struct store_fetch_source *source);
+
 /* A group of reads. The zero value is an empty group. */
 struct store_fetch {
     /* Set before the start, for the totals of the query. */
@@ -111,6 +119,7 @@ struct store_fetch {
     struct mutex lock;
     struct cond done;
     bool started;
+    bool is_settled; /* what others read is no request of the query any more */
     /* guarded by lock */
     size_t pending;
     const struct err *failure; /* kept; NULL: none */

@@ -53,6 +53,7 @@ struct store {
     struct store_block_view view;
     struct pool *fetch_pool;
     struct store_range_cache *ranges;
+    struct store_range_flights *flights;
     struct store_range_cache_metrics range_metrics;
     struct store_api_read *read;
     struct store_status status;
@@ -165,8 +166,10 @@ start_read(struct store *s, struct err *err)
     if (!pool_new(&s->fetch_pool, "fetch", FETCH_THREADS, err))
         return false;
     /* Files of this machine are in the kernel's cache already. */
-    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL))
+    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL)) {
         s->ranges = store_range_cache_new(range_cache_bytes(&s->options), &s->budget);
+        s->flights = store_range_flights_new();
+    }
     if (s->ranges != NULL)
         budget_arbiter_add_cache(&s->arbiter, reclaim_ranges, s->ranges);
     store_range_cache_metrics_init(&s->range_metrics, s->ranges, s->metrics);
@@ -176,6 +179,7 @@ start_read(struct store *s, struct err *err)
         .sync = s->sync,
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
+        .flights = s->flights,
         .budget = &s->budget,
         .arbiter = &s->arbiter,
         .keep = &s->keep,
@@ -315,6 +319,7 @@ stop(struct store *s)
     store_block_sync_free(&s->sync);
     store_block_headers_free(&s->headers);
     pool_free(&s->fetch_pool);
+    store_range_flights_free(&s->flights);
     store_range_cache_free(&s->ranges);
     store_block_view_fini(&s->view);
     store_relabel_free(&s->selector);

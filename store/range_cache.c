@@ -1,68 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Shards, each with a lock of its own. Memory is taken, copied and released outside of
+ * the locks; only what is found is copied inside. */
 #include "store/range_cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mutex.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
+#include "store/range_shard.h"
 
-/* Shards, each with its own lock, table and queue. In the queue a range that was asked
- * for since it was put there gets a second turn when it would be evicted; so one pass
- * over many ranges pushes out what nobody asks for first. */
+enum { SHARDS = 8 };
 
-enum {
-    SHARDS = 8,
-    /* A range may take this part of its shard, so that a few cannot fill it. */
-    RANGE_SHARE = 4,
-    /* Chains of a table: as many as there are ranges when they are of this size. */
-    TYPICAL_RANGE = 8192,
-    MIN_CHAINS = 64,
-    MALLOC_BYTES = 16 /* what an allocation costs beside its size */
-};
-
-struct entry {
-    struct entry *next; /* in its chain, or in a list of evicted ones */
-    struct entry *older;
-    struct entry *newer;
-    uint64_t hash;
-    uint64_t offset;
-    uint64_t len;
-    size_t key_len;
-    size_t data_len;
-    bool is_recent;
-    uint8_t bytes[]; /* key, data */
-};
-
-struct shard {
+struct locked_shard {
     struct mutex lock;
-    /* guarded by lock */
-    struct entry **chains;
-    struct entry *oldest;
-    struct entry *newest;
-    size_t used;
-    struct store_range_cache_counts counts;
+    struct store_range_shard shard; /* guarded by lock */
 };
 
 struct store_range_cache {
     struct budget *budget;
+    size_t tables;
     size_t shard_limit;
-    size_t chain_count; /* of each shard; a power of two */
-    struct shard shards[SHARDS];
+    struct locked_shard shards[SHARDS];
 };
+
+/* Take the tables of shards off limit; what is left is for ranges. */
+static void
+take_tables(struct store_range_cache *c, size_t limit)
+{
+    size_t tables = SHARDS * store_range_shard_tables(limit / SHARDS);
+    if (tables >= limit || !budget_try(c->budget, tables))
+        return;
+    c->tables = tables;
+    c->shard_limit = (limit - tables) / SHARDS;
+}
 
 struct store_range_cache *
 store_range_cache_new(size_t limit, struct budget *budget)
 {
     struct store_range_cache *c = xcalloc(1, sizeof *c);
     c->budget = budget;
-    c->shard_limit = limit / SHARDS;
-    c->chain_count = MIN_CHAINS;
-    while (c->chain_count < c->shard_limit / TYPICAL_RANGE)
-        c->chain_count *= 2;
+    take_tables(c, limit);
     for (size_t i = 0; i < SHARDS; i++) {
         mutex_init(&c->shards[i].lock, LOCK_RANGE_CACHE);
-        c->shards[i].chains = xcalloc(c->chain_count, sizeof *c->shards[i].chains);
+        store_range_shard_init(&c->shards[i].shard, c->shard_limit);
     }
     return c;
 }
@@ -76,11 +58,12 @@ hash_of(const struct store_range *r)
         hash = (hash ^ r->key.at[i]) * UINT64_C(0x100000001b3);
     hash ^= r->offset * UINT64_C(0x9e3779b97f4a7c15);
     hash ^= r->len * UINT64_C(0xff51afd7ed558ccd);
-    return (hash ^ (hash >> 32)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    hash = (hash ^ (hash >> 32)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return hash ^ (hash >> 32);
 }
 
 /* The lowest bits choose the chain, the highest ones the shard. */
-static struct shard *
+static struct locked_shard *
 shard_of(struct store_range_cache *c, uint64_t hash)
 {
     return &c->shards[hash >> 61];
@@ -88,98 +71,15 @@ shard_of(struct store_range_cache *c, uint64_t hash)
 
 _Static_assert(SHARDS == 8, "three bits choose the shard");
 
+/* Release what was taken out; returns its bytes. */
 static size_t
-cost_of(size_t key_len, size_t data_len)
-{
-    return sizeof(struct entry) + key_len + data_len + MALLOC_BYTES;
-}
-
-static bool
-is_same(const struct entry *e, uint64_t hash, const struct store_range *r)
-{
-    return e->hash == hash && e->offset == r->offset && e->len == r->len &&
-           bytes_eq(bytes_of(e->bytes, e->key_len), r->key);
-}
-
-static struct entry **
-link_of(const struct store_range_cache *c, struct shard *s, uint64_t hash)
-{
-    mutex_check_held(&s->lock);
-    return &s->chains[hash & (c->chain_count - 1)];
-}
-
-static struct entry *
-find(const struct store_range_cache *c, struct shard *s, uint64_t hash,
-     const struct store_range *r)
-{
-    struct entry *e = *link_of(c, s, hash);
-    while (e != NULL && !is_same(e, hash, r))
-        e = e->next;
-    return e;
-}
-
-static void
-leave_queue(struct shard *s, struct entry *e)
-{
-    mutex_check_held(&s->lock);
-    *(e->older != NULL ? &e->older->newer : &s->oldest) = e->newer;
-    *(e->newer != NULL ? &e->newer->older : &s->newest) = e->older;
-}
-
-static void
-join_queue(struct shard *s, struct entry *e)
-{
-    mutex_check_held(&s->lock);
-    e->older = s->newest;
-    e->newer = NULL;
-    *(s->newest != NULL ? &s->newest->newer : &s->oldest) = e;
-    s->newest = e;
-}
-
-/* Take an entry out of its shard, into the list at *out. */
-static void
-detach(const struct store_range_cache *c, struct shard *s, struct entry *e,
-       struct entry **out)
-{
-    struct entry **link = link_of(c, s, e->hash);
-    while (*link != e)
-        link = &(*link)->next;
-    *link = e->next;
-    leave_queue(s, e);
-    s->used -= cost_of(e->key_len, e->data_len);
-    s->counts.ranges--;
-    s->counts.bytes -= e->data_len;
-    e->next = *out;
-    *out = e;
-}
-
-/* Evict until the shard uses at most the given bytes. */
-static void
-evict(const struct store_range_cache *c, struct shard *s, size_t most,
-      struct entry **out)
-{
-    while (s->used > most) {
-        struct entry *e = s->oldest;
-        if (e->is_recent) {
-            e->is_recent = false;
-            leave_queue(s, e);
-            join_queue(s, e);
-            continue;
-        }
-        s->counts.evictions++;
-        detach(c, s, e, out);
-    }
-}
-
-/* Release what was detached; returns its bytes. */
-static size_t
-release(struct store_range_cache *c, struct entry *list)
+release(struct store_range_cache *c, struct store_range_entry *list)
 {
     size_t released = 0;
     while (list != NULL) {
-        struct entry *e = list;
+        struct store_range_entry *e = list;
         list = e->next;
-        released += cost_of(e->key_len, e->data_len);
+        released += store_range_entry_cost(e->key_len, e->data_len);
         free(e);
     }
     budget_give(c->budget, released);
@@ -187,74 +87,75 @@ release(struct store_range_cache *c, struct entry *list)
 }
 
 bool
-store_range_cache_get(struct store_range_cache *c, const struct store_range *r,
-                      uint8_t *into, size_t *got)
+store_range_cache_find(struct store_range_cache *c, const struct store_range *r,
+                       size_t *len)
 {
     uint64_t hash = hash_of(r);
-    struct shard *s = shard_of(c, hash);
-    MUTEX_SCOPE(&s->lock);
-    struct entry *e = find(c, s, hash, r);
-    if (e == NULL) {
-        s->counts.misses++;
+    struct locked_shard *l = shard_of(c, hash);
+    struct store_range uncounted = *r;
+    uncounted.is_repeat = true;
+    MUTEX_SCOPE(&l->lock);
+    const struct store_range_entry *e =
+        store_range_shard_ask(&l->shard, hash, &uncounted);
+    if (e == NULL)
         return false;
-    }
-    s->counts.hits++;
-    e->is_recent = true;
-    *got = e->data_len;
-    if (e->data_len > 0)
-        memcpy(into, e->bytes + e->key_len, e->data_len);
+    *len = e->data_len;
     return true;
 }
 
-static struct entry *
-entry_new(struct store_range_cache *c, const struct store_range *r, struct bytes data)
+bool
+store_range_cache_get(struct store_range_cache *c, const struct store_range *r,
+                      uint8_t *into, size_t room, size_t *got)
 {
-    size_t cost = cost_of(r->key.len, data.len);
+    uint64_t hash = hash_of(r);
+    struct locked_shard *l = shard_of(c, hash);
+    MUTEX_SCOPE(&l->lock);
+    const struct store_range_entry *e = store_range_shard_ask(&l->shard, hash, r);
+    if (e == NULL || e->data_len > room)
+        return false;
+    struct bytes data = store_range_entry_data(e);
+    *got = data.len;
+    if (data.len > 0)
+        memcpy(into, data.at, data.len);
+    return true;
+}
+
+static struct store_range_entry *
+entry_new(struct store_range_cache *c, uint64_t hash, const struct store_range *r,
+          struct bytes data)
+{
+    size_t cost = store_range_entry_cost(r->key.len, data.len);
     if (!budget_try(c->budget, cost))
         return NULL;
-    struct entry *e = malloc(cost - MALLOC_BYTES);
-    if (e == NULL) {
+    struct store_range_entry *e = malloc(store_range_entry_size(r->key.len, data.len));
+    if (e == NULL)
         budget_give(c->budget, cost);
-        return NULL;
-    }
-    *e = (struct entry){.hash = hash_of(r),
-                        .offset = r->offset,
-                        .len = r->len,
-                        .key_len = r->key.len,
-                        .data_len = data.len};
-    memcpy(e->bytes, r->key.at, r->key.len);
-    if (data.len > 0)
-        memcpy(e->bytes + r->key.len, data.at, data.len);
+    else
+        store_range_entry_init(e, hash, r, data);
     return e;
+}
+
+static bool
+wants(struct locked_shard *l, uint64_t hash, const struct store_range *r,
+      size_t data_len)
+{
+    MUTEX_SCOPE(&l->lock);
+    return store_range_shard_wants(&l->shard, hash, r,
+                                   store_range_entry_cost(r->key.len, data_len));
 }
 
 void
 store_range_cache_put(struct store_range_cache *c, const struct store_range *r,
                       struct bytes data)
 {
-    size_t cost = cost_of(r->key.len, data.len);
-    struct entry *unwanted = NULL;
-    if (cost > c->shard_limit / RANGE_SHARE)
+    uint64_t hash = hash_of(r);
+    struct locked_shard *l = shard_of(c, hash);
+    struct store_range_entry *e, *unwanted = NULL;
+    if (!wants(l, hash, r, data.len) || (e = entry_new(c, hash, r, data)) == NULL)
         return;
-    struct entry *e = entry_new(c, r, data);
-    if (e == NULL)
-        return;
-    struct shard *s = shard_of(c, e->hash);
     {
-        MUTEX_SCOPE(&s->lock);
-        if (find(c, s, e->hash, r) == NULL) {
-            struct entry **link = link_of(c, s, e->hash);
-            evict(c, s, c->shard_limit - cost, &unwanted);
-            e->next = *link;
-            *link = e;
-            join_queue(s, e);
-            s->used += cost;
-            s->counts.ranges++;
-            s->counts.bytes += data.len;
-        } else {
-            e->next = NULL;
-            unwanted = e;
-        }
+        MUTEX_SCOPE(&l->lock);
+        store_range_shard_insert(&l->shard, e, r, &unwanted);
     }
     release(c, unwanted);
 }
@@ -266,37 +167,28 @@ store_range_cache_reclaim(struct store_range_cache *c, size_t want)
     /* A like part of each shard, then whatever there is. */
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < SHARDS && released < want; i++) {
-            struct shard *s = &c->shards[i];
-            struct entry *list = NULL;
+            struct locked_shard *l = &c->shards[i];
+            struct store_range_entry *list = NULL;
             size_t part = round == 0 ? want / SHARDS + 1 : want - released;
             {
-                MUTEX_SCOPE(&s->lock);
-                evict(c, s, s->used - NUM_MIN(s->used, part), &list);
+                MUTEX_SCOPE(&l->lock);
+                size_t used = store_range_shard_used(&l->shard);
+                store_range_shard_evict(&l->shard, used - NUM_MIN(used, part), &list);
             }
             released += release(c, list);
         }
     return released;
 }
 
-static bool
-begins_with(const struct entry *e, struct bytes prefix)
-{
-    return bytes_starts_with(bytes_of(e->bytes, e->key_len), prefix);
-}
-
 void
 store_range_cache_forget(struct store_range_cache *c, struct bytes prefix)
 {
     for (size_t i = 0; i < SHARDS; i++) {
-        struct shard *s = &c->shards[i];
-        struct entry *list = NULL;
+        struct locked_shard *l = &c->shards[i];
+        struct store_range_entry *list = NULL;
         {
-            MUTEX_SCOPE(&s->lock);
-            for (struct entry *e = s->oldest, *newer; e != NULL; e = newer) {
-                newer = e->newer;
-                if (begins_with(e, prefix))
-                    detach(c, s, e, &list);
-            }
+            MUTEX_SCOPE(&l->lock);
+            store_range_shard_forget(&l->shard, prefix, &list);
         }
         release(c, list);
     }
@@ -313,13 +205,15 @@ store_range_cache_counts(struct store_range_cache *c)
 {
     struct store_range_cache_counts sum = {0};
     for (size_t i = 0; i < SHARDS; i++) {
-        struct shard *s = &c->shards[i];
-        MUTEX_SCOPE(&s->lock);
-        sum.hits += s->counts.hits;
-        sum.misses += s->counts.misses;
-        sum.evictions += s->counts.evictions;
-        sum.ranges += s->counts.ranges;
-        sum.bytes += s->counts.bytes;
+        struct locked_shard *l = &c->shards[i];
+        MUTEX_SCOPE(&l->lock);
+        const struct store_range_cache_counts *counts = &l->shard.counts;
+        sum.hits += counts->hits;
+        sum.misses += counts->misses;
+        sum.ghost_hits += counts->ghost_hits;
+        sum.evictions += counts->evictions;
+        sum.ranges += counts->ranges;
+        sum.bytes += counts->bytes;
     }
     return sum;
 }
@@ -332,8 +226,9 @@ store_range_cache_free(struct store_range_cache **out)
         return;
     store_range_cache_forget(c, (struct bytes){0});
     for (size_t i = 0; i < SHARDS; i++) {
-        free(c->shards[i].chains);
+        store_range_shard_fini(&c->shards[i].shard);
         mutex_fini(&c->shards[i].lock);
     }
+    budget_give(c->budget, c->tables);
     free(c);
 }

@@ -8,6 +8,7 @@ collect(void *arg)
     const struct store_range_cache_counts counts = store_range_cache_counts(m->cache);
     metrics_set(m->hits, (double)counts.hits);
     metrics_set(m->misses, (double)counts.misses);
+    metrics_set(m->ghost_hits, (double)counts.ghost_hits);
     metrics_set(m->evictions, (double)counts.evictions);
     metrics_set(m->ranges, (double)counts.ranges);
     metrics_set(m->bytes, (double)counts.bytes);
@@ -23,6 +24,9 @@ store_range_cache_metrics_init(struct store_range_cache_metrics *m,
                               "Ranges of objects that the cache had.");
     m->misses = metrics_counter(r, "blockhouse_store_range_cache_misses_total",
                                 "Ranges that it had not.");
+    m->ghost_hits =
+        metrics_counter(r, "blockhouse_store_range_cache_ghost_hits_total",
+                        "Those of them that a cache of twice the size might have had.");
     m->evictions = metrics_counter(r, "blockhouse_store_range_cache_evictions_total",
                                    "Ranges that had to make room.");
     m->ranges =

@@ -11,6 +11,7 @@ struct store_range_cache_metrics {
     struct store_range_cache *cache;
     struct metrics_value *hits;
     struct metrics_value *misses;
+    struct metrics_value *ghost_hits;
     struct metrics_value *evictions;
     struct metrics_value *ranges;
     struct metrics_value *bytes;

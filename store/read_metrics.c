@@ -189,6 +189,9 @@ store_read_metrics_init(struct store_read_metrics *m, struct metrics_registry *r
                                  "Ranged reads that queries asked of the bucket.");
     m->fetched_bytes = metrics_counter(r, "blockhouse_store_fetched_bytes_total",
                                        "Bytes of these reads.");
+    m->shared = metrics_counter(r, "blockhouse_store_shared_fetches_total",
+                                "Reads that a query did not make, because another one "
+                                "was making them.");
     m->superseded =
         metrics_counter(r, "blockhouse_store_queries_superseded_total",
                         "Queries that began again over newer blocks, because one of "
@@ -262,5 +265,6 @@ store_read_metrics_done(struct store_read_metrics *m,
     for (size_t i = 0; i < STORE_DATA_KINDS; i++)
         observe_data(&m->data[i], &totals->data[i]);
     metrics_add(m->fetches, (double)sum.requests);
+    metrics_add(m->shared, (double)sum.shared_reads);
     metrics_add(m->fetched_bytes, (double)sum.fetched_bytes);
 }

@@ -41,6 +41,7 @@ struct store_read_metrics {
     struct store_read_data_metrics data[STORE_DATA_KINDS];
     struct metrics_value *fetched_bytes;
     struct metrics_value *fetches;
+    struct metrics_value *shared;
     struct metrics_value *superseded;
 };
 

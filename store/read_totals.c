@@ -16,6 +16,8 @@ add(struct store_data_totals *to, const struct store_data_totals *from)
     to->requests += from->requests;
     to->cached_reads += from->cached_reads;
     to->cached_bytes += from->cached_bytes;
+    to->shared_reads += from->shared_reads;
+    to->shared_bytes += from->shared_bytes;
     to->refetched += from->refetched;
     to->wait_ns += from->wait_ns;
 }
@@ -63,6 +65,8 @@ store_read_totals_figures(const struct store_read_totals *t,
         {"chunks_bytes", (int64_t)data[STORE_DATA_CHUNKS].fetched_bytes},
         {"cache_hits", (int64_t)sum.cached_reads},
         {"cached_bytes", (int64_t)sum.cached_bytes},
+        {"shared_reads", (int64_t)sum.shared_reads},
+        {"shared_bytes", (int64_t)sum.shared_bytes},
         {"refetched", (int64_t)sum.refetched},
         {"gate_us", us(t->gate_ns)},
         {"postings_us", us(data[STORE_DATA_POSTINGS].wait_ns)},

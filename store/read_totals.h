@@ -22,6 +22,8 @@ struct store_data_totals {
     uint64_t requests;      /* to the bucket */
     uint64_t cached_reads;  /* that the cache answered */
     uint64_t cached_bytes;
+    uint64_t shared_reads; /* that other queries made at the same time */
+    uint64_t shared_bytes;
     uint64_t refetched; /* that were longer than was guessed, and read again */
     int64_t wait_ns;
 };
@@ -52,7 +54,7 @@ struct store_figure {
     const char *name;
     int64_t value;
 };
-enum { STORE_FIGURE_COUNT = 20 };
+enum { STORE_FIGURE_COUNT = 22 };
 void store_read_totals_figures(const struct store_read_totals *totals,
                                struct store_figure figures[STORE_FIGURE_COUNT]);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/num.h"
+#include "store/select_memo.h"
 #include "store/select_priv.h"
 
 /* Where a portion of a group ends. Guesses: about a megabyte of plans, and as much as a
@@ -99,13 +100,26 @@ fill(struct store_select *s, size_t group, struct store_select_portion *p,
     return true;
 }
 
+static uint64_t
+bytes_of_reads(const struct store_fetch *f)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->count; i++)
+        bytes += f->reads[i].len;
+    return bytes;
+}
+
 static bool
 fetch(struct store_select *s, struct store_select_portion *p, struct err *err)
 {
     const char *const *keys = (const char *const *)&s->block->index_key;
     store_fetch_sort(p->pieces, p->count);
-    return store_fetch_start(&p->fetch, s->source, keys, p->pieces, p->count, &p->arena,
-                             err);
+    if (!store_fetch_start(&p->fetch, s->source, keys, p->pieces, p->count, &p->arena,
+                           err))
+        return false;
+    s->memo.lists += p->count;
+    s->memo.bytes += bytes_of_reads(&p->fetch);
+    return true;
 }
 
 static bool
@@ -163,11 +177,30 @@ fetch_splits(struct store_select *s, struct err *err)
     return true;
 }
 
+/* Take the selection from the cache, if it is there. */
+static bool
+look_up(struct store_select *s, struct store_matchers matchers, struct err *err)
+{
+    const struct store_select_question question = {s->block, matchers, s->dropped};
+    if (s->source->cache == NULL)
+        return true;
+    if (!store_select_memo_init(&s->memo, &question, &s->arena, err) ||
+        !store_select_memo_get(&s->memo, s->source, &s->arena, &s->known, &s->is_known,
+                               err))
+        return false;
+    return !s->is_known || s->source->limits == NULL ||
+           store_limits_add_bytes(s->source->limits, s->memo.bytes, err);
+}
+
 static bool
 begin(struct store_select *s, struct store_matchers matchers, struct budget *budget,
       struct err *err)
 {
     arena_init(&s->arena, budget);
+    if (!look_up(s, matchers, err))
+        return false;
+    if (s->is_known)
+        return true;
     if (!store_select_plan(s, matchers.at, matchers.count, err))
         return false;
     if (s->nothing)
@@ -199,12 +232,9 @@ store_select_begin_exact(struct store_select *s, const struct store_block *block
 uint64_t
 store_select_pending(const struct store_select *s)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < s->first.fetch.count; i++)
-        bytes += s->first.fetch.reads[i].len;
+    uint64_t bytes = bytes_of_reads(&s->first.fetch);
     for (size_t i = 0; i < s->split_count; i++)
-        for (size_t k = 0; k < s->splits[i].fetch.count; k++)
-            bytes += s->splits[i].fetch.reads[k].len;
+        bytes += bytes_of_reads(&s->splits[i].fetch);
     return bytes;
 }
 
@@ -407,20 +437,20 @@ split_parts(struct store_select *s, struct store_ref_lists *parts, struct err *e
     return true;
 }
 
-/* Copy what outlives the selection, without what its making left behind. */
+/* Copy what outlives the making of the selection, without what that left behind. */
 static bool
-give(const struct store_select *s, const struct store_ref_lists *parts,
-     struct arena *arena, struct store_selection *selection, struct err *err)
+give(const struct store_selection *made, struct arena *arena,
+     struct store_selection *selection, struct err *err)
 {
-    struct store_selection to = {.filter_count = s->filter_count};
-    to.parts.at = arena_calloc(arena, parts->count, sizeof *to.parts.at);
-    to.filters = arena_calloc(arena, s->filter_count, sizeof *to.filters);
+    struct store_selection to = {.filter_count = made->filter_count};
+    to.parts.at = arena_calloc(arena, made->parts.count, sizeof *to.parts.at);
+    to.filters = arena_calloc(arena, made->filter_count, sizeof *to.filters);
     if (to.parts.at == NULL || to.filters == NULL)
         return arena_ok(arena, err);
-    for (size_t i = 0; i < s->filter_count; i++)
-        to.filters[i] = s->filters[i];
-    for (size_t i = 0; i < parts->count; i++) {
-        struct store_refs from = parts->at[i];
+    for (size_t i = 0; i < made->filter_count; i++)
+        to.filters[i] = made->filters[i];
+    for (size_t i = 0; i < made->parts.count; i++) {
+        struct store_refs from = made->parts.at[i];
         struct bytes copy =
             arena_copy(arena, bytes_of(from.at, from.count * sizeof *from.at));
         if (copy.at == NULL)
@@ -443,20 +473,33 @@ wait_for_all(struct store_select *s, struct err *err)
     return ok;
 }
 
+static bool
+make(struct store_select *s, struct store_selection *made, struct err *err)
+{
+    struct store_refs refs = {0};
+    if (!wait_for_all(s, err) || !combine(s, &refs, err))
+        return false;
+    portion_fini(&s->first);
+    made->filters = s->filters;
+    made->filter_count = s->filter_count;
+    return push_refs(&made->parts, refs, &s->arena, err) &&
+           split_parts(s, &made->parts, err);
+}
+
 bool
 store_select_finish(struct store_select *s, struct arena *arena,
                     struct store_selection *selection, struct err *err)
 {
-    struct store_refs refs = {0};
-    struct store_ref_lists parts = {0};
-    *selection = (struct store_selection){0};
+    struct store_selection made = {0};
+    *selection = made;
     if (s->nothing)
         return true;
-    if (!wait_for_all(s, err) || !combine(s, &refs, err))
+    if (s->is_known)
+        return give(&s->known, arena, selection, err);
+    if (!make(s, &made, err))
         return false;
-    portion_fini(&s->first);
-    return push_refs(&parts, refs, &s->arena, err) && split_parts(s, &parts, err) &&
-           give(s, &parts, arena, selection, err);
+    store_select_memo_put(&s->memo, s->source, s->arena.budget, &made);
+    return give(&made, arena, selection, err);
 }
 
 void

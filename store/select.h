@@ -46,6 +46,17 @@ struct store_select_portion {
     struct store_fetch fetch;
 };
 
+/* How a selection is found again (select_memo.h). The zero value is of none. */
+struct store_select_memo {
+    uint64_t
+        lists; /* what it cost: postings lists, and bytes that were read for them */
+    uint64_t bytes;
+    /* private */
+    struct bytes key;                   /* empty: it is not kept */
+    const struct tsdb_matcher **sorted; /* the matchers, in the order of the key */
+    size_t count;
+};
+
 struct store_select_group;
 
 struct store_select {
@@ -63,11 +74,15 @@ struct store_select {
     struct store_select_portion first; /* of all groups */
     struct store_select_portion *splits;
     size_t split_count;
+    struct store_select_memo memo;
+    struct store_selection known; /* by the memo */
+    bool is_known;
 };
 
-/* Look up the matchers (those on external labels are already gone) in the block's
- * header and start fetching postings. No matchers select every series. dropped is
- * borrowed. Errors ERR_BUDGET, ERR_CORRUPT, ERR_IO. Call fini also after an error. */
+/* Look up the matchers (those on external labels are already gone): the selection in
+ * the cache, or else their values in the block's header, and start fetching postings.
+ * No matchers select every series. dropped is borrowed. Errors ERR_BUDGET, ERR_CORRUPT,
+ * ERR_IO. Call fini also after an error. */
 NODISCARD bool store_select_begin(struct store_select *s,
                                   const struct store_block *block,
                                   struct store_matchers matchers,

