@@ -6,6 +6,7 @@
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
@@ -14,6 +15,7 @@
 #include "store/api_labels.h"
 #include "store/api_sync.h"
 #include "store/cache_config.h"
+#include "store/data_dir.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -39,6 +41,7 @@ enum {
 
 struct store {
     struct store_options options;
+    int data_dir_lock; /* -1: none */
     struct budget budget;
     struct budget_arbiter arbiter;
     struct memory_keep keep;
@@ -290,12 +293,13 @@ stop(struct store *s)
     budget_arbiter_fini(&s->arbiter);
     budget_fini(&s->budget);
     store_options_fini(&s->options);
+    file_close(&s->data_dir_lock);
 }
 
 int
 main(int argc, char **argv)
 {
-    static struct store s;
+    static struct store s = {.data_dir_lock = -1};
     struct err err = {0};
     app_lifecycle_begin();
     enum app_flags_result parsed = store_options_parse(&s.options, argc, argv, &err);
@@ -310,6 +314,7 @@ main(int argc, char **argv)
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
+                   store_data_dir_lock(s.options.data_dir, &s.data_dir_lock, &err) &&
                    start_headers(&s, &err) && make_sync(&s, &err) &&
                    start_read(&s, &err) && start_http(&s, &err) &&
                    store_block_sync_start(s.sync, &err);
