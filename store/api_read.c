@@ -70,6 +70,7 @@ store_read_request_init(struct store_read_request *r, struct store_api_read *api
     r->limits.max_bytes = api->options.max_bytes;
     r->source.limits = &r->limits;
     r->source.cache = api->options.cache;
+    r->source.disk = api->options.disk;
     r->source.damage.policy = &api->damage;
     r->source.pool = api->options.fetch_pool;
     r->source.bucket = api->options.bucket;

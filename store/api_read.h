@@ -22,6 +22,7 @@ struct store_api_read_options {
     struct store_block_sync *sync; /* asked when a block has vanished; NULL: nobody */
     struct pool *fetch_pool;
     struct store_range_cache *cache; /* NULL: none */
+    struct store_disk_cache *disk;   /* NULL: none */
     struct budget *budget;           /* of the process */
     struct budget_arbiter *arbiter;  /* of that */
     struct memory_keep *keep;        /* of that */

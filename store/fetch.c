@@ -25,8 +25,7 @@ void
 store_fetch_source_fini(struct store_fetch_source *source)
 {
     pool_lane_fini(&source->lane);
-    if (source->cache != NULL)
-        store_damage_forget(&source->damage, source->cache);
+    store_damage_forget(&source->damage, source->cache, source->disk);
     cancel_fini(&source->cancel);
 }
 
@@ -149,6 +148,33 @@ keep_read(const struct store_read *r)
     store_range_cache_put(r->group->source->cache, &range, bytes_of(r->into, r->got));
 }
 
+static bool
+read_disk(struct store_read *r)
+{
+    struct store_disk_cache *disk = r->group->source->disk;
+    const struct store_range range = range_of(r);
+    r->is_on_disk =
+        disk != NULL && store_disk_cache_get(disk, &range, r->into, &r->got);
+    return r->is_on_disk;
+}
+
+static bool
+read_bucket(struct store_read *r, struct err *err)
+{
+    const struct store_fetch_source *source = r->group->source;
+    const struct objstore_call call = {.deadline_ns = source->deadline_ns,
+                                       .cancel = &source->cancel};
+    const struct store_range range = range_of(r);
+    if (!objstore_read_range(source->bucket, &call, range.key,
+                             (struct objstore_range){r->offset, (size_t)r->len},
+                             r->into, &r->got, err))
+        return false;
+    if (source->disk != NULL)
+        store_disk_cache_put(source->disk, &range, bytes_of(r->into, r->got),
+                             r->query_bytes);
+    return true;
+}
+
 static void
 take_pieces(const struct store_read *r)
 {
@@ -164,16 +190,10 @@ run_read(struct pool_job *job)
 {
     struct store_read *r =
         (struct store_read *)(void *)((char *)job - offsetof(struct store_read, job));
-    struct store_fetch_source *source = r->group->source;
-    const struct objstore_call call = {.deadline_ns = source->deadline_ns,
-                                       .cancel = &source->cancel};
     struct err err = {0};
-    bool ok =
-        !cancel_is_raised(&source->cancel)
-            ? objstore_read_range(source->bucket, &call, bytes_of_str(r->key),
-                                  (struct objstore_range){r->offset, (size_t)r->len},
-                                  r->into, &r->got, &err)
-            : err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key);
+    bool ok = cancel_is_raised(&r->group->source->cancel)
+                  ? err_set(&err, ERR_CANCELLED, "read %s: cancelled", r->key)
+                  : read_disk(r) || read_bucket(r, &err);
     if (ok && r->is_kept)
         keep_read(r);
     if (ok)
@@ -196,9 +216,9 @@ look_up(struct store_fetch_source *source, struct store_read *r)
     }
     totals->requests++;
     totals->fetched_bytes += r->len;
+    r->query_bytes = store_data_totals_sum(source->data).fetched_bytes;
     r->is_kept = source->cache != NULL &&
-                 store_data_totals_sum(source->data).fetched_bytes <=
-                     store_range_cache_limit(source->cache) / CACHE_SHARE;
+                 r->query_bytes <= store_range_cache_limit(source->cache) / CACHE_SHARE;
 }
 
 static void
@@ -305,12 +325,32 @@ wait_for_reads(struct store_fetch *g)
     source->data[g->data].wait_ns += clock_mono_ns() - began_ns;
 }
 
+/* What came from the disk was not asked of the bucket, after all. */
+static void
+count_disk(struct store_fetch *g)
+{
+    struct store_data_totals *totals = &g->source->data[g->data];
+    for (size_t i = 0; i < g->count && !g->is_counted; i++) {
+        const struct store_read *r = &g->reads[i];
+        if (!r->is_on_disk)
+            continue;
+        totals->requests--;
+        totals->fetched_bytes -= r->len;
+        totals->cached_reads++;
+        totals->cached_bytes += r->got;
+        if (!g->is_again)
+            totals->fetched -= r->piece_count;
+    }
+    g->is_counted = true;
+}
+
 bool
 store_fetch_wait(struct store_fetch *g, struct err *err)
 {
     if (!g->started)
         return true;
     wait_for_reads(g);
+    count_disk(g);
     MUTEX_SCOPE(&g->lock);
     if (g->failure == NULL)
         return true;

@@ -12,6 +12,7 @@
 #include "common/base/pool.h"
 #include "common/objstore/bucket.h"
 #include "store/damage.h"
+#include "store/disk_cache.h"
 #include "store/limits.h"
 #include "store/range_cache.h"
 #include "store/read_totals.h"
@@ -55,8 +56,10 @@ struct store_read {
     struct store_piece *pieces; /* that it covers */
     size_t piece_count;
     const char *key;
-    bool is_cached; /* it was found in the cache: nothing runs */
-    bool is_kept;   /* it goes into the cache */
+    bool is_cached;       /* it was found in the cache: nothing runs */
+    bool is_kept;         /* it goes into the cache */
+    bool is_on_disk;      /* that had it, as its end told */
+    uint64_t query_bytes; /* that the query had asked for by then */
     struct store_fetch *group;
     struct pool_job job;
 };
@@ -67,6 +70,7 @@ struct store_fetch_source {
     struct pool *pool;
     struct objstore_bucket *bucket;
     struct store_range_cache *cache; /* NULL: none */
+    struct store_disk_cache *disk;   /* below it; NULL: none */
     struct store_limits *limits;     /* of the request; NULL: none */
     struct store_damage damage;      /* found so far */
     int64_t deadline_ns;
@@ -111,6 +115,7 @@ struct store_fetch {
     struct mutex lock;
     struct cond done;
     bool started;
+    bool is_counted; /* what came from the disk */
     /* guarded by lock */
     size_t pending;
     const struct err *failure; /* kept; NULL: none */

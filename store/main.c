@@ -16,6 +16,7 @@
 #include "store/api_sync.h"
 #include "store/cache_config.h"
 #include "store/data_dir.h"
+#include "store/disk_metrics.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -30,6 +31,7 @@ enum {
     BUILDS_PER_CPU = 2,   /* of index headers, while their bucket is no bottleneck */
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
+    DISK_INDEX_SHARE = 32,
     /* For freed memory that is used again; with a third of the most that is, twenty
      * broad queries took a third more time of the CPU. */
     KEEP_SHARE = 8,
@@ -55,6 +57,9 @@ struct store {
     struct pool *fetch_pool;
     struct store_range_cache *ranges;
     struct store_range_cache_metrics range_metrics;
+    struct store_disk_usage disk_usage;
+    struct store_disk_cache *disk;
+    struct store_disk_metrics disk_metrics;
     struct store_api_read *read;
     struct net_http_route routes[APP_ADMIN_ROUTES + STORE_API_LABELS_ROUTES + 2];
     struct net_http_server *server;
@@ -158,6 +163,29 @@ range_cache_bytes(const struct store_options *o)
 }
 
 static bool
+start_disk(struct store *s, struct err *err)
+{
+    const char *data_dir = s->options.data_dir;
+    if (!store_data_dir_lock(data_dir, &s->data_dir_lock, err))
+        return false;
+    store_disk_usage_init(&s->disk_usage, data_dir, s->options.disk_limit_bytes);
+    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL) &&
+        !store_disk_cache_new(
+            &s->disk,
+            &(struct store_disk_cache_options){
+                .data_dir = data_dir,
+                .bucket = bytes_of_str(objstore_name(s->bucket)),
+                .budget = &s->budget,
+                .index_limit = s->options.memory_limit_bytes / DISK_INDEX_SHARE,
+                .usage = &s->disk_usage,
+            },
+            err))
+        return false;
+    store_disk_metrics_init(&s->disk_metrics, &s->disk_usage, s->disk, s->metrics);
+    return true;
+}
+
+static bool
 start_read(struct store *s, struct err *err)
 {
     if (!pool_new(&s->fetch_pool, "fetch", FETCH_THREADS, err))
@@ -174,6 +202,7 @@ start_read(struct store *s, struct err *err)
         .sync = s->sync,
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
+        .disk = s->disk,
         .budget = &s->budget,
         .arbiter = &s->arbiter,
         .keep = &s->keep,
@@ -283,6 +312,7 @@ stop(struct store *s)
     store_block_headers_free(&s->headers);
     pool_free(&s->fetch_pool);
     store_range_cache_free(&s->ranges);
+    store_disk_cache_free(&s->disk);
     store_block_view_fini(&s->view);
     store_relabel_free(&s->selector);
     store_page_cache_free(&s->pages);
@@ -314,10 +344,9 @@ main(int argc, char **argv)
     make_memory(&s);
     bool started = read_selector(&s, &err) &&
                    store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
-                   store_data_dir_lock(s.options.data_dir, &s.data_dir_lock, &err) &&
-                   start_headers(&s, &err) && make_sync(&s, &err) &&
-                   start_read(&s, &err) && start_http(&s, &err) &&
-                   store_block_sync_start(s.sync, &err);
+                   start_disk(&s, &err) && start_headers(&s, &err) &&
+                   make_sync(&s, &err) && start_read(&s, &err) &&
+                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

@@ -105,3 +105,12 @@ compress_zstd_decode(struct bytes in, size_t limit, struct buf *out, struct err 
     out->len += got;
     return true;
 }
+
+bool
+compress_zstd_decode_exactly(struct bytes in, uint8_t *to, size_t len, struct err *err)
+{
+    size_t got = ZSTD_decompress(to, len, in.at, in.len);
+    if (ZSTD_isError(got) || got != len)
+        return err_set(err, ERR_CORRUPT, "broken zstd frame");
+    return true;
+}
