@@ -7,7 +7,8 @@ collect(void *arg)
     struct store_disk_metrics *m = arg;
     metrics_set(m->limit, (double)m->usage->limit);
     for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
-        metrics_set(m->used[kind], (double)atomic_load(&m->usage->used[kind]));
+        metrics_set(m->used[kind], (double)store_disk_usage_bytes(
+                                       m->usage, (enum store_disk_kind)kind));
     if (m->cache == NULL)
         return;
     const struct store_disk_cache_counts counts = store_disk_cache_counts(m->cache);

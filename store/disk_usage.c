@@ -18,6 +18,9 @@ static const uint64_t CACHE_MAX = UINT64_C(16) << 30;
  * at most. */
 enum { FREE_SHARE = 10, CACHE_SHARE = 4 };
 
+/* Of the limit: what is freed at once. */
+enum { SLACK_SHARE = 16 };
+
 static uint64_t
 file_system(const char *path, uint64_t *available)
 {
@@ -110,8 +113,20 @@ store_disk_usage_cache_room(const struct store_disk_usage *u)
 }
 
 uint64_t
-store_disk_usage_excess(const struct store_disk_usage *u)
+store_disk_usage_bytes(const struct store_disk_usage *u, enum store_disk_kind kind)
+{
+    return atomic_load(&u->used[kind]);
+}
+
+uint64_t
+store_disk_usage_to_free(const struct store_disk_usage *u)
 {
     uint64_t taken = without_cache(u);
-    return taken - NUM_MIN(taken, u->limit);
+    return taken > u->limit ? taken - u->limit + u->limit / SLACK_SHARE : 0;
+}
+
+bool
+store_disk_usage_is_crowded(const struct store_disk_usage *u)
+{
+    return without_cache(u) >= u->limit - u->limit / SLACK_SHARE / 2;
 }

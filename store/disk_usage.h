@@ -43,7 +43,15 @@ void store_disk_usage_set_cache(struct store_disk_usage *u, uint64_t bytes);
 /* What the cache may hold now. */
 uint64_t store_disk_usage_cache_room(const struct store_disk_usage *u);
 
-/* By how much headers and snapshot alone are above the limit. */
-uint64_t store_disk_usage_excess(const struct store_disk_usage *u);
+/* What there is of a kind. */
+uint64_t store_disk_usage_bytes(const struct store_disk_usage *u,
+                                enum store_disk_kind kind);
+
+/* By how much headers have to shrink because they and the snapshot are above the limit:
+ * a sixteenth of it more than that; 0: they need not. */
+uint64_t store_disk_usage_to_free(const struct store_disk_usage *u);
+
+/* Whether headers that nobody has asked for yet had better not come. */
+NODISCARD bool store_disk_usage_is_crowded(const struct store_disk_usage *u);
 
 #endif

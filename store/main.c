@@ -284,7 +284,9 @@ start_headers(struct store *s, struct err *err)
                                        .cache = s->pages,
                                        .metrics = s->metrics,
                                        .data_dir = s->options.data_dir,
+                                       .usage = &s->disk_usage,
                                        .threads = header_threads(s),
+                                       .is_lazy = s->options.has_lazy_headers,
                                    },
                                    err);
 }
