@@ -87,6 +87,7 @@ store_read_request_init(struct store_read_request *r, struct store_api_read *api
     r->source.limits = &r->limits;
     r->source.cache = api->options.cache;
     r->source.flights = api->options.flights;
+    r->source.disk = api->options.disk;
     r->source.damage.policy = &api->damage;
     r->source.pool = api->options.fetch_pool;
     r->source.bucket = api->options.bucket;

@@ -24,6 +24,7 @@ struct store_api_read_options {
     struct pool *fetch_pool;
     struct store_range_cache *cache;     /* NULL: none */
     struct store_range_flights *flights; /* NULL: none */
+    struct store_disk_cache *disk;       /* NULL: none */
     struct budget *budget;               /* of the process */
     struct budget_arbiter *arbiter;      /* of that */
     struct memory_keep *keep;            /* of that */

@@ -2,6 +2,7 @@
 #include "store/block.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/base/log.h"
 #include "common/base/xmalloc.h"
@@ -148,6 +149,14 @@ store_block_load(struct store_block *b, const char *data_dir,
     return store_index_header_build(&source, call, path, err) &&
            (store_block_open(b, data_dir, bucket, cache, err) ||
             store_page_disk_failed(err));
+}
+
+uint64_t
+store_block_header_bytes(const struct store_block *b, const char *data_dir)
+{
+    CLEANUP(xfree) char *path = header_path(b, data_dir);
+    struct stat st;
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 bool

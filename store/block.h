@@ -31,6 +31,8 @@ struct store_block {
     struct store_segment *segments;
     /* NULL until it is had, and then the same for ever. */
     struct store_index_header *_Atomic header;
+    /* When a query asked for it last, of the monotonic clock; 0: none did. */
+    atomic_int_fast64_t header_used_ns;
     /* private, of block_headers.c */
     struct store_block_headers *headers; /* set before the block is published */
     struct store_header_build *build; /* guarded by the lock of headers; NULL: none */
@@ -73,6 +75,9 @@ NODISCARD bool store_block_load(struct store_block *b, const char *data_dir,
                                 struct objstore_bucket *bucket,
                                 const struct objstore_call *call,
                                 struct store_page_cache *cache, struct err *err);
+
+/* Bytes of that file; 0: it is not there. */
+uint64_t store_block_header_bytes(const struct store_block *b, const char *data_dir);
 
 /* Whether a block may have samples in a range, both ends inclusive. */
 NODISCARD bool store_block_overlaps(const struct store_block *b, int64_t mint_ms,

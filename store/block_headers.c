@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/block_headers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -8,6 +9,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "store/header_metrics.h"
+#include "store/header_room.h"
 
 /* Builds that run or wait for a thread, at most; who wants another one waits. */
 enum { MOST_BUILDS = 64 };
@@ -21,6 +23,12 @@ static const int64_t MAX_WAIT_NS = 15 * CLOCK_NS_PER_S;
 /* How often who waits looks whether it is still wanted. */
 static const int64_t POLL_NS = 200 * CLOCK_NS_PER_MS;
 
+/* How often the disk is looked at while headers had to be removed. */
+static const int64_t DISK_NS = 10 * CLOCK_NS_PER_S;
+
+/* Of headers, what is removed at once when the disk is full. */
+enum { FULL_SHARE = 16 };
+
 static const int64_t LOG_NS = 10 * CLOCK_NS_PER_S;
 
 /* What is remembered of a block while its header is built, and after a failure. */
@@ -28,6 +36,7 @@ struct store_header_build {
     struct pool_job job;
     struct store_block *block; /* referenced while the build runs */
     bool is_running;           /* or waits for a thread */
+    bool is_asked;             /* by a query */
     const struct err *failure; /* kept; of the last build */
     int64_t wait_ns;
     int64_t retry_ns; /* until then the failure is told */
@@ -48,8 +57,12 @@ struct store_block_headers {
     bool has_follower; /* owned by the thread that makes and frees */
     struct mutex lock; /* LOCK_HEADERS */
     struct cond changed;
+    struct store_header_room room; /* owned by who has set is_making_room */
+    int64_t measure_due_ns;        /* owned by the follower; 0: now */
     /* guarded by lock, as are the builds of all blocks */
     bool is_stopping;
+    bool is_making_room;
+    bool has_evicted; /* so the disk has to be looked at */
     unsigned builds;
     struct store_block_set *set; /* that is followed; NULL: none yet */
     uint64_t generation;         /* of set */
@@ -158,6 +171,52 @@ note_loaded(struct store_block_headers *h, const struct store_block *b, int64_t 
               LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));
 }
 
+/* Remove files of others if there is too much of them, or for so many bytes. */
+static void
+make_room(struct store_block_headers *h, uint64_t bytes)
+{
+    struct store_disk_usage *usage = h->options.usage;
+    CLEANUP(store_block_set_unref) struct store_block_set *set = NULL;
+    if (usage == NULL || (bytes == 0 && store_disk_usage_to_free(usage) == 0))
+        return;
+    {
+        MUTEX_SCOPE(&h->lock);
+        if (h->is_making_room || h->set == NULL)
+            return;
+        h->is_making_room = true;
+        set = store_block_set_ref(h->set);
+    }
+    store_header_room_make(&h->room, set, bytes);
+    MUTEX_SCOPE(&h->lock);
+    h->is_making_room = false;
+    h->has_evicted = true;
+    cond_broadcast(&h->changed);
+}
+
+static void
+note_size(struct store_block_headers *h, const struct store_block *b)
+{
+    if (h->options.usage != NULL)
+        store_disk_usage_add_header(h->options.usage, (int64_t)store_block_header_bytes(
+                                                          b, h->options.data_dir));
+}
+
+/* For a query that has nowhere to put what it needs, others are removed. */
+static void
+note_full_disk(struct store_block_headers *h, bool is_asked)
+{
+    if (h->options.usage != NULL && is_asked)
+        make_room(h, store_disk_usage_bytes(h->options.usage, STORE_DISK_HEADERS) /
+                             FULL_SHARE +
+                         1);
+}
+
+static bool
+is_disk_full(const struct err *err)
+{
+    return err->code == ERR_IO && (err->sys == ENOSPC || err->sys == EDQUOT);
+}
+
 static void
 run_build(struct pool_job *job)
 {
@@ -167,6 +226,7 @@ run_build(struct pool_job *job)
     const struct store_block_headers_options *o = &h->options;
     struct objstore_call call = {clock_deadline(BUILD_TIMEOUT_NS), &h->cancel};
     int64_t start_ns = clock_mono_ns();
+    bool is_asked = build->is_asked;
     struct err err;
     metrics_add(h->metrics.loads, 1);
     bool ok = store_block_load(b, o->data_dir, o->bucket, &call, o->cache, &err);
@@ -176,11 +236,17 @@ run_build(struct pool_job *job)
         metrics_add(h->metrics.load_failures, 1);
         LOG_WARN("block failed", LOG_STR("block", b->name.text), LOG_ERR(&err));
     }
+    if (ok)
+        note_size(h, b);
     struct listener listener = end_build(h, b, ok ? NULL : &err);
     if (listener.changed != NULL) {
         listener.changed(listener.arg);
         told(h);
     }
+    if (ok)
+        make_room(h, 0);
+    else if (is_disk_full(&err))
+        note_full_disk(h, is_asked);
     store_block_unref(&b);
 }
 
@@ -189,13 +255,14 @@ _Static_assert(offsetof(struct store_header_build, job) == 0,
 
 /* False: there is no room for another build. */
 static bool
-start(struct store_block_headers *h, struct store_block *b, unsigned most)
+start(struct store_block_headers *h, struct store_block *b, bool is_asked)
 {
     mutex_check_held(&h->lock);
-    if (h->builds >= most || h->is_stopping)
+    if (h->builds >= (is_asked ? MOST_BUILDS : h->options.threads) || h->is_stopping)
         return false;
     if (b->build == NULL)
         b->build = xcalloc(1, sizeof *b->build);
+    b->build->is_asked = is_asked;
     b->build->is_running = true;
     b->build->block = store_block_ref(b);
     b->build->job.run = run_build;
@@ -235,10 +302,17 @@ open_file(struct store_block *b)
     return true;
 }
 
+static void
+note_use(struct store_block *b)
+{
+    atomic_store_explicit(&b->header_used_ns, clock_mono_ns(), memory_order_relaxed);
+}
+
 bool
 store_block_headers_get(struct store_block *b, const struct store_fetch_source *source,
                         struct err *err)
 {
+    note_use(b);
     if (has_header(b) || open_file(b))
         return true;
     struct store_block_headers *h = b->headers;
@@ -252,7 +326,7 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
         if (!is_running(b)) {
             if (tells_failure(b, waits, err))
                 return false;
-            waits = start(h, b, MOST_BUILDS);
+            waits = start(h, b, true);
         } else {
             waits = true;
         }
@@ -264,12 +338,13 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
 bool
 store_block_headers_prepare(struct store_block *b)
 {
+    note_use(b);
     if (has_header(b) || open_file(b))
         return true;
     struct err unused;
     MUTEX_SCOPE(&b->headers->lock);
     if (!has_header(b) && !is_running(b) && !tells_failure(b, false, &unused))
-        start(b->headers, b, MOST_BUILDS);
+        start(b->headers, b, true);
     return has_header(b);
 }
 
@@ -315,7 +390,8 @@ struct walk {
     struct store_block_set *set;
     uint64_t generation;
     int64_t log_due_ns;
-    size_t missing; /* when it came by */
+    size_t missing; /* when it came by, and to be had */
+    size_t left;    /* until a query asks for them */
 };
 
 static bool
@@ -348,7 +424,7 @@ build_one(struct walk *w, struct store_block *b)
     if (!is_current(w))
         return false;
     if (!has_header(b) && !is_running(b))
-        start(h, b, h->options.threads);
+        start(h, b, false);
     return true;
 }
 
@@ -362,23 +438,53 @@ drain(struct walk *w)
     return is_current(w);
 }
 
+/* Whether headers are built that nobody has asked for. */
+static bool
+builds_ahead(const struct store_block_headers *h)
+{
+    const struct store_disk_usage *usage = h->options.usage;
+    return !h->options.is_lazy &&
+           (usage == NULL || !store_disk_usage_is_crowded(usage));
+}
+
+/* Files come and go without us, too. */
+static void
+look_at_disk(struct store_block_headers *h)
+{
+    if (h->options.usage == NULL ||
+        (h->measure_due_ns > 0 && clock_left_ns(h->measure_due_ns) > 0))
+        return;
+    h->measure_due_ns = clock_deadline(DISK_NS);
+    {
+        MUTEX_SCOPE(&h->lock);
+        h->has_evicted = false;
+    }
+    store_disk_usage_measure(h->options.usage);
+    make_room(h, 0);
+}
+
 /* Go through the set, the newest first. Those that are broken are tried once. False:
  * the set is another one. */
 static bool
 walk(struct walk *w, bool tries_broken)
 {
-    w->missing = 0;
+    w->missing = w->left = 0;
+    look_at_disk(w->h);
     for (size_t i = w->set->count; i > 0; i--) {
         struct store_block *b = w->set->blocks[i - 1];
         bool is_left = tries_broken || !store_block_headers_is_broken(b);
         log_progress(w, i);
         if (has_header(b) || !is_left || open_file(b))
             continue;
+        if (!builds_ahead(w->h)) {
+            w->left++;
+            continue;
+        }
         w->missing++;
         if (!build_one(w, b))
             return false;
     }
-    log_progress(w, 0);
+    log_progress(w, w->left);
     return drain(w);
 }
 
@@ -392,8 +498,11 @@ wait_for_retry(struct walk *w)
     int64_t until_ns = w->missing == 0   ? CLOCK_NEVER
                        : h->pause_ns > 0 ? h->pause_until_ns
                                          : clock_deadline(MIN_WAIT_NS);
-    while (is_current(w) && cond_wait_until(&h->changed, &h->lock, until_ns))
-        continue;
+    bool in_time = true;
+    while (is_current(w) && in_time) {
+        int64_t look_ns = h->has_evicted ? h->measure_due_ns : CLOCK_NEVER;
+        in_time = cond_wait_until(&h->changed, &h->lock, NUM_MIN(until_ns, look_ns));
+    }
     return is_current(w);
 }
 
@@ -476,6 +585,8 @@ store_block_headers_new(struct store_block_headers **out,
     mutex_init(&h->lock, LOCK_HEADERS);
     cond_init(&h->changed);
     store_header_metrics_init(&h->metrics, o->metrics);
+    h->room = (struct store_header_room){
+        .data_dir = o->data_dir, .usage = o->usage, .evictions = h->metrics.evictions};
     if (!pool_new(&h->pool, "header", o->threads, err))
         return false;
     h->has_follower = thread_start(&h->follower, "headers", follow, h, err);

@@ -2,7 +2,8 @@
 /* Index headers of blocks, had when they are needed: a file that is there is opened by
  * who asks, one that is not is built by a fixed number of threads, once however many
  * ask. In the background those that nobody has asked for yet are opened or built, too,
- * the newest blocks first.
+ * the newest blocks first. Where there is a limit for the disk, those that no query has
+ * used for longest are removed, and come back when one does.
  *
  * A failure is told to who asks within a while; then it is tried again, after ever
  * longer whiles but never later than half a minute. No file stays open. */
@@ -10,6 +11,7 @@
 #define STORE_BLOCK_HEADERS_H
 
 #include "store/block_set.h"
+#include "store/disk_usage.h"
 #include "store/fetch.h"
 
 struct store_block_headers;
@@ -20,7 +22,9 @@ struct store_block_headers_options {
     struct store_page_cache *cache;
     struct metrics_registry *metrics;
     const char *data_dir;
-    unsigned threads; /* that build; 1 to 1024 */
+    struct store_disk_usage *usage; /* what they take is told to; NULL: nobody cares */
+    unsigned threads;               /* that build; 1 to 1024 */
+    bool is_lazy;                   /* in the background none is built, only opened */
 };
 
 NODISCARD bool store_block_headers_new(struct store_block_headers **out,

@@ -162,7 +162,7 @@ store_block_snapshot_save(const char *path, struct bytes bucket,
     if (!compress_zstd_encode(buf_bytes(&content), &file, err))
         return err_wrap(err, "save %s", path);
     be32_store(file.at + CRC_AT, crc32c(bytes_of(file.at + HEAD, file.len - HEAD)));
-    return file_replace(path, buf_bytes(&file), err);
+    return file_replace_private(path, buf_bytes(&file), err);
 }
 
 /* What is being read. Texts point into the content. */

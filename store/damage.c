@@ -87,16 +87,27 @@ store_damage_blame(struct store_damage *d, const struct store_block *b, struct e
     return err_wrap(err, "block %s", b->name.text);
 }
 
+static void
+forget(struct store_range_cache *cache, struct store_disk_cache *disk,
+       struct bytes block)
+{
+    if (cache != NULL)
+        store_range_cache_forget(cache, block);
+    if (disk != NULL)
+        store_disk_cache_forget(disk, block);
+}
+
 void
-store_damage_forget(const struct store_damage *d, struct store_range_cache *cache)
+store_damage_forget(const struct store_damage *d, struct store_range_cache *cache,
+                    struct store_disk_cache *disk)
 {
     if (d->is_any_damaged && d->block_count > STORE_DAMAGE_NAMED_MAX) {
-        store_range_cache_forget(cache, (struct bytes){0});
+        forget(cache, disk, (struct bytes){0});
         return;
     }
     for (size_t i = 0; i < named_count(d); i++)
         if (d->is_damaged[i])
-            store_range_cache_forget(cache, bytes_of_str(d->named[i].text));
+            forget(cache, disk, bytes_of_str(d->named[i].text));
 }
 
 void

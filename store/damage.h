@@ -9,6 +9,7 @@
 
 #include "common/metrics/registry.h"
 #include "store/block.h"
+#include "store/disk_cache.h"
 #include "store/range_cache.h"
 
 /* The choice, shared by all requests. */
@@ -46,9 +47,10 @@ NODISCARD bool store_damage_skip(struct store_damage *d, const struct store_bloc
 bool store_damage_blame(struct store_damage *d, const struct store_block *b,
                         struct err *err);
 
-/* Drop what the cache has of the damaged blocks. No read of the request may be running
- * that still goes into the cache. */
-void store_damage_forget(const struct store_damage *d, struct store_range_cache *cache);
+/* Drop what the caches, each of which may be NULL, have of the damaged blocks. No read
+ * of the request may be running that still goes into them. */
+void store_damage_forget(const struct store_damage *d, struct store_range_cache *cache,
+                         struct store_disk_cache *disk);
 
 /* The names of the damaged blocks, for people. */
 void store_damage_print(const struct store_damage *d, struct buf *out);

@@ -25,8 +25,7 @@ void
 store_fetch_source_fini(struct store_fetch_source *source)
 {
     pool_lane_fini(&source->lane);
-    if (source->cache != NULL)
-        store_damage_forget(&source->damage, source->cache);
+    store_damage_forget(&source->damage, source->cache, source->disk);
     cancel_fini(&source->cancel);
 }
 
@@ -161,6 +160,16 @@ keep_read(const struct store_read *r)
     store_range_cache_put(r->group->source->cache, &range, bytes_of(r->into, r->got));
 }
 
+static bool
+read_disk(struct store_read *r)
+{
+    struct store_disk_cache *disk = r->group->source->disk;
+    const struct store_range range = range_of(r);
+    r->is_on_disk =
+        disk != NULL && store_disk_cache_get(disk, &range, r->into, &r->got);
+    return r->is_on_disk;
+}
+
 static void
 take_pieces(const struct store_read *r)
 {
@@ -174,14 +183,27 @@ take_pieces(const struct store_read *r)
 static bool
 read_bucket(struct store_read *r, struct err *err)
 {
-    struct store_fetch_source *source = r->group->source;
+    const struct store_fetch_source *source = r->group->source;
     const struct objstore_call call = {.deadline_ns = source->deadline_ns,
                                        .cancel = &source->cancel};
-    const struct objstore_range range = {r->offset, (size_t)r->len};
-    if (cancel_is_raised(&source->cancel))
+    const struct store_range range = range_of(r);
+    if (!objstore_read_range(source->bucket, &call, range.key,
+                             (struct objstore_range){r->offset, (size_t)r->len},
+                             r->into, &r->got, err))
+        return false;
+    if (source->disk != NULL)
+        store_disk_cache_put(source->disk, &range, bytes_of(r->into, r->got),
+                             r->query_bytes);
+    return true;
+}
+
+/* From where the memory's cache has not got it. */
+static bool
+read_below(struct store_read *r, struct err *err)
+{
+    if (cancel_is_raised(&r->group->source->cancel))
         return err_set(err, ERR_CANCELLED, "read %s: cancelled", r->key);
-    return objstore_read_range(source->bucket, &call, bytes_of_str(r->key), range,
-                               r->into, &r->got, err);
+    return read_disk(r) || read_bucket(r, err);
 }
 
 static void
@@ -240,7 +262,7 @@ run_read(struct pool_job *job)
     }
     if (flights != NULL && !store_range_flights_join(flights, &r->flight, &range))
         return;
-    bool ok = (flights != NULL && is_there_by_now(r)) || read_bucket(r, &err);
+    bool ok = (flights != NULL && is_there_by_now(r)) || read_below(r, &err);
     if (ok && source->cache != NULL && !r->is_shared)
         keep_read(r);
     if (flights != NULL)
@@ -265,6 +287,7 @@ look_up(struct store_fetch_source *source, struct store_read *r)
     totals->requests++;
     totals->fetched_bytes += r->len;
     r->is_broad = store_fetch_is_broad(source);
+    r->query_bytes = store_data_totals_sum(source->data).fetched_bytes;
 }
 
 static void
@@ -380,20 +403,22 @@ wait_a_while(struct store_fetch *g)
     return g->pending > 0;
 }
 
-/* No read runs any more: take back what was counted as requests and was made by other
- * queries. */
+/* No read runs any more: take back what was counted as requests and came from the disk
+ * or from another query. */
 static void
 settle(struct store_fetch *g)
 {
     struct store_data_totals *totals = &g->source->data[g->data];
     for (size_t i = 0; i < g->count && !g->is_settled; i++) {
         const struct store_read *r = &g->reads[i];
-        if (!r->is_shared)
+        if (!r->is_shared && !r->is_on_disk)
             continue;
         totals->requests--;
         totals->fetched_bytes -= r->len;
-        totals->shared_reads++;
-        totals->shared_bytes += r->got;
+        *(r->is_shared ? &totals->shared_reads : &totals->cached_reads) += 1;
+        *(r->is_shared ? &totals->shared_bytes : &totals->cached_bytes) += r->got;
+        if (r->is_on_disk && !g->is_again)
+            totals->fetched -= r->piece_count;
     }
     g->is_settled = true;
 }

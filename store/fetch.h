@@ -12,6 +12,7 @@
 #include "common/base/pool.h"
 #include "common/objstore/bucket.h"
 #include "store/damage.h"
+#include "store/disk_cache.h"
 #include "store/limits.h"
 #include "store/range_cache.h"
 #include "store/range_flight.h"
@@ -56,9 +57,11 @@ struct store_read {
     struct store_piece *pieces; /* that it covers */
     size_t piece_count;
     const char *key;
-    bool is_cached; /* it was found in the cache: nothing runs */
-    bool is_broad;  /* of a query that has read much: see struct store_range */
-    bool is_shared; /* another query made the read */
+    bool is_cached;       /* it was found in the cache: nothing runs */
+    bool is_broad;        /* of a query that has read much: see struct store_range */
+    bool is_shared;       /* another query made the read */
+    bool is_on_disk;      /* that had it */
+    uint64_t query_bytes; /* that the query had asked for by then */
     struct store_range_flight flight;
     struct store_fetch *group;
     struct pool_job job;
@@ -71,6 +74,7 @@ struct store_fetch_source {
     struct objstore_bucket *bucket;
     struct store_range_cache *cache;     /* NULL: none */
     struct store_range_flights *flights; /* NULL: equal reads are all made */
+    struct store_disk_cache *disk;       /* below it; NULL: none */
     struct store_limits *limits;         /* of the request; NULL: none */
     struct store_damage damage;          /* found so far */
     int64_t deadline_ns;
@@ -119,7 +123,7 @@ struct store_fetch {
     struct mutex lock;
     struct cond done;
     bool started;
-    bool is_settled; /* what others read is no request of the query any more */
+    bool is_settled; /* what did not come from the bucket is no request any more */
     /* guarded by lock */
     size_t pending;
     const struct err *failure; /* kept; NULL: none */

@@ -22,4 +22,7 @@ store_header_metrics_init(struct store_header_metrics *m, struct metrics_registr
                       "When an index header was built last.");
     m->unseen = metrics_gauge(r, "blockhouse_store_unseen_headers",
                               "Blocks whose index header may still have to be built.");
+    m->evictions =
+        metrics_counter(r, "blockhouse_store_disk_header_evictions_total",
+                        "Index headers that were removed to make room on the disk.");
 }

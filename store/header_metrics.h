@@ -11,6 +11,7 @@ struct store_header_metrics {
     struct metrics_histogram *load_seconds;
     struct metrics_value *last_loaded; /* seconds since the epoch */
     struct metrics_value *unseen;
+    struct metrics_value *evictions;
 };
 
 void store_header_metrics_init(struct store_header_metrics *m,

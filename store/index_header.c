@@ -126,8 +126,9 @@ repair(struct store_index_header *h, unsigned repairs, struct err *damage)
 {
     if (atomic_load(&h->repairs) != repairs)
         return true;
-    LOG_WARN("index header missing or damaged, building it again",
-             LOG_STR("path", h->path), LOG_ERR(damage));
+    LOG_AT(damage->code == ERR_NOT_FOUND ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+           "index header missing or damaged, building it again",
+           LOG_STR("path", h->path), LOG_ERR(damage));
     struct objstore_call call = {.deadline_ns = clock_deadline(REPAIR_TIMEOUT_NS)};
     struct store_header_layout layout;
     if (!store_index_header_build(&h->source, &call, h->path, damage) ||

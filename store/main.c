@@ -6,6 +6,7 @@
 #include "common/app/admin.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/memory.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
@@ -15,6 +16,8 @@
 #include "store/api_labels.h"
 #include "store/api_sync.h"
 #include "store/cache_config.h"
+#include "store/data_dir.h"
+#include "store/disk_metrics.h"
 #include "store/memory_metrics.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
@@ -30,6 +33,7 @@ enum {
     BUILDS_PER_CPU = 2,   /* of index headers, while their bucket is no bottleneck */
     PAGE_CACHE_SHARE = 8, /* of the memory limit */
     RANGE_CACHE_SHARE = 4,
+    DISK_INDEX_SHARE = 32,
     /* For freed memory that is used again; with a third of the most that is, twenty
      * broad queries took a third more time of the CPU. */
     KEEP_SHARE = 8,
@@ -41,6 +45,7 @@ enum {
 
 struct store {
     struct store_options options;
+    int data_dir_lock; /* -1: none */
     struct budget budget;
     struct budget_arbiter arbiter;
     struct memory_keep keep;
@@ -55,6 +60,9 @@ struct store {
     struct store_range_cache *ranges;
     struct store_range_flights *flights;
     struct store_range_cache_metrics range_metrics;
+    struct store_disk_usage disk_usage;
+    struct store_disk_cache *disk;
+    struct store_disk_metrics disk_metrics;
     struct store_api_read *read;
     struct store_status status;
     struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
@@ -161,6 +169,29 @@ range_cache_bytes(const struct store_options *o)
 }
 
 static bool
+start_disk(struct store *s, struct err *err)
+{
+    const char *data_dir = s->options.data_dir;
+    if (!store_data_dir_lock(data_dir, &s->data_dir_lock, err))
+        return false;
+    store_disk_usage_init(&s->disk_usage, data_dir, s->options.disk_limit_bytes);
+    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL) &&
+        !store_disk_cache_new(
+            &s->disk,
+            &(struct store_disk_cache_options){
+                .data_dir = data_dir,
+                .bucket = bytes_of_str(objstore_name(s->bucket)),
+                .budget = &s->budget,
+                .index_limit = s->options.memory_limit_bytes / DISK_INDEX_SHARE,
+                .usage = &s->disk_usage,
+            },
+            err))
+        return false;
+    store_disk_metrics_init(&s->disk_metrics, &s->disk_usage, s->disk, s->metrics);
+    return true;
+}
+
+static bool
 start_read(struct store *s, struct err *err)
 {
     if (!pool_new(&s->fetch_pool, "fetch", FETCH_THREADS, err))
@@ -180,6 +211,7 @@ start_read(struct store *s, struct err *err)
         .fetch_pool = s->fetch_pool,
         .cache = s->ranges,
         .flights = s->flights,
+        .disk = s->disk,
         .budget = &s->budget,
         .arbiter = &s->arbiter,
         .keep = &s->keep,
@@ -291,7 +323,9 @@ start_headers(struct store *s, struct err *err)
                                        .cache = s->pages,
                                        .metrics = s->metrics,
                                        .data_dir = s->options.data_dir,
+                                       .usage = &s->disk_usage,
                                        .threads = header_threads(s),
+                                       .is_lazy = s->options.has_lazy_headers,
                                    },
                                    err);
 }
@@ -321,6 +355,7 @@ stop(struct store *s)
     pool_free(&s->fetch_pool);
     store_range_flights_free(&s->flights);
     store_range_cache_free(&s->ranges);
+    store_disk_cache_free(&s->disk);
     store_block_view_fini(&s->view);
     store_relabel_free(&s->selector);
     store_page_cache_free(&s->pages);
@@ -331,12 +366,13 @@ stop(struct store *s)
     budget_arbiter_fini(&s->arbiter);
     budget_fini(&s->budget);
     store_options_fini(&s->options);
+    file_close(&s->data_dir_lock);
 }
 
 int
 main(int argc, char **argv)
 {
-    static struct store s;
+    static struct store s = {.data_dir_lock = -1};
     struct err err = {0};
     app_lifecycle_begin();
     enum app_flags_result parsed = store_options_parse(&s.options, argc, argv, &err);
@@ -350,11 +386,11 @@ main(int argc, char **argv)
     app_flags_warn_inert(&s.options.inert);
     LOG_INFO(STORE_NOTE);
     make_memory(&s);
-    bool started = read_selector(&s, &err) &&
-                   store_cache_config_read(&s.options, &err) && open_bucket(&s, &err) &&
-                   start_headers(&s, &err) && make_sync(&s, &err) &&
-                   start_read(&s, &err) && start_status(&s, &err) &&
-                   start_http(&s, &err) && store_block_sync_start(s.sync, &err);
+    bool started =
+        read_selector(&s, &err) && store_cache_config_read(&s.options, &err) &&
+        open_bucket(&s, &err) && start_disk(&s, &err) && start_headers(&s, &err) &&
+        make_sync(&s, &err) && start_read(&s, &err) && start_status(&s, &err) &&
+        start_http(&s, &err) && store_block_sync_start(s.sync, &err);
     if (started)
         app_lifecycle_wait();
     int status = started

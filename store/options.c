@@ -68,6 +68,19 @@ derive_bad_block(struct store_options *o, struct err *err)
 }
 
 static bool
+derive_strategy(struct store_options *o, struct err *err)
+{
+    static const char *const strategies[] = {"eager", "lazy"};
+    size_t chosen;
+    if (!app_flags_choose("store.index-header-lazy-download-strategy",
+                          o->header_strategy, strategies, ARRAY_LEN(strategies),
+                          &chosen, err))
+        return false;
+    o->has_lazy_headers = chosen == 1;
+    return true;
+}
+
+static bool
 derive_encodings(struct store_options *o, struct err *err)
 {
     static const char *const choices[] = {
@@ -107,8 +120,8 @@ store_options_parse(struct store_options *options, int argc, char **argv,
         (!app_flags_log(options->log_level, options->log_format, &options->level,
                         &options->format, err) ||
          !derive_times(options, err) || !derive_memory(options, err) ||
-         !derive_bad_block(options, err) || !derive_encodings(options, err) ||
-         !derive_dropped(options, err)))
+         !derive_bad_block(options, err) || !derive_strategy(options, err) ||
+         !derive_encodings(options, err) || !derive_dropped(options, err)))
         return APP_FLAGS_USAGE;
     derive_limits(options);
     return result;

@@ -27,6 +27,7 @@ struct store_options {
     struct store_time_bound mint;
     struct store_time_bound maxt;
     bool skip_bad_blocks;
+    bool has_lazy_headers;
     enum store_read_encodings encodings;
     struct store_replica_labels dropped;
 };

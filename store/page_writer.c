@@ -25,7 +25,10 @@ store_page_disk_failed(struct err *err)
     if (err->code == ERR_BUDGET || err->code == ERR_NOMEM)
         return false;
     err->code = ERR_IO;
-    return err_wrap(err, "data directory");
+    return err_wrap(err, err->sys == ENOSPC || err->sys == EDQUOT
+                             ? "data directory has no space left, free some or lower "
+                               "--store.disk-limit"
+                             : "data directory");
 }
 
 bool

@@ -129,9 +129,9 @@ file_write_all(int fd, const char *path, struct bytes data, struct err *err)
 }
 
 static bool
-write_and_sync(const char *path, struct bytes data, struct err *err)
+write_and_sync(const char *path, struct bytes data, mode_t mode, struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
         return err_sys(err, errno, "create %s", path);
     bool ok = file_write_all(fd, path, data, err);
@@ -153,11 +153,11 @@ sync_parent(const char *path, struct err *err)
     return file_sync_dir(parent, err);
 }
 
-bool
-file_replace(const char *path, struct bytes data, struct err *err)
+static bool
+replace(const char *path, struct bytes data, mode_t mode, struct err *err)
 {
     CLEANUP(xfree) char *tmp = xasprintf("%s.tmp", path);
-    if (!write_and_sync(tmp, data, err)) {
+    if (!write_and_sync(tmp, data, mode, err)) {
         unlink(tmp);
         return false;
     }
@@ -167,6 +167,18 @@ file_replace(const char *path, struct bytes data, struct err *err)
         return false;
     }
     return sync_parent(path, err);
+}
+
+bool
+file_replace(const char *path, struct bytes data, struct err *err)
+{
+    return replace(path, data, 0644, err);
+}
+
+bool
+file_replace_private(const char *path, struct bytes data, struct err *err)
+{
+    return replace(path, data, 0600, err);
 }
 
 static bool

@@ -43,6 +43,10 @@ NODISCARD bool file_write_all(int fd, const char *path, struct bytes data,
  * After a crash path holds the old or the new content, whole. */
 NODISCARD bool file_replace(const char *path, struct bytes data, struct err *err);
 
+/* The same, and nobody but the owner may read or write it. */
+NODISCARD bool file_replace_private(const char *path, struct bytes data,
+                                    struct err *err);
+
 /* Create the directory and its missing parents, mode 0750 less the umask. */
 NODISCARD bool file_mkdirs(const char *path, struct err *err);
 

@@ -21,6 +21,7 @@
     X(LOCK_PAGE_CACHE, "store: the map and the clock hand of the page cache")     \
     X(LOCK_RANGE_FLIGHT, "store: which ranges are being read, and for whom")      \
     X(LOCK_RANGE_CACHE, "store: a part of the ranges that are cached")            \
+    X(LOCK_DISK_CACHE, "store: what is on the disk, and what is to be written")   \
     X(LOCK_FETCH, "store: what a waiting query knows of its fetches")             \
     X(LOCK_KEYS, "objstore: the current set of keys and when it ends")            \
     X(LOCK_CREDENTIALS, "objstore: signing key of the day")                       \

@@ -169,3 +169,12 @@ compress_gzip_decode(struct bytes in, size_t limit, struct buf *out, struct err 
     } while (!ended || in.len > 0);
     return true;
 }
+
+bool
+compress_zstd_decode_exactly(struct bytes in, uint8_t *to, size_t len, struct err *err)
+{
+    size_t got = ZSTD_decompress(to, len, in.at, in.len);
+    if (ZSTD_isError(got) || got != len)
+        return err_set(err, ERR_CORRUPT, "broken zstd frame");
+    return true;
+}

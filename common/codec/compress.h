@@ -50,4 +50,9 @@ NODISCARD bool compress_is_gzip(struct bytes in);
 NODISCARD bool compress_gzip_decode(struct bytes in, size_t limit, struct buf *out,
                                     struct err *err);
 
+/* Decode one zstd frame, or several, into len bytes at to, which they have to fill.
+ * Errors ERR_CORRUPT: they do not. */
+NODISCARD bool compress_zstd_decode_exactly(struct bytes in, uint8_t *to, size_t len,
+                                            struct err *err);
+
 #endif

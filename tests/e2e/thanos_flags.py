@@ -102,7 +102,7 @@ STORE = [
     ("consistency-delay", "0s", "30m", WORKS),
     ("ignore-deletion-marks-delay", "24h", "1d", WORKS),
     ("store.enable-index-header-lazy-reader", "", None, INERT),
-    ("store.index-header-lazy-download-strategy", "eager", "lazy", INERT),
+    ("store.index-header-lazy-download-strategy", "eager", "lazy", WORKS),
     ("store.index-header-lazy-reader-idle-timeout", "5m", "1m", INERT),
     ("store.index-header-posting-offsets-in-mem-sampling", "32", "1", INERT),
     ("store.enable-lazy-expanded-postings", "", None, INERT),
