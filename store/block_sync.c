@@ -22,8 +22,11 @@
  */
 enum { PASSES_UNTIL_READY = 3 };
 
-/* Delay after a pass that was not complete; it doubles up to the interval. */
+/* Delay after a pass that has left something; it doubles up to another one, or, where
+ * passes take long, to several times what they take. */
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
+static const int64_t MAX_RETRY_NS = 15 * CLOCK_NS_PER_S;
+enum { RETRY_TIMES = 10 };
 /* Between a pass and another one that was suggested; it doubles up to the interval
  * while these follow each other, because they cannot help. */
 static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
@@ -197,13 +200,15 @@ publish(struct store_block_sync *s)
     store_block_view_put(s->options.view, set);
 }
 
-/* Some block has become broken, or is so no longer. */
+/* Some block has become broken, or is so no longer, or is gone: then the next pass
+ * finds what it has become. */
 static void
-on_change(void *arg)
+on_change(void *arg, bool is_gone)
 {
     struct store_block_sync *s = arg;
     MUTEX_SCOPE(&s->lock);
-    s->has_change = true;
+    s->has_change |= !is_gone;
+    s->is_suggested |= is_gone;
     cond_broadcast(&s->changed);
 }
 
@@ -490,20 +495,35 @@ jittered(int64_t wait_ns)
     return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
 }
 
+/* What a pass that has left something waits for at most; one that could not list the
+ * bucket has cost it nothing. */
+static int64_t
+most_retry_ns(const struct store_block_sync *s, bool has_listed, int64_t took_ns)
+{
+    int64_t most_ns =
+        has_listed ? NUM_MAX(MAX_RETRY_NS, RETRY_TIMES * took_ns) : MAX_RETRY_NS;
+    return NUM_MIN(most_ns, s->options.interval_ns);
+}
+
 static void *
 sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
-    int64_t interval_ns = s->options.interval_ns;
     int64_t retry_ns = RETRY_NS, wait_ns;
     bool complete;
     do {
         struct err err;
-        if (!store_block_sync_run(s, &complete, &err) && err.code != ERR_CANCELLED)
+        int64_t start_ns = clock_mono_ns();
+        bool ok = store_block_sync_run(s, &complete, &err);
+        if (!ok && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
-        retry_ns = complete ? RETRY_NS : 2 * wait_ns;
+        wait_ns = NUM_MIN(retry_ns, most_retry_ns(s, ok, clock_mono_ns() - start_ns));
+        retry_ns = 2 * wait_ns;
+        if (complete && s->catalog.is_read) {
+            wait_ns = s->options.interval_ns;
+            retry_ns = RETRY_NS;
+        }
     } while (wait_for_pass(s, clock_deadline(jittered(wait_ns))));
     return NULL;
 }
