@@ -9,8 +9,8 @@
 #           steps, 500 blocks shipped and 10 000 operations done on buckets behind a proxy
 #           that breaks three in ten, 200 hostile clients of a store in 512 MiB for 5 minutes
 #           (10 GB of disk), a streamed answer of 10 GB, 10 000 random selectors, blocks of
-#           millions of values and series, ten minutes of chaos around a store, and Thanos,
-#           built once, as a peer
+#           millions of values and series, ten minutes of chaos around a store, 3 000
+#           blocks of a bucket that throttles, and Thanos, built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -133,6 +133,8 @@ if [ -n "$long" ]; then
     part "Store under 200 hostile clients for 5 minutes" /usr/bin/python3 -B \
         tests/e2e/store_hostile.py build/release --long
     part "Ten minutes of chaos around a store, MinIO" chaos
+    part "3 000 blocks of a bucket that throttles" /usr/bin/python3 -B \
+        tests/e2e/store_throttled_start.py build/release/blockhouse-store --long
     part "10 000 random selectors" /usr/bin/python3 -B \
         tests/e2e/random_selectors.py build/release/blockhouse-store --long
     part "10 GB streamed in flat memory" /usr/bin/python3 -B \

@@ -129,6 +129,37 @@ entry_keep_gone(struct store_entry *old)
     return e;
 }
 
+/* Files other than the meta count as well: a block may have been copied in any order.
+ */
+static bool
+has_new_meta(const struct store_entry *e)
+{
+    const struct store_listed *l = e->listed;
+    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
+    return l->meta.exists && !(is_known && has_same_files(e, l));
+}
+
+static bool
+has_new_mark(const struct store_entry *e)
+{
+    return e->listed->meta.exists && !store_stamp_eq(e->mark, e->listed->mark);
+}
+
+static bool
+has_news(const struct store_entry *e)
+{
+    return e->gone_ns == 0 && !e->is_tried && (has_new_meta(e) || has_new_mark(e));
+}
+
+static size_t
+count_news(const struct store_catalog *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++)
+        count += has_news(&c->entries[i]);
+    return count;
+}
+
 void
 store_catalog_update(struct store_catalog *c, const struct store_listing *listing)
 {
@@ -149,6 +180,7 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
     c->is_complete = c->is_read = false;
     c->entries = entries;
     c->count = count;
+    c->unread = count_news(c);
 }
 
 void
@@ -170,28 +202,6 @@ fail(struct store_entry *e, enum store_block_state state, const struct err *err)
         e->state = state;
     if (err->code != ERR_CANCELLED)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
-}
-
-/* Files other than the meta count as well: a block may have been copied in any order.
- */
-static bool
-has_new_meta(const struct store_entry *e)
-{
-    const struct store_listed *l = e->listed;
-    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
-    return l->meta.exists && !(is_known && has_same_files(e, l));
-}
-
-static bool
-has_new_mark(const struct store_entry *e)
-{
-    return e->listed->meta.exists && !store_stamp_eq(e->mark, e->listed->mark);
-}
-
-static bool
-has_news(const struct store_entry *e)
-{
-    return e->gone_ns == 0 && !e->is_tried && (has_new_meta(e) || has_new_mark(e));
 }
 
 static bool
@@ -406,25 +416,29 @@ is_any_unread(const struct store_catalog *c)
     return false;
 }
 
+static void
+end_fetching(struct store_catalog *c)
+{
+    c->is_complete = !is_any_to_heal(c);
+    c->is_read = !is_any_unread(c);
+    drop_gone(c);
+}
+
 bool
-store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
+store_catalog_fetch(struct store_catalog *c, struct err *err)
 {
     struct pool *pool = NULL;
-    *left = 0;
-    for (size_t i = 0; i < c->count; i++)
-        *left += has_news(&c->entries[i]);
-    size_t jobs = NUM_MIN(*left, (size_t)FETCH_AT_ONCE);
-    if (jobs == 0) {
-        c->is_complete = !is_any_to_heal(c);
-        c->is_read = !is_any_unread(c);
-        drop_gone(c);
-        return true;
+    size_t jobs = NUM_MIN(c->unread, (size_t)FETCH_AT_ONCE);
+    if (jobs > 0) {
+        if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
+                      err))
+            return false;
+        submit_newest(c, pool, jobs);
+        pool_free(&pool);
+        c->unread -= jobs;
     }
-    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
-                  err))
-        return false;
-    submit_newest(c, pool, jobs);
-    pool_free(&pool);
+    if (c->unread == 0)
+        end_fetching(c);
     return true;
 }
 

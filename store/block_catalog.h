@@ -47,6 +47,7 @@ struct store_catalog {
     atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
     bool is_complete;     /* of each block in the bucket is known what can be */
     bool is_read;         /* nothing is left that another pass could read */
+    size_t unread;        /* blocks of which this pass has still to read something */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };
@@ -57,13 +58,11 @@ struct store_catalog {
 void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
 
 /* Read metas and deletion marks that are new or have changed, of at most some blocks,
- * once a pass. Where a changed one cannot be read, what is known stays. *left is how
- * many blocks there were to be read before this call; with the last call, of which it
- * is 0, the catalog may become complete, and blocks that are gone leave it, unless
- * newer ones could not be read: for some minutes these keep them. Errors only when
- * threads cannot be started: of blocks, see their state. */
-NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
-                                   struct err *err);
+ * once a pass. Where a changed one cannot be read, what is known stays. When none is
+ * unread any more the catalog may be complete, and blocks that are gone leave it,
+ * unless newer ones could not be read: for some minutes these keep them. Errors only
+ * when threads cannot be started: of blocks, see their state. */
+NODISCARD bool store_catalog_fetch(struct store_catalog *c, struct err *err);
 
 /* Judge all blocks whose meta is known: which are wanted. */
 void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,

@@ -46,7 +46,7 @@ struct store_block_sync {
     struct cond changed;
     /* guarded by lock */
     bool is_stopping;
-    bool is_passing;
+    struct store_block_sync_progress progress;
     bool is_asked;     /* for a pass that has not begun yet */
     bool is_suggested; /* likewise, but it need not be at once */
     bool has_change;   /* of which blocks are broken */
@@ -285,6 +285,17 @@ check_cancel(const struct store_block_sync *s, struct err *err)
            err_set(err, ERR_CANCELLED, "the block sync was stopped");
 }
 
+static void
+note_progress(struct store_block_sync *s)
+{
+    size_t listed = s->catalog.count, unread = s->catalog.unread;
+    metrics_set(s->metrics.listed, (double)listed);
+    metrics_set(s->metrics.unread, (double)unread);
+    MUTEX_SCOPE(&s->lock);
+    s->progress.listed = listed;
+    s->progress.unread = unread;
+}
+
 static bool
 list_blocks(struct store_block_sync *s, struct store_listing *listing, struct err *err)
 {
@@ -293,6 +304,7 @@ list_blocks(struct store_block_sync *s, struct store_listing *listing, struct er
     if (!store_listing_read(listing, s->options.bucket, &call, err))
         return false;
     store_catalog_update(&s->catalog, listing);
+    note_progress(s);
     return true;
 }
 
@@ -311,18 +323,18 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
 static bool
 fetch(struct store_block_sync *s, struct err *err)
 {
-    size_t left;
+    const struct store_catalog *c = &s->catalog;
     s->save_due_ns = clock_deadline(SAVE_NS);
     do {
-        if (!store_catalog_fetch(&s->catalog, &left, err))
+        if (!store_catalog_fetch(&s->catalog, err))
             return false;
-        metrics_set(s->metrics.unread, (double)left);
-        if (left > 0 && clock_left_ns(s->save_due_ns) == 0) {
-            LOG_INFO("reading metas", LOG_INT("count", s->catalog.count),
-                     LOG_INT("left", left));
+        note_progress(s);
+        if (c->unread > 0 && clock_left_ns(s->save_due_ns) == 0) {
+            LOG_INFO("reading metas", LOG_INT("count", c->count),
+                     LOG_INT("left", c->unread));
             save(s);
         }
-    } while (left > 0);
+    } while (c->unread > 0);
     save(s);
     return true;
 }
@@ -424,7 +436,7 @@ static enum reason
 wait_until(struct store_block_sync *s, int64_t due_ns, int64_t soonest_ns)
 {
     MUTEX_SCOPE(&s->lock);
-    s->is_passing = false;
+    s->progress.is_passing = false;
     while (
         !s->is_stopping && !s->has_change && !s->is_asked &&
         cond_wait_until(&s->changed, &s->lock, s->is_suggested ? soonest_ns : due_ns))
@@ -437,7 +449,7 @@ wait_until(struct store_block_sync *s, int64_t due_ns, int64_t soonest_ns)
                           ? NUM_MIN(2 * s->suggested_ns, s->options.interval_ns)
                           : SUGGESTED_NS;
     s->is_asked = s->is_suggested = false;
-    s->is_passing = true;
+    s->progress.is_passing = true;
     return TO_PASS;
 }
 
@@ -481,7 +493,7 @@ store_block_sync_ask(struct store_block_sync *s)
         return STORE_BLOCK_SYNC_STOPPED;
     s->is_asked = true;
     cond_broadcast(&s->changed);
-    return s->is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
+    return s->progress.is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
 }
 
 /* Give or take a tenth. */
@@ -532,9 +544,16 @@ bool
 store_block_sync_start(struct store_block_sync *s, struct err *err)
 {
     CHECK(!s->is_started);
-    s->is_passing = true;
+    s->progress.is_passing = true;
     s->is_started = thread_start(&s->thread, "block-sync", sync_loop, s, err);
     return s->is_started;
+}
+
+struct store_block_sync_progress
+store_block_sync_progress(struct store_block_sync *s)
+{
+    MUTEX_SCOPE(&s->lock);
+    return s->progress;
 }
 
 void

@@ -69,6 +69,16 @@ enum store_block_sync_asked store_block_sync_ask(struct store_block_sync *s);
  * seconds after the last one at the earliest. Any thread; does not block. */
 void store_block_sync_suggest(struct store_block_sync *s);
 
+/* How far the sync is: the running pass, or the last one. */
+struct store_block_sync_progress {
+    bool is_passing;
+    size_t listed; /* blocks in the bucket; 0 before the first listing has ended */
+    size_t unread; /* those of them whose new meta or mark is still to be read */
+};
+
+/* Any thread. */
+struct store_block_sync_progress store_block_sync_progress(struct store_block_sync *s);
+
 /* Interrupt a running pass and stop the thread. The view keeps the last set. Accepts
  * NULL. */
 void store_block_sync_stop(struct store_block_sync *s);
