@@ -9,8 +9,9 @@
 #           steps, 500 blocks shipped and 10 000 operations done on buckets behind a proxy
 #           that breaks three in ten, 200 hostile clients of a store in 512 MiB for 5 minutes
 #           (10 GB of disk), a streamed answer of 10 GB, 10 000 random selectors, blocks of
-#           millions of values and series, ten minutes of chaos around a store, 3 000
-#           blocks of a bucket that throttles, and Thanos, built once, as a peer
+#           millions of values and series or 500 MB of symbols (15 GB of disk), ten minutes
+#           of chaos around a store, 3 000 blocks of a bucket that throttles, and Thanos,
+#           built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
@@ -27,7 +28,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -141,6 +142,8 @@ if [ -n "$long" ]; then
         tests/e2e/store_big_stream.py build/release --long
     part "5 000 000 values and 2 000 000 series in a block" /usr/bin/python3 -B \
         tests/e2e/store_wide_block.py build/release --long
+    part "10 000 000 series, 500 MB of symbols in a block" /usr/bin/python3 -B \
+        tests/e2e/store_shapes.py build/release --long
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

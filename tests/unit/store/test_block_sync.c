@@ -386,6 +386,10 @@ tries_again_what_failed_in_passing(void **state)
     assert_false(run(f));
     check_metric(f, "thanos_blocks_meta_synced{state=\"loaded\"} 2");
     check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+    struct store_block_sync_progress progress = store_block_sync_progress(f->sync);
+    assert_int_equal(progress.listed, 3);
+    assert_int_equal(progress.unread, 0);
+    check_metric(f, "blockhouse_store_listed_blocks 3");
     check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
     faulty_bucket_heal(f->bucket);
     assert_true(run(f));
