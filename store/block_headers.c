@@ -371,8 +371,8 @@ drain(struct walk *w)
     return is_current(w);
 }
 
-/* Go through the set, the newest first. Those that are broken are tried once. False:
- * the set is another one. */
+/* Go through the set, the newest first. Those that are broken are tried once, those
+ * that are gone now and then. False: the set is another one. */
 static bool
 walk(struct walk *w, bool tries_broken)
 {
@@ -384,7 +384,8 @@ walk(struct walk *w, bool tries_broken)
         if (has_header(b) || !is_left || open_file(b))
             continue;
         w->missing++;
-        if (!(!tries_broken && is_gone(b)) && !build_one(w, b))
+        bool is_tried = tries_broken || !is_gone(b);
+        if (is_tried && !build_one(w, b))
             return false;
     }
     log_progress(w, 0);

@@ -31,7 +31,7 @@ PART = 50
 SERIES, VALUES, LONG, LONG_BYTES, SEGMENTS = 10_000_000, 5_000_000, 500_000, 1000, 1000
 # Above an idle store: buffers of the two streams, the pages that are being written, and
 # what of the header's pages the cache keeps.
-BUILD_MIB = 24
+BUILD_MIB = 8
 BUILT_S = 1200
 EPOCH_MS, YEAR_2100_MS = 0, 4_102_444_800_000
 LOADED, UNSEEN = "thanos_bucket_store_block_load_duration_seconds_count", \
