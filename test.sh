@@ -9,14 +9,16 @@
 #           steps, 500 blocks shipped and 10 000 operations done on buckets behind a proxy
 #           that breaks three in ten, 200 hostile clients of a store in 512 MiB for 5 minutes
 #           (10 GB of disk), a streamed answer of 10 GB, 10 000 random selectors, blocks of
-#           millions of values and series, and Thanos, built once, as a peer
+#           millions of values and series or 500 MB of symbols (15 GB of disk), ten minutes
+#           of chaos around a store, 3 000 blocks of a bucket that throttles, and Thanos,
+#           built once, as a peer
 #
 # BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
 # of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|random_selectors|garbage_.*|odd_blocks|sidecar_crash|bucket_random_minio|store_bucket_faults)$)'
+ASAN_TESTS='^((unit|fuzz)/|e2e/(read_golden|random_selectors|garbage_.*|odd_blocks|sidecar_crash|bucket_random_minio|store_bucket_faults|store_chaos)$)'
 TSAN_TESTS='^(unit/|e2e/(read_golden|journey_dir_prometheus2|bucket_random_minio|store_bucket_faults)$)'
 FUZZ_SECONDS=60
 FUZZ_EXECUTIONS=100000000
@@ -26,7 +28,7 @@ long='' failed=() wrapper=()
 case ${1:-} in
 '') ;;
 --long) long=yes purposes+=(long) ;;
-*) sed -n '6,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '6,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 step() {
@@ -79,6 +81,10 @@ sidecar_faults() {
         "$PWD/build/release" CONFIG CONTROL 500 || [ $? -eq 77 ]
 }
 
+chaos() {
+    BLOCKHOUSE_BIN=$PWD/build/release tests/e2e/store_chaos.sh --long || [ $? -eq 77 ]
+}
+
 # bucket BUILD SERVER PROGRAM [ARGUMENT]...: a bucket behind the proxy that breaks things.
 bucket() {
     tests/e2e/bucket_faults.sh "$2" "$PWD/build/$1/tests/e2e/bucket/$3" CONFIG CONTROL \
@@ -127,12 +133,17 @@ if [ -n "$long" ]; then
     part "500 blocks shipped through faults, MinIO" sidecar_faults
     part "Store under 200 hostile clients for 5 minutes" /usr/bin/python3 -B \
         tests/e2e/store_hostile.py build/release --long
+    part "Ten minutes of chaos around a store, MinIO" chaos
+    part "3 000 blocks of a bucket that throttles" /usr/bin/python3 -B \
+        tests/e2e/store_throttled_start.py build/release/blockhouse-store --long
     part "10 000 random selectors" /usr/bin/python3 -B \
         tests/e2e/random_selectors.py build/release/blockhouse-store --long
     part "10 GB streamed in flat memory" /usr/bin/python3 -B \
         tests/e2e/store_big_stream.py build/release --long
     part "5 000 000 values and 2 000 000 series in a block" /usr/bin/python3 -B \
         tests/e2e/store_wide_block.py build/release --long
+    part "10 000 000 series, 500 MB of symbols in a block" /usr/bin/python3 -B \
+        tests/e2e/store_shapes.py build/release --long
     part "Each fault, radosgw" bucket release radosgw bucket_faults
     part "10 000 random operations, MinIO" bucket release minio bucket_random 10000
     part "5 000 random operations, radosgw" bucket release radosgw bucket_random 5000

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/block_catalog.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -16,6 +17,10 @@ static const int64_t META_TIMEOUT_NS = 2 * 60 * CLOCK_NS_PER_S;
 /* Blocks that are fetched before others hear of it: many times as many as are fetched
  * at a time, and few seconds of a bucket that throttles. */
 enum { FETCH_AT_ONCE = 256 };
+
+/* How long a block that is gone is kept for what it may have become: queries that need
+ * it fail meanwhile, and are told to try again. */
+static const int64_t KEEP_GONE_NS = 5 * 60 * CLOCK_NS_PER_S;
 
 static struct store_entry *
 entry_of(struct pool_job *job)
@@ -90,7 +95,9 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     e.state = first_state(&e, listed);
     e.may_heal = false;
     e.is_tried = false;
+    e.is_unread = false;
     e.is_wanted = false;
+    e.gone_ns = 0;
     if (!listed->mark.exists) {
         if (e.mark.exists)
             note_change(c);
@@ -100,22 +107,81 @@ entry_take_over(struct store_catalog *c, const struct store_listed *listed)
     return e;
 }
 
+static void
+note_gone(struct store_entry *e)
+{
+    if (e->is_served)
+        store_entry_note_drop(e);
+    if (e->block != NULL)
+        note_change(e->catalog);
+}
+
+/* Move a served block that is not in the listing, as far as it is known. */
+static struct store_entry
+entry_keep_gone(struct store_entry *old)
+{
+    struct store_entry e = *old;
+    old->block = NULL;
+    e.listed = NULL;
+    e.state = STORE_BLOCK_SERVED;
+    e.may_heal = e.is_tried = e.is_unread = e.is_wanted = false;
+    if (e.gone_ns == 0)
+        e.gone_ns = clock_mono_ns();
+    return e;
+}
+
+/* Files other than the meta count as well: a block may have been copied in any order.
+ */
+static bool
+has_new_meta(const struct store_entry *e)
+{
+    const struct store_listed *l = e->listed;
+    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
+    return l->meta.exists && !(is_known && has_same_files(e, l));
+}
+
+static bool
+has_new_mark(const struct store_entry *e)
+{
+    return e->listed->meta.exists && !store_stamp_eq(e->mark, e->listed->mark);
+}
+
+static bool
+has_news(const struct store_entry *e)
+{
+    return e->gone_ns == 0 && !e->is_tried && (has_new_meta(e) || has_new_mark(e));
+}
+
+static size_t
+count_news(const struct store_catalog *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++)
+        count += has_news(&c->entries[i]);
+    return count;
+}
+
 void
 store_catalog_update(struct store_catalog *c, const struct store_listing *listing)
 {
-    struct store_entry *entries = xcalloc(listing->count + 1, sizeof *entries);
+    struct store_entry *entries =
+        xcalloc(listing->count + c->count + 1, sizeof *entries);
+    size_t count = listing->count;
     for (size_t i = 0; i < listing->count; i++)
         entries[i] = entry_take_over(c, &listing->blocks[i]);
     for (size_t i = 0; i < c->count; i++) {
-        if (c->entries[i].is_served)
-            store_entry_note_drop(&c->entries[i]);
-        if (c->entries[i].block != NULL)
-            note_change(c);
+        if (c->entries[i].is_served && c->entries[i].block != NULL)
+            entries[count++] = entry_keep_gone(&c->entries[i]);
+        else
+            note_gone(&c->entries[i]);
     }
+    if (count > listing->count)
+        qsort(entries, count, sizeof *entries, by_id);
     store_catalog_fini(c);
-    c->is_complete = false;
+    c->is_complete = c->is_read = false;
     c->entries = entries;
-    c->count = listing->count;
+    c->count = count;
+    c->unread = count_news(c);
 }
 
 void
@@ -143,28 +209,6 @@ fail(struct store_entry *e, enum store_block_state state, const struct err *err)
         LOG_WARN("block failed", LOG_STR("block", e->name.text), LOG_ERR(err));
 }
 
-/* Files other than the meta count as well: a block may have been copied in any order.
- */
-static bool
-has_new_meta(const struct store_entry *e)
-{
-    const struct store_listed *l = e->listed;
-    bool is_known = e->block != NULL || e->refusal != STORE_BLOCK_SERVED;
-    return l->meta.exists && !(is_known && has_same_files(e, l));
-}
-
-static bool
-has_new_mark(const struct store_entry *e)
-{
-    return e->listed->meta.exists && !store_stamp_eq(e->mark, e->listed->mark);
-}
-
-static bool
-has_news(const struct store_entry *e)
-{
-    return !e->is_tried && (has_new_meta(e) || has_new_mark(e));
-}
-
 static bool
 get_object(const struct store_entry *e, const char *file, size_t limit,
            struct buf *text, struct err *err)
@@ -176,13 +220,53 @@ get_object(const struct store_entry *e, const char *file, size_t limit,
     return objstore_get(c->bucket, &call, bytes_of_str(key), limit, text, err);
 }
 
+/* One of another size is not what was listed, be it the answer of some proxy. */
 static bool
-read_meta(const struct store_entry *e, struct tsdb_meta *meta, struct err *err)
+get_meta(const struct store_entry *e, struct buf *text, struct err *err)
+{
+    if (!get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, text, err))
+        return false;
+    return text->len == e->listed->meta.size ||
+           err_set(err, ERR_UNAVAILABLE,
+                   TSDB_BLOCK_PATH_META " came with %zu bytes, %" PRIu64 " were listed",
+                   text->len, e->listed->meta.size);
+}
+
+/* What reading a meta tells. */
+enum fate {
+    FATE_BLOCK,
+    FATE_UNREAD,   /* nothing: it may be read another time */
+    FATE_BAD_META, /* no block can be made of it */
+    FATE_NO_FILES  /* nor of what else is there of the block */
+};
+
+static enum fate
+make_block(const struct store_entry *e, struct bytes text, struct store_block **block,
+           struct err *err)
+{
+    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
+    if (!tsdb_meta_parse(&meta, text, err)) {
+        err_wrap(err, "parse " TSDB_BLOCK_PATH_META);
+        return FATE_BAD_META;
+    }
+    return store_block_new(block, e->listed, &meta, err) ? FATE_BLOCK : FATE_NO_FILES;
+}
+
+/* A meta that makes no block is read twice: what differs was damaged on its way. */
+static enum fate
+read_block(const struct store_entry *e, struct store_block **block, struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = {0};
-    return get_object(e, TSDB_BLOCK_PATH_META, TSDB_META_MAX_BYTES, &text, err) &&
-           (tsdb_meta_parse(meta, buf_bytes(&text), err) ||
-            err_wrap(err, "parse " TSDB_BLOCK_PATH_META));
+    CLEANUP(buf_fini) struct buf again = {0};
+    struct err unused;
+    if (!get_meta(e, &text, err))
+        return err->code == ERR_INVALID ? FATE_BAD_META : FATE_UNREAD;
+    enum fate fate = make_block(e, buf_bytes(&text), block, err);
+    if (fate == FATE_BLOCK ||
+        (get_meta(e, &again, &unused) && bytes_eq(buf_bytes(&text), buf_bytes(&again))))
+        return fate;
+    err->code = ERR_UNAVAILABLE;
+    return FATE_UNREAD;
 }
 
 static enum store_block_state
@@ -212,18 +296,18 @@ refuse(struct store_entry *e)
 static void
 fetch_meta(struct store_entry *e)
 {
-    CLEANUP(tsdb_meta_fini) struct tsdb_meta meta = {0};
     struct store_block *block = NULL;
     struct err err;
-    bool is_read = read_meta(e, &meta, &err);
-    if (!is_read || !store_block_new(&block, e->listed, &meta, &err)) {
+    enum fate fate = read_block(e, &block, &err);
+    if (fate != FATE_BLOCK) {
         /* Files that are not listed are gone, also from a block that had them. */
-        if (is_read && e->block != NULL) {
+        if (fate == FATE_NO_FILES && e->block != NULL) {
             store_block_unref(&e->block);
             note_change(e->catalog);
         }
+        e->is_unread |= fate == FATE_UNREAD;
         fail(e, state_of_failure(err.code), &err);
-        if (e->block == NULL && (err.code == ERR_INVALID || err.code == ERR_CORRUPT))
+        if (e->block == NULL && fate != FATE_UNREAD)
             refuse(e);
         return;
     }
@@ -243,13 +327,14 @@ fetch_mark(struct store_entry *e)
 {
     CLEANUP(buf_fini) struct buf text = {0};
     struct err err;
-    if (get_object(e, TSDB_BLOCK_PATH_DELETION_MARK, STORE_DELETION_MARK_MAX_BYTES,
-                   &text, &err) &&
-        store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
+    bool is_read = get_object(e, TSDB_BLOCK_PATH_DELETION_MARK,
+                              STORE_DELETION_MARK_MAX_BYTES, &text, &err);
+    if (is_read && store_deletion_mark_parse(buf_bytes(&text), &e->marked_ms, &err)) {
         e->mark = e->listed->mark;
         note_change(e->catalog);
         return;
     }
+    e->is_unread |= !is_read && err.code != ERR_INVALID;
     e->may_heal |= err_is_transient(err.code);
     if (err.code != ERR_CANCELLED)
         LOG_WARN("deletion mark ignored", LOG_STR("block", e->name.text),
@@ -290,23 +375,76 @@ is_any_to_heal(const struct store_catalog *c)
     return false;
 }
 
+/* The newest block that nothing is known of; the least ULID: there is none. */
+static struct tsdb_ulid
+newest_unknown(const struct store_catalog *c)
+{
+    for (size_t i = c->count; i > 0; i--)
+        if (c->entries[i - 1].is_unread && c->entries[i - 1].block == NULL)
+            return c->entries[i - 1].id;
+    return (struct tsdb_ulid){0};
+}
+
+/* Whether what a block that is gone became may be among the unknown ones. */
+static bool
+has_unknown_successor(const struct store_entry *e, const struct tsdb_ulid *newest)
+{
+    return tsdb_ulid_cmp(&e->id, newest) < 0 &&
+           clock_mono_ns() - e->gone_ns < KEEP_GONE_NS;
+}
+
+static void
+drop_gone(struct store_catalog *c)
+{
+    struct tsdb_ulid newest = newest_unknown(c);
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        struct store_entry *e = &c->entries[i];
+        if (e->gone_ns != 0 && !has_unknown_successor(e, &newest)) {
+            note_gone(e);
+            store_block_unref(&e->block);
+            continue;
+        }
+        if (e->gone_ns != 0)
+            LOG_WARN("deleted block kept until newer ones can be read",
+                     LOG_STR("block", e->name.text));
+        c->entries[count++] = *e;
+    }
+    c->count = count;
+}
+
+static bool
+is_any_unread(const struct store_catalog *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->entries[i].is_unread)
+            return true;
+    return false;
+}
+
+static void
+end_fetching(struct store_catalog *c)
+{
+    c->is_complete = !is_any_to_heal(c);
+    c->is_read = !is_any_unread(c);
+    drop_gone(c);
+}
+
 bool
-store_catalog_fetch(struct store_catalog *c, size_t *left, struct err *err)
+store_catalog_fetch(struct store_catalog *c, struct err *err)
 {
     struct pool *pool = NULL;
-    *left = 0;
-    for (size_t i = 0; i < c->count; i++)
-        *left += has_news(&c->entries[i]);
-    size_t jobs = NUM_MIN(*left, (size_t)FETCH_AT_ONCE);
-    if (jobs == 0) {
-        c->is_complete = !is_any_to_heal(c);
-        return true;
+    size_t jobs = NUM_MIN(c->unread, (size_t)FETCH_AT_ONCE);
+    if (jobs > 0) {
+        if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
+                      err))
+            return false;
+        submit_newest(c, pool, jobs);
+        pool_free(&pool);
+        c->unread -= jobs;
     }
-    if (!pool_new(&pool, "block-sync", (unsigned)NUM_MIN(jobs, c->meta_concurrency),
-                  err))
-        return false;
-    submit_newest(c, pool, jobs);
-    pool_free(&pool);
+    if (c->unread == 0)
+        end_fetching(c);
     return true;
 }
 

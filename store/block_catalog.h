@@ -16,10 +16,14 @@ struct store_entry {
     struct tsdb_ulid_text name;
     struct store_block *block; /* NULL: its meta was never read */
     enum store_block_state state;
-    bool is_served;            /* in the published set */
-    bool is_wanted;            /* in it, too, unless it is broken (block_headers.h) */
-    bool may_heal;             /* failed in this pass, and need not fail in the next */
-    bool is_tried;             /* in this pass: it was fetched, well or not */
+    bool is_served; /* in the published set */
+    bool is_wanted; /* in it, too, unless it is broken (block_headers.h) */
+    bool may_heal;  /* failed in this pass, and need not fail in the next */
+    bool is_tried;  /* in this pass: it was fetched, well or not */
+    bool is_unread; /* in this pass: not well, and another pass may do better */
+    /* Since when the bucket has it no more, although what it became may be among the
+     * blocks that could not be read; 0: the bucket has it. */
+    int64_t gone_ns;
     const struct err *failure; /* kept; why block is NULL, or older than the bucket's */
     /* private */
     struct pool_job job;
@@ -43,21 +47,23 @@ struct store_catalog {
     /* read-only for others */
     atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
     bool is_complete;     /* of each block in the bucket is known what can be */
+    bool is_read;         /* nothing is left that another pass could read */
+    size_t unread;        /* blocks of which this pass has still to read something */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };
 
-/* Make the entries those of the listing, not complete yet, keeping what is known. The
+/* Make the entries those of the listing, not complete yet, keeping what is known, and
+ * served blocks that are gone, until the pass has read what they may have become. The
  * listing is borrowed until the pass ends. */
 void store_catalog_update(struct store_catalog *c, const struct store_listing *listing);
 
 /* Read metas and deletion marks that are new or have changed, of at most some blocks,
- * once a pass. Where a changed one cannot be read, what is known stays. *left is how
- * many blocks there were to be read before this call; with the last call, of which it
- * is 0, the catalog may become complete. Errors only when threads cannot be started: of
- * blocks, see their state. */
-NODISCARD bool store_catalog_fetch(struct store_catalog *c, size_t *left,
-                                   struct err *err);
+ * once a pass. Where a changed one cannot be read, what is known stays. When none is
+ * unread any more the catalog may be complete, and blocks that are gone leave it,
+ * unless newer ones could not be read: for some minutes these keep them. Errors only
+ * when threads cannot be started: of blocks, see their state. */
+NODISCARD bool store_catalog_fetch(struct store_catalog *c, struct err *err);
 
 /* Judge all blocks whose meta is known: which are wanted. */
 void store_catalog_judge(struct store_catalog *c, const struct store_block_rules *rules,

@@ -30,6 +30,14 @@ struct pairs {
     size_t len;
 };
 
+/* One from a future that is further away says only that some clock is wrong: who hid it
+ * would hide all blocks when the clock is set back. */
+static bool
+is_fresh(int64_t born_ms, int64_t delay_ms, int64_t now_ms)
+{
+    return born_ms > now_ms - delay_ms && born_ms < now_ms + delay_ms;
+}
+
 static enum store_block_state
 judge(const struct store_candidate *c, const struct store_block_rules *r,
       int64_t now_ms)
@@ -45,7 +53,7 @@ judge(const struct store_candidate *c, const struct store_block_rules *r,
         return STORE_BLOCK_OUTSIDE;
     if (!store_relabel_keeps(r->selector, m->external, &c->id))
         return STORE_BLOCK_UNSELECTED;
-    if (!m->is_rewrite && born_ms > now_ms - r->consistency_delay_ms)
+    if (!m->is_rewrite && is_fresh(born_ms, r->consistency_delay_ms, now_ms))
         return STORE_BLOCK_FRESH;
     if (c->marked_ms < now_ms - r->deletion_delay_ms)
         return STORE_BLOCK_MARKED;

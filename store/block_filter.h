@@ -32,7 +32,7 @@ struct store_block_rules {
     int64_t mint_ms; /* of the time range to serve, both ends inclusive */
     int64_t maxt_ms;
     const struct store_relabel *selector; /* borrowed; NULL: all blocks */
-    int64_t consistency_delay_ms;         /* hide blocks that are younger */
+    int64_t consistency_delay_ms;         /* hide blocks that are younger; 0: none */
     int64_t deletion_delay_ms;            /* serve marked blocks for that long */
     int64_t max_resolution_ms; /* serve no coarser blocks; 0: only raw ones */
 };

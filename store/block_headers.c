@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -44,7 +45,7 @@ struct store_header_build {
 
 /* Who is told of changes; the zero value is nobody. */
 struct listener {
-    void (*changed)(void *arg);
+    void (*changed)(void *arg, bool is_gone);
     void *arg;
 };
 
@@ -95,12 +96,11 @@ has_header(const struct store_block *b)
     return atomic_load_explicit(&b->header, memory_order_acquire) != NULL;
 }
 
-/* Whether it is the block that cannot be read, and not its bucket or our disk. */
+/* Whether the block cannot be read however often one tries. */
 static bool
-is_of_block(enum err_code code)
+breaks(enum err_code code)
 {
-    return code == ERR_CORRUPT || code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED ||
-           code == ERR_INVALID;
+    return code == ERR_CORRUPT || code == ERR_UNSUPPORTED || code == ERR_INVALID;
 }
 
 bool
@@ -124,7 +124,7 @@ note_failure(struct store_block_headers *h, struct store_header_build *build,
     build->failure = err_keep(err);
     build->wait_ns = longer(build->wait_ns);
     build->retry_ns = now_ns + build->wait_ns;
-    if (is_of_block(err->code))
+    if (breaks(err->code) || err->code == ERR_NOT_FOUND)
         return;
     h->pause_ns = longer(h->pause_ns);
     h->pause_until_ns = now_ns + h->pause_ns;
@@ -134,7 +134,8 @@ note_failure(struct store_block_headers *h, struct store_header_build *build,
 static struct listener
 end_build(struct store_block_headers *h, struct store_block *b, const struct err *err)
 {
-    bool is_broken = err != NULL && is_of_block(err->code);
+    bool is_broken = err != NULL && breaks(err->code);
+    bool is_gone = err != NULL && err->code == ERR_NOT_FOUND;
     MUTEX_SCOPE(&h->lock);
     struct store_header_build *build = b->build;
     h->builds--;
@@ -147,7 +148,7 @@ end_build(struct store_block_headers *h, struct store_block *b, const struct err
         store_header_build_free(&b->build);
     }
     struct listener listener = {0};
-    if (atomic_exchange(&b->is_broken, is_broken) != is_broken)
+    if (atomic_exchange(&b->is_broken, is_broken) != is_broken || is_gone)
         listener = h->listener;
     h->telling += listener.changed != NULL;
     cond_broadcast(&h->changed);
@@ -217,19 +218,43 @@ is_disk_full(const struct err *err)
     return err->code == ERR_IO && (err->sys == ENOSPC || err->sys == EDQUOT);
 }
 
+static bool
+load_once(struct store_block_headers *h, struct store_block *b, struct err *err)
+{
+    const struct store_block_headers_options *o = &h->options;
+    struct objstore_call call = {clock_deadline(BUILD_TIMEOUT_NS), &h->cancel};
+    return store_block_load(b, o->data_dir, o->bucket, &call, o->cache, err);
+}
+
+/* A block is broken that cannot be read twice for the same reason; whatever differs was
+ * damaged on its way. */
+static bool
+load(struct store_block_headers *h, struct store_block *b, struct err *err)
+{
+    struct err first;
+    if (load_once(h, b, err))
+        return true;
+    if (!breaks(err->code))
+        return false;
+    first = *err;
+    if (load_once(h, b, err))
+        return true;
+    if (breaks(err->code) && strcmp(err->text, first.text) != 0)
+        err->code = ERR_UNAVAILABLE;
+    return false;
+}
+
 static void
 run_build(struct pool_job *job)
 {
     struct store_header_build *build = (struct store_header_build *)(void *)job;
     struct store_block *b = build->block;
     struct store_block_headers *h = b->headers;
-    const struct store_block_headers_options *o = &h->options;
-    struct objstore_call call = {clock_deadline(BUILD_TIMEOUT_NS), &h->cancel};
     int64_t start_ns = clock_mono_ns();
     bool is_asked = build->is_asked;
     struct err err;
     metrics_add(h->metrics.loads, 1);
-    bool ok = store_block_load(b, o->data_dir, o->bucket, &call, o->cache, &err);
+    bool ok = load(h, b, &err);
     if (ok) {
         note_loaded(h, b, clock_mono_ns() - start_ns);
     } else if (err.code != ERR_CANCELLED) {
@@ -240,7 +265,7 @@ run_build(struct pool_job *job)
         note_size(h, b);
     struct listener listener = end_build(h, b, ok ? NULL : &err);
     if (listener.changed != NULL) {
-        listener.changed(listener.arg);
+        listener.changed(listener.arg, !ok && err.code == ERR_NOT_FOUND);
         told(h);
     }
     if (ok)
@@ -412,6 +437,15 @@ log_progress(struct walk *w, size_t left)
              LOG_INT("left", left));
 }
 
+/* Whether a block that is gone was looked for a short while ago. */
+static bool
+is_gone(const struct store_block *b)
+{
+    struct err failure;
+    MUTEX_SCOPE(&b->headers->lock);
+    return tells_failure(b, false, &failure) && failure.code == ERR_NOT_FOUND;
+}
+
 /* Start to build one as soon as there is a thread. False: the set is another one. */
 static bool
 build_one(struct walk *w, struct store_block *b)
@@ -463,8 +497,8 @@ look_at_disk(struct store_block_headers *h)
     make_room(h, 0);
 }
 
-/* Go through the set, the newest first. Those that are broken are tried once. False:
- * the set is another one. */
+/* Go through the set, the newest first. Those that are broken are tried once, those
+ * that are gone now and then. False: the set is another one. */
 static bool
 walk(struct walk *w, bool tries_broken)
 {
@@ -481,7 +515,8 @@ walk(struct walk *w, bool tries_broken)
             continue;
         }
         w->missing++;
-        if (!build_one(w, b))
+        bool is_tried = tries_broken || !is_gone(b);
+        if (is_tried && !build_one(w, b))
             return false;
     }
     log_progress(w, w->left);
@@ -536,7 +571,7 @@ follow(void *arg)
 
 void
 store_block_headers_follow(struct store_block_headers *h, struct store_block_set *set,
-                           void (*changed)(void *arg), void *arg)
+                           void (*changed)(void *arg, bool is_gone), void *arg)
 {
     struct store_block_set *old;
     store_block_set_ref(set);

@@ -46,8 +46,8 @@ NODISCARD bool store_block_headers_get(struct store_block *b,
  * begun, if there was room for one. */
 bool store_block_headers_prepare(struct store_block *b);
 
-/* Whether a block could not be read although its bucket could: a header cannot be
- * built, until something changes. */
+/* Whether a block could not be read although its bucket could, twice for the same
+ * reason: a header cannot be built, until something changes. */
 NODISCARD bool store_block_headers_is_broken(const struct store_block *b);
 
 /* Whether the last build of a block's header has failed, and why. Any thread. */
@@ -70,10 +70,11 @@ NODISCARD bool store_block_headers_leaves_out(const struct store_block *b,
 
 /* Have the headers of a set in the background, instead of those of an earlier one, and
  * try those again that are broken. Takes a reference of its own. When a block becomes
- * broken, or is so no longer, changed(arg) is called, by any thread. */
+ * broken, or is so no longer, changed(arg, false) is called, by any thread; when it
+ * turns out to be in the bucket no more, changed(arg, true). */
 void store_block_headers_follow(struct store_block_headers *h,
-                                struct store_block_set *set, void (*changed)(void *arg),
-                                void *arg);
+                                struct store_block_set *set,
+                                void (*changed)(void *arg, bool is_gone), void *arg);
 
 /* Follow no set any more. changed is not called after this has returned. */
 void store_block_headers_unfollow(struct store_block_headers *h);

@@ -22,8 +22,11 @@
  */
 enum { PASSES_UNTIL_READY = 3 };
 
-/* Delay after a pass that was not complete; it doubles up to the interval. */
+/* Delay after a pass that has left something; it doubles up to another one, or, where
+ * passes take long, to several times what they take. */
 static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
+static const int64_t MAX_RETRY_NS = 15 * CLOCK_NS_PER_S;
+enum { RETRY_TIMES = 10 };
 /* Between a pass and another one that was suggested; it doubles up to the interval
  * while these follow each other, because they cannot help. */
 static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
@@ -212,13 +215,15 @@ publish(struct store_block_sync *s)
     report(s);
 }
 
-/* Some block has become broken, or is so no longer. */
+/* Some block has become broken, or is so no longer, or is gone: then the next pass
+ * finds what it has become. */
 static void
-on_change(void *arg)
+on_change(void *arg, bool is_gone)
 {
     struct store_block_sync *s = arg;
     MUTEX_SCOPE(&s->lock);
-    s->has_change = true;
+    s->has_change |= !is_gone;
+    s->is_suggested |= is_gone;
     cond_broadcast(&s->changed);
 }
 
@@ -294,6 +299,14 @@ check_cancel(const struct store_block_sync *s, struct err *err)
            err_set(err, ERR_CANCELLED, "the block sync was stopped");
 }
 
+static void
+note_progress(struct store_block_sync *s)
+{
+    metrics_set(s->metrics.listed, (double)s->catalog.count);
+    metrics_set(s->metrics.unread, (double)s->catalog.unread);
+    store_sync_progress_unread(&s->progress, s->catalog.unread);
+}
+
 static bool
 list_blocks(struct store_block_sync *s, struct store_listing *listing, struct err *err)
 {
@@ -302,6 +315,7 @@ list_blocks(struct store_block_sync *s, struct store_listing *listing, struct er
     if (!store_listing_read(listing, s->options.bucket, &call, err))
         return false;
     store_catalog_update(&s->catalog, listing);
+    note_progress(s);
     return true;
 }
 
@@ -320,19 +334,18 @@ rules_at(const struct store_block_sync_options *o, int64_t now_ms)
 static bool
 fetch(struct store_block_sync *s, struct err *err)
 {
-    size_t left;
+    const struct store_catalog *c = &s->catalog;
     s->save_due_ns = clock_deadline(SAVE_NS);
     do {
-        if (!store_catalog_fetch(&s->catalog, &left, err))
+        if (!store_catalog_fetch(&s->catalog, err))
             return false;
-        metrics_set(s->metrics.unread, (double)left);
-        store_sync_progress_unread(&s->progress, left);
-        if (left > 0 && clock_left_ns(s->save_due_ns) == 0) {
-            LOG_INFO("reading metas", LOG_INT("count", s->catalog.count),
-                     LOG_INT("left", left));
+        note_progress(s);
+        if (c->unread > 0 && clock_left_ns(s->save_due_ns) == 0) {
+            LOG_INFO("reading metas", LOG_INT("count", c->count),
+                     LOG_INT("left", c->unread));
             save(s);
         }
-    } while (left > 0);
+    } while (c->unread > 0);
     save(s);
     return true;
 }
@@ -507,20 +520,35 @@ jittered(int64_t wait_ns)
     return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
 }
 
+/* What a pass that has left something waits for at most; one that could not list the
+ * bucket has cost it nothing. */
+static int64_t
+most_retry_ns(const struct store_block_sync *s, bool has_listed, int64_t took_ns)
+{
+    int64_t most_ns =
+        has_listed ? NUM_MAX(MAX_RETRY_NS, RETRY_TIMES * took_ns) : MAX_RETRY_NS;
+    return NUM_MIN(most_ns, s->options.interval_ns);
+}
+
 static void *
 sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
-    int64_t interval_ns = s->options.interval_ns;
     int64_t retry_ns = RETRY_NS, wait_ns, due_ns;
     bool complete;
     do {
         struct err err;
-        if (!store_block_sync_run(s, &complete, &err) && err.code != ERR_CANCELLED)
+        int64_t start_ns = clock_mono_ns();
+        bool ok = store_block_sync_run(s, &complete, &err);
+        if (!ok && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        wait_ns = complete ? interval_ns : NUM_MIN(retry_ns, interval_ns);
-        retry_ns = complete ? RETRY_NS : 2 * wait_ns;
+        wait_ns = NUM_MIN(retry_ns, most_retry_ns(s, ok, clock_mono_ns() - start_ns));
+        retry_ns = 2 * wait_ns;
+        if (complete && s->catalog.is_read) {
+            wait_ns = s->options.interval_ns;
+            retry_ns = RETRY_NS;
+        }
         due_ns = clock_deadline(jittered(wait_ns));
         store_sync_progress_next(&s->progress, due_ns);
     } while (wait_for_pass(s, due_ns));

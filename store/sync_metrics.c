@@ -71,6 +71,8 @@ init_view(struct store_sync_metrics *m, struct metrics_registry *r)
     m->view_time =
         metrics_gauge(r, "blockhouse_store_view_timestamp_seconds",
                       "When the bucket was as it is served: when it was listed.");
+    m->listed = metrics_gauge(r, "blockhouse_store_listed_blocks",
+                              "Blocks that the last listing of the bucket has.");
     m->unread = metrics_gauge(
         r, "blockhouse_store_unread_metas",
         "Blocks whose new meta.json or mark the running pass has still to read.");

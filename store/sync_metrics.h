@@ -21,6 +21,7 @@ struct store_sync_metrics {
     struct metrics_value *served[STORE_RESOLUTION_COUNT];
     struct metrics_value *from_snapshot;
     struct metrics_value *view_time; /* seconds since the epoch */
+    struct metrics_value *listed;
     struct metrics_value *unread;
 };
 

@@ -57,8 +57,11 @@ tsdb_index_toc_parse(struct tsdb_index_toc *toc, struct bytes tail, uint64_t fil
     if (tail.len != TSDB_INDEX_TOC_SIZE || file_size < TSDB_INDEX_TOC_SIZE)
         return err_set(err, ERR_CORRUPT, "index TOC cut at %zu bytes", tail.len);
     struct bytes fields = bytes_of(tail.at, TSDB_INDEX_TOC_SIZE - CRC_SIZE);
-    if (crc32c(fields) != be32_load(tail.at + fields.len))
-        return err_set(err, ERR_CORRUPT, "index TOC checksum mismatch");
+    uint32_t crc = crc32c(fields), stored = be32_load(tail.at + fields.len);
+    if (crc != stored)
+        return err_set(err, ERR_CORRUPT,
+                       "index TOC checksum mismatch: %08" PRIx32 ", stored %08" PRIx32,
+                       crc, stored);
     struct cursor c = cursor_of(fields);
     struct tsdb_index_toc parsed;
     parsed.symbols = cursor_be64(&c);
@@ -214,7 +217,9 @@ consume_crc(struct tsdb_index_table *t, struct bytes in, size_t *used, struct er
     if (in.len < CRC_SIZE)
         return true;
     if (be32_load(in.at) != t->crc)
-        return err_set(err, ERR_CORRUPT, "checksum mismatch");
+        return err_set(err, ERR_CORRUPT,
+                       "checksum mismatch: %08" PRIx32 ", stored %08" PRIx32, t->crc,
+                       be32_load(in.at));
     if (t->seen != t->count)
         return err_set(err, ERR_CORRUPT, "%" PRIu32 " entries instead of %" PRIu32,
                        t->seen, t->count);

@@ -18,7 +18,8 @@ one command a line and answers each with a line, "ok" or "error: ...":
   stats                       "name=count ..." since the start
 
 Which requests a rule is about: method=GET, part=TEXT (in path or query), skip=N of
-these pass first, times=N then suffer (0, the default: all). It is counted as label=NAME.
+these pass first, times=N then suffer (0, the default: all), or so many of a thousand
+(permille=N). It is counted as label=NAME.
 Kinds, with what each knows besides; bytes count in the body, way=down is the answer:
 
   delay ms=N                  before the request goes on
@@ -56,7 +57,8 @@ class Broken(Exception):
 class Rule:
     DEFAULTS = {"method": "", "part": "", "skip": 0, "times": 0, "way": "down",
                 "after": 0, "ms": 0, "bytes": 0, "status": 500, "code": "",
-                "retry_after": "", "location": "", "length": "same", "label": ""}
+                "retry_after": "", "location": "", "length": "same", "label": "",
+                "permille": 1000}
     KINDS = ("delay", "rate", "cut", "reset", "stall", "flip", "hole", "mute", "lost",
              "status", "foreign", "no_continue")
 
@@ -70,6 +72,8 @@ class Rule:
 
     def applies(self, request):
         if self.method not in ("", request.method) or self.part not in request.plain_target:
+            return False
+        if random.randrange(1000) >= self.permille:
             return False
         self.seen += 1
         return self.seen > self.skip and \

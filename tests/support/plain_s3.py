@@ -2,8 +2,10 @@
 """A directory as an S3 bucket that is only read: what is asked is counted, and can be slowed
 down, refused or held. It checks no signature."""
 import collections
+import contextlib
 import email.utils
 import http.server
+import os
 import pathlib
 import re
 import threading
@@ -77,9 +79,17 @@ class PlainS3:
             return self.rate and used > self.rate
 
     def listing(self):
-        """(key, size, time of change), in order."""
-        return sorted((str(path.relative_to(self.folder)), path.stat().st_size, path.stat().st_mtime)
-                      for path in self.folder.rglob("*") if path.is_file())
+        """(key, size, time of change), in order, and looked at in this order."""
+        found = []
+        for folder, folders, names in os.walk(self.folder):
+            folders.sort()
+            for name in sorted(names):
+                path = pathlib.Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):  # deleted just now
+                    status = path.stat()
+                    found.append((str(path.relative_to(self.folder)), status.st_size,
+                                  status.st_mtime))
+        return sorted(found)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -123,11 +133,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.s3.count(kind, key)
         path = self.s3.folder / key
         try:
-            data = path.read_bytes()
+            data, changed = path.read_bytes(), path.stat().st_mtime
         except FileNotFoundError:
             return self.reply(404, ERROR.format("NoSuchKey", key).encode())
         headers = {"ETag": f'"{len(data)}"',
-                   "Last-Modified": email.utils.formatdate(path.stat().st_mtime, usegmt=True)}
+                   "Last-Modified": email.utils.formatdate(changed, usegmt=True)}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if not wanted:
             return self.reply(200, data, headers)

@@ -5,6 +5,8 @@
  *         id is i times the largest odd step with which all fit 32 bits.
  * series: COUNT series of COUNT / 10 000 metrics, {__name__="metric_<4 digits>",
  *         code="<0 to 4>", pod="pod-<4 digits, below 2 000>"}.
+ * long:   as values, but each id has so many x behind its digits that it has LONG
+ * bytes. segments: as values, but each series has a segment of its own.
  *
  * Each has two samples, at 0 and 15 s of FIRST_S. The external label is cluster="c". */
 #include <inttypes.h>
@@ -14,13 +16,20 @@
 #include "common/base/file.h"
 #include "tests/support/block_writer.h"
 
-enum { FIRST_S = 1785542400, STEP_MS = 15000, CODES = 5, PODS = 2000, MOST_LABELS = 3 };
+enum {
+    FIRST_S = 1785542400,
+    STEP_MS = 15000,
+    CODES = 5,
+    PODS = 2000,
+    MOST_LABELS = 3,
+    LONG = 1000
+};
 
 /* Labels of one series; at borrows the texts. */
 struct wide_labels {
     char name[16];
     char code[2];
-    char value[16];
+    char value[LONG + 1];
     struct tsdb_label at[MOST_LABELS];
     size_t count;
 };
@@ -43,6 +52,16 @@ labels_of_values(struct wide_labels *l, uint64_t i, uint64_t count)
 }
 
 static void
+labels_of_long(struct wide_labels *l, uint64_t i, uint64_t count)
+{
+    labels_of_values(l, i, count);
+    size_t len = strlen(l->value);
+    memset(l->value + len, 'x', LONG - len);
+    l->value[LONG] = 0;
+    l->at[l->count - 1].value = bytes_of(l->value, LONG);
+}
+
+static void
 labels_of_series(struct wide_labels *l, uint64_t i, uint64_t count)
 {
     (void)count;
@@ -54,11 +73,18 @@ labels_of_series(struct wide_labels *l, uint64_t i, uint64_t count)
     put_label(l, "pod", l->value);
 }
 
+struct kind {
+    const char *name;
+    labels_fn *labels_of;
+    uint64_t segment_limit;
+};
+
 static bool
-write_block(labels_fn *labels_of, uint64_t count, const char *out, struct err *err)
+write_block(const struct kind *kind, uint64_t count, const char *out, struct err *err)
 {
     static const struct tsdb_label external[] = {{BYTES("cluster"), BYTES("c")}};
-    const struct block_writer_options options = {.external = {external, 1}};
+    const struct block_writer_options options = {.external = {external, 1},
+                                                 .segment_limit = kind->segment_limit};
     const int64_t first_ms = FIRST_S * INT64_C(1000);
     const struct tsdb_sample samples[] = {{first_ms, 0}, {first_ms + STEP_MS, 0}};
     struct tsdb_ulid id;
@@ -68,7 +94,7 @@ write_block(labels_fn *labels_of, uint64_t count, const char *out, struct err *e
         return false;
     for (uint64_t i = 0; i < count; i++) {
         struct wide_labels l = {.count = 0};
-        labels_of(&l, i, count);
+        kind->labels_of(&l, i, count);
         if (!block_writer_add_samples(w, (struct tsdb_labels){l.at, l.count}, samples,
                                       ARRAY_LEN(samples), err))
             return false;
@@ -76,19 +102,31 @@ write_block(labels_fn *labels_of, uint64_t count, const char *out, struct err *e
     return block_writer_finish(w, err);
 }
 
+static const struct kind *
+find_kind(const char *name)
+{
+    static const struct kind kinds[] = {{"values", labels_of_values, 0},
+                                        {"series", labels_of_series, 0},
+                                        {"long", labels_of_long, 0},
+                                        {"segments", labels_of_values, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
 int
 main(int argc, char **argv)
 {
-    bool is_values = argc == 4 && strcmp(argv[1], "values") == 0;
-    bool is_series = argc == 4 && strcmp(argv[1], "series") == 0;
-    uint64_t count = is_values || is_series ? strtoull(argv[2], NULL, 10) : 0;
+    const struct kind *kind = argc == 4 ? find_kind(argv[1]) : NULL;
+    uint64_t count = kind != NULL ? strtoull(argv[2], NULL, 10) : 0;
     if (count == 0 || count > UINT32_MAX / 4) {
-        fprintf(stderr, "usage: make_wide_block values|series COUNT OUT\n");
+        fprintf(stderr,
+                "usage: make_wide_block values|series|long|segments COUNT OUT\n");
         return 2;
     }
     struct err err = {0};
-    if (write_block(is_values ? labels_of_values : labels_of_series, count, argv[3],
-                    &err))
+    if (write_block(kind, count, argv[3], &err))
         return 0;
     fprintf(stderr, "make_wide_block: %s\n", err.text);
     return 1;

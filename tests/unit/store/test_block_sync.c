@@ -310,7 +310,7 @@ leaves_broken_blocks_out_until_they_heal(void **state)
     assert_true(run(f));
     check_metric(f, "thanos_blocks_meta_synced{state=\"corrupted-meta-json\"} 1");
     check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 4");
-    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 1);
+    assert_int_equal(faulty_bucket_calls(f->bucket, FAULTY_GET), gets + 2); /* twice */
     assert_int_equal(rename(moved, there), 0);
     put_meta(f, 4, "\"minTime\":4000,\"maxTime\":5000");
     assert_true(run(f));
@@ -475,6 +475,8 @@ tries_again_what_failed_in_passing(void **state)
     assert_false(run(f));
     check_metric(f, "thanos_blocks_meta_synced{state=\"loaded\"} 2");
     check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+    check_metric(f, "blockhouse_store_unread_metas 0");
+    check_metric(f, "blockhouse_store_listed_blocks 3");
     check_metric(f, "thanos_bucket_store_block_load_failures_total 1");
     faulty_bucket_heal(f->bucket);
     assert_true(run(f));
@@ -499,6 +501,71 @@ keeps_a_known_block_whose_new_meta_cannot_be_read(void **state)
     assert_int_equal(set->blocks[0]->meta.external.len, 0);
     store_block_set_unref(&set);
     check_metric(f, "thanos_blocks_meta_base_cache_busts_total 1");
+}
+
+/* It may have become one that is newer and cannot be read yet. */
+static void
+keeps_a_deleted_block_until_newer_ones_can_be_read(void **state)
+{
+    static const enum err_code codes[] = {ERR_DENIED, ERR_UNAVAILABLE, ERR_NOT_FOUND};
+    struct fixture *f = *state;
+    put_block(f, 5, 5000);
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        put_block(f, 1, 1000);
+        assert_true(run(f));
+        faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                          .part = "2/meta.json",
+                                                          .code = codes[i]});
+        put_block(f, 2, 1000);
+        remove_file(f, 1, "");
+        (void)run(f);
+        CHECK_SERVED(f, 1, 5);
+        (void)run(f);
+        CHECK_SERVED(f, 1, 5);
+        faulty_bucket_heal(f->bucket);
+        assert_true(run(f));
+        CHECK_SERVED(f, 2, 5);
+        remove_file(f, 2, "");
+        assert_true(run(f));
+        CHECK_SERVED(f, 5);
+    }
+}
+
+static void
+keeps_no_deleted_block_for_older_ones(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 2, 2000);
+    assert_true(run(f));
+    faulty_bucket_add(
+        f->bucket,
+        (struct faulty_rule){.ops = FAULTY_GET, .part = "1/meta", .code = ERR_DENIED});
+    put_block(f, 1, 1000);
+    remove_file(f, 2, "");
+    (void)run(f);
+    check_served(f, (const unsigned[]){0});
+}
+
+/* As one whose content is nothing. */
+static void
+refuses_no_meta_that_was_damaged_on_its_way(void **state)
+{
+    static const enum faulty_how hows[] = {FAULTY_FLIP, FAULTY_TRUNCATE};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+        unsigned number = (unsigned)i + 1;
+        put_block(f, number, 1000 * (int64_t)number);
+        faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                          .part = "meta.json",
+                                                          .times = 1,
+                                                          .how = hows[i]});
+        assert_false(run(f));
+        check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 1");
+        assert_true(run(f));
+        check_metric(f, "thanos_blocks_meta_synced{state=\"failed\"} 0");
+        faulty_bucket_heal(f->bucket);
+    }
+    CHECK_SERVED(f, 1, 2);
 }
 
 static void
@@ -849,6 +916,9 @@ main(void)
         TEST(keeps_serving_when_the_bucket_cannot_be_listed),
         TEST(tries_again_what_failed_in_passing),
         TEST(keeps_a_known_block_whose_new_meta_cannot_be_read),
+        TEST(keeps_a_deleted_block_until_newer_ones_can_be_read),
+        TEST(keeps_no_deleted_block_for_older_ones),
+        TEST(refuses_no_meta_that_was_damaged_on_its_way),
         TEST(drops_a_known_block_whose_files_are_gone),
         TEST(drops_marked_blocks_after_the_delay),
         TEST(reads_a_mark_once),
