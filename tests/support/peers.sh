@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types
+# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types|operator-types
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -21,6 +21,8 @@ peer_describe() {
     thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
     kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
+    operator-types)
+        directory=operator-types-0.85.0 tool='go_at_least 1.19.0' minutes=1 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
     esac
     directory=$PEERS_CACHE/$directory
@@ -127,6 +129,15 @@ build_k8s_types() {
     node=$(command -v node) && ln -s "$node" "$2/node" &&
         nice "$1" install --prefix "$2" --no-audit --no-fund --silent \
             kubernetes-types@1.30.0 typescript@5.9.3 yaml@2.9.1
+}
+
+# The schemas of the custom resources of prometheus-operator, which are in its module.
+build_operator_types() {
+    local source
+    source=$(go_nice "$1" mod download -json \
+        github.com/prometheus-operator/prometheus-operator@v0.85.0 |
+        sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
+    cp "$source"/example/prometheus-operator-crd/*.yaml "$2"
 }
 
 go_nice() {
