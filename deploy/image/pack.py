@@ -31,15 +31,15 @@ def paths(root):
                 yield os.path.relpath(os.path.join(folder, name), root)
 
 
-def layer_of(root, epoch):
-    """A layer: owners by number, no time but one, and nothing of file systems."""
+def layer_of(root):
+    """A layer: owners by number, times in seconds, and nothing of file systems."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(paths(root)):
             entry = tar.gettarinfo(os.path.join(root, path), path)
             entry.uid = entry.gid = USER if path == OWNED else 0
             entry.uname = entry.gname = ""
-            entry.mtime = epoch
+            entry.mtime = int(entry.mtime)
             with open(os.path.join(root, path), "rb") if entry.isreg() else io.BytesIO() as file:
                 tar.addfile(entry, file)
     return packed.getvalue()
@@ -93,7 +93,7 @@ def files_of(layer, architecture, version, epoch):
 
 def main():
     root, archive, architecture, version, epoch = sys.argv[1:]
-    files = files_of(layer_of(root, int(epoch)), architecture, version, int(epoch))
+    files = files_of(layer_of(root), architecture, version, int(epoch))
     with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
         for path, data in sorted(files.items()):
             entry = tarfile.TarInfo(path)
