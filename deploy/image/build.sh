@@ -42,8 +42,10 @@ parse() {
     epoch=${SOURCE_DATE_EPOCH:-$(git -C "$source" log -1 --format=%ct 2>/dev/null || echo 0)}
 }
 
+# Paths in the programs are those of the tree, wherever it is; a compiler cache could write
+# others.
 compile() {
-    local cross=()
+    local cross=() paths=-ffile-prefix-map=$source/=
     programs=$source/build/image-$arch
     if [ "$arch" != "$(dpkg --print-architecture)" ]; then
         export PKG_CONFIG_LIBDIR=/usr/lib/$triplet/pkgconfig:/usr/share/pkgconfig
@@ -51,7 +53,9 @@ compile() {
             -DCMAKE_C_COMPILER="$triplet-gcc" -DCMAKE_CXX_COMPILER="$triplet-g++"
             -DCMAKE_LIBRARY_ARCHITECTURE="$triplet")
     fi
-    cmake -S "$source" --preset release -B "$programs" -DBLOCKHOUSE_TESTS=OFF "${cross[@]}"
+    cmake -S "$source" --preset release -B "$programs" -DBLOCKHOUSE_TESTS=OFF \
+        -DCMAKE_C_COMPILER_LAUNCHER= -DCMAKE_CXX_COMPILER_LAUNCHER= \
+        -DCMAKE_C_FLAGS="$paths" -DCMAKE_CXX_FLAGS="$paths" "${cross[@]}"
     cmake --build "$programs" --target "${PROGRAMS[@]}"
 }
 
