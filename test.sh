@@ -105,7 +105,7 @@ release() {
 }
 
 peers() {
-    local peer wanted=(minio prometheus k8s-types)
+    local peer wanted=(minio prometheus k8s-types operator-types)
     command -v kubectl >/dev/null || wanted+=(kustomize)
     [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do

@@ -1,92 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read rendered manifests; check what every pod of ours must have; write each object as a
-// typed TypeScript literal, and the flags of our containers, a "command flag" a line.
+// Read rendered overlays and the values for charts; check what everything of ours must
+// have; write what other programs check: each object as a typed TypeScript literal, and
+// the containers as a cluster would start them.
 //
-// usage: node k8s_manifests.mjs <all.yaml> <typed.ts> <flags>
-import { readFileSync, writeFileSync } from "node:fs";
-import { parseAllDocuments } from "yaml";
+// usage: node k8s_manifests.mjs <folder of overlay.yaml> <folder of CRDs> <folder of values>
+//            <typed.ts> <containers.json>
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { parse, parseAllDocuments } from "yaml";
+import { containersOf, Overlay, checkContainer } from "./k8s_rules.mjs";
+import { schemasOf, problemsOf } from "./k8s_schema.mjs";
 
-const [input, typed, flagList] = process.argv.slice(2);
-const objects = parseAllDocuments(readFileSync(input, "utf8")).map((document) => {
-  if (document.errors.length > 0) throw document.errors[0];
-  return document.toJS();
-});
-
+const [overlayFolder, crdFolder, valuesFolder, typed, containerList] = process.argv.slice(2);
+const CUSTOM = "monitoring.coreos.com/";
 const problems = [];
-function expect(condition, where, what) {
-  if (!condition) problems.push(`${where}: ${what}`);
+
+function yamlFiles(folder) {
+  return readdirSync(folder).filter((name) => name.endsWith(".yaml")).sort()
+    .map((name) => ({ name: basename(name, ".yaml"), text: readFileSync(join(folder, name), "utf8") }));
 }
 
-// apiVersion "apps/v1" lives in the module "apps/v1", "v1" in "core/v1".
+function documents(text) {
+  return parseAllDocuments(text).map((document) => {
+    if (document.errors.length > 0) throw document.errors[0];
+    return document.toJS();
+  });
+}
+
+// apiVersion "apps/v1" lives in the module "apps/v1", "v1" in "core/v1", and
+// "rbac.authorization.k8s.io/v1" in "rbac/v1".
 function literal(object, index) {
-  const module = object.apiVersion.includes("/") ? object.apiVersion : `core/${object.apiVersion}`;
-  return `import { ${object.kind} as T${index} } from "kubernetes-types/${module}";
+  const [group, version] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : ["core", object.apiVersion];
+  return `import { ${object.kind} as T${index} } from "kubernetes-types/${group.split(".")[0]}/${version}";
 export const object${index}: T${index} = ${JSON.stringify(object, null, 2)};\n`;
 }
 
-function checkContainer(pod, container, where) {
-  const security = { ...pod.securityContext, ...container.securityContext };
-  expect(security.runAsNonRoot === true, where, "may run as root");
-  expect(security.readOnlyRootFilesystem === true, where, "may write to its image");
-  expect(security.allowPrivilegeEscalation === false, where, "may gain privileges");
-  expect(security.capabilities?.drop?.includes("ALL"), where, "keeps capabilities");
-  expect(security.seccompProfile?.type === "RuntimeDefault", where, "has no seccomp profile");
-  for (const probe of ["livenessProbe", "readinessProbe"]) {
-    const port = container[probe]?.httpGet?.port;
-    expect(container.ports.some((one) => one.name === port), where, `${probe} has no port`);
+const schemas = schemasOf(yamlFiles(crdFolder).flatMap((file) => documents(file.text)));
+const literals = [];
+const containers = [];
+for (const { name, text } of yamlFiles(overlayFolder)) {
+  const objects = documents(text);
+  for (const object of objects) {
+    const where = `${name}: ${object.kind} ${object.metadata.name}`;
+    if (object.apiVersion.startsWith(CUSTOM)) {
+      problems.push(...problemsOf(object, schemas.get(object.kind), where));
+    } else {
+      literals.push(literal(object, literals.length));
+    }
   }
-  expect(container.resources?.requests?.memory, where, "requests no memory");
-  expect(container.resources?.limits?.memory, where, "has no memory limit");
-  for (const mount of container.volumeMounts) {
-    expect(pod.volumeNames.has(mount.name), where, `mounts unknown volume ${mount.name}`);
-  }
+  const overlay = new Overlay(name, objects);
+  problems.push(...overlay.check());
+  containers.push(...containersOf(overlay));
 }
 
-function checkPod(set, where) {
-  const pod = set.spec.template.spec;
-  pod.volumeNames = new Set(
-    [...pod.volumes, ...set.spec.volumeClaimTemplates.map((claim) => claim.metadata)]
-      .map((volume) => volume.name));
-  expect(pod.automountServiceAccountToken === false, where, "mounts an API token");
-  expect(pod.terminationGracePeriodSeconds >= 30, where, "is killed before it can stop");
-  for (const container of pod.containers) {
-    checkContainer(pod, container, `${where}, container ${container.name}`);
-  }
-  delete pod.volumeNames;
-  return pod;
+// What of the charts' values is not theirs but that of Kubernetes or of the operator.
+const values = Object.fromEntries(yamlFiles(valuesFolder).map(({ name, text }) => [name, parse(text)]));
+const { thanos, ...ofSpec } = values["kube-prometheus-stack"].prometheus.prometheusSpec;
+const { objectStorageConfig, ...ofThanos } = thanos;
+const { storageSpec, ...spec } = ofSpec;
+problems.push(...problemsOf(
+  { spec: { ...spec, storage: storageSpec, thanos: { ...ofThanos, objectStorageConfig: objectStorageConfig.existingSecret } } },
+  schemas.get("Prometheus"), "kube-prometheus-stack"));
+const { server } = values.prometheus;
+const sidecar = { name: "blockhouse", ...server.sidecarContainers.blockhouse };
+problems.push(...checkContainer({ volumes: ["storage-volume", ...server.extraVolumes.map((one) => one.name)] },
+  sidecar, "values of prometheus"));
+literals.push(`import { Container } from "kubernetes-types/core/v1";
+export const sidecar: Container = ${JSON.stringify(sidecar, null, 2)};\n`);
+const { storegateway } = values["bitnami-thanos"];
+for (const [set, args, mounts] of [
+  ["prometheus", sidecar.args, [{ path: server.persistentVolume.mountPath }, { path: "/etc/blockhouse" }]],
+  ["bitnami-thanos", ["store", "--log.level=info", "--log.format=logfmt", "--grpc-address=0.0.0.0:10901",
+    "--http-address=0.0.0.0:10902", "--data-dir=/data", "--objstore.config-file=/conf/objstore.yml",
+    ...storegateway.extraFlags], [{ path: "/data" }, { path: "/conf" }]],
+]) {
+  containers.push({ overlay: "helm", set, name: set, ours: true, command: [], args, env: {}, mounts });
 }
 
-function mountOf(container, path) {
-  return container.volumeMounts.find((mount) => mount.mountPath === path)?.name;
-}
-
-function ours(pods) {
-  return pods.flatMap((pod) => pod.containers).filter((one) => one.image.startsWith("blockhouse:"));
-}
-
-const sets = objects.filter((object) => object.kind === "StatefulSet");
-const pods = sets.map((set) => checkPod(set, `StatefulSet ${set.metadata.name}`));
-const withSidecar = pods.find((pod) => pod.containers.length === 2);
-const [prometheus, sidecar] = withSidecar.containers;
-expect(mountOf(prometheus, "/prometheus") === mountOf(sidecar, "/prometheus"), "sidecar",
-       "does not share Prometheus's volume");
-expect(ours(pods).map((one) => one.args[0]).sort().join() === "sidecar,store", "containers",
-       "are not one sidecar and one store");
-const secrets = new Set(pods.flatMap((pod) => pod.volumes).map((one) => one.secret?.secretName)
-  .filter(Boolean));
-expect(secrets.size === 1 && objects.some((object) => object.kind === "Secret" &&
-       secrets.has(object.metadata.name)), "Secret", "is not one that both read");
-for (const service of objects.filter((object) => object.kind === "Service")) {
-  const labels = sets.map((set) => set.spec.template.metadata.labels);
-  expect(labels.some((one) => Object.entries(service.spec.selector)
-    .every(([name, value]) => one[name] === value)), `Service ${service.metadata.name}`,
-         "selects nothing");
-}
-
-writeFileSync(typed, objects.map(literal).join(""));
-writeFileSync(flagList, ours(pods).flatMap((container) => container.args.slice(1)
-  .map((flag) => `${container.args[0]} ${flag.replace(/^--/, "").split("=")[0]}\n`)).join(""));
+writeFileSync(typed, literals.join(""));
+writeFileSync(containerList, JSON.stringify(containers, null, 1));
 if (problems.length > 0) {
   console.log(problems.join("\n"));
   process.exit(1);
 }
+console.log(`${literals.length} typed objects, ${containers.length} containers`);

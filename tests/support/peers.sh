@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types|operator-arguments
+# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types|operator-arguments|operator-types
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -23,6 +23,8 @@ peer_describe() {
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
     operator-arguments)
         directory=operator-arguments-0.85.0 tool='go_at_least 1.24.3' minutes=5 ;;
+    operator-types)
+        directory=operator-types-0.85.0 tool='go_at_least 1.19.0' minutes=1 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
     esac
     directory=$PEERS_CACHE/$directory
@@ -150,6 +152,15 @@ build_operator_arguments() {
     local status=$?
     rm -rf "$2.source"
     return $status
+}
+
+# The schemas of the custom resources of prometheus-operator, which are in its module.
+build_operator_types() {
+    local source
+    source=$(go_nice "$1" mod download -json \
+        github.com/prometheus-operator/prometheus-operator@v0.85.0 |
+        sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
+    cp "$source"/example/prometheus-operator-crd/*.yaml "$2"
 }
 
 go_nice() {
