@@ -99,7 +99,7 @@ release() {
 }
 
 peers() {
-    local peer wanted=(minio prometheus k8s-types)
+    local peer wanted=(minio prometheus k8s-types thanos-mixin)
     command -v kubectl >/dev/null || wanted+=(kustomize)
     [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types
+# usage: peers.sh prometheus|minio|thanos|thanos-mixin|kustomize|k8s-types
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -19,6 +19,7 @@ peer_describe() {
     prometheus) directory=prometheus-3.16.0 tool='go_at_least 1.26.0' minutes=8 ;;
     minio) directory=minio-20260212 tool='go_at_least 1.26.0' minutes=5 ;;
     thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
+    thanos-mixin) directory=thanos-mixin-0.42.5 tool='go_at_least 1.21.0' minutes=1 ;;
     kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
@@ -111,6 +112,19 @@ build_thanos() {
         sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$source" ] || return
     cp -r "$source" "$2.source" && chmod -R u+w "$2.source" || return
     (cd "$2.source" && go_nice "$1" build -tags slicelabels -o "$2/thanos" ./cmd/thanos)
+    local status=$?
+    rm -rf "$2.source"
+    return $status
+}
+
+# Alerts and rules only. The module wants a newer Go than may be there, which does not
+# matter to its files.
+build_thanos_mixin() {
+    local zip
+    zip=$(go_nice "$1" mod download -json github.com/thanos-io/thanos@v0.42.5 |
+        sed -n 's/.*"Zip": "\(.*\)".*/\1/p') && [ -n "$zip" ] || return
+    /usr/bin/python3 -m zipfile -e "$zip" "$2.source" &&
+        cp "$2.source"/github.com/thanos-io/thanos@*/examples/alerts/{alerts,rules}.yaml "$2"
     local status=$?
     rm -rf "$2.source"
     return $status
