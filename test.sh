@@ -99,7 +99,7 @@ release() {
 }
 
 peers() {
-    local peer wanted=(minio prometheus k8s-types thanos-mixin)
+    local peer wanted=(minio prometheus k8s-types thanos-mixin compose-schema)
     command -v kubectl >/dev/null || wanted+=(kustomize)
     [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do

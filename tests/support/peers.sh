@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|thanos-mixin|kustomize|k8s-types
+# usage: peers.sh prometheus|minio|thanos|thanos-mixin|kustomize|k8s-types|compose-schema
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -20,6 +20,7 @@ peer_describe() {
     minio) directory=minio-20260212 tool='go_at_least 1.26.0' minutes=5 ;;
     thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
     thanos-mixin) directory=thanos-mixin-0.42.5 tool='go_at_least 1.21.0' minutes=1 ;;
+    compose-schema) directory=compose-schema-2.9.0 tool='go_at_least 1.21.0' minutes=1 ;;
     kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
     *) echo "unknown peer: $1" >&2; return 2 ;;
@@ -117,16 +118,28 @@ build_thanos() {
     return $status
 }
 
-# Alerts and rules only. The module wants a newer Go than may be there, which does not
-# matter to its files.
+# Alerts and rules only.
 build_thanos_mixin() {
-    local zip
-    zip=$(go_nice "$1" mod download -json github.com/thanos-io/thanos@v0.42.5 |
+    take_of_module "$1" "$2" github.com/thanos-io/thanos@v0.42.5 \
+        examples/alerts/alerts.yaml examples/alerts/rules.yaml
+}
+
+build_compose_schema() {
+    take_of_module "$1" "$2" github.com/compose-spec/compose-go/v2@v2.9.0 \
+        schema/compose-spec.json
+}
+
+# take_of_module GO DIRECTORY MODULE FILE...: files alone; so it does not matter that the
+# module may want a newer Go than is there.
+take_of_module() {
+    local zip directory=$2 module=$3
+    zip=$(go_nice "$1" mod download -json "$module" |
         sed -n 's/.*"Zip": "\(.*\)".*/\1/p') && [ -n "$zip" ] || return
-    /usr/bin/python3 -m zipfile -e "$zip" "$2.source" &&
-        cp "$2.source"/github.com/thanos-io/thanos@*/examples/alerts/{alerts,rules}.yaml "$2"
+    shift 3
+    /usr/bin/python3 -m zipfile -e "$zip" "$directory.source" &&
+        (cd "$directory.source/$module" && cp "$@" "$directory")
     local status=$?
-    rm -rf "$2.source"
+    rm -rf "$directory.source"
     return $status
 }
 
