@@ -218,7 +218,7 @@ def check_journey(daemons):
     newest = daemons["sidecar"].metric(
         "blockhouse_sidecar_newest_shipped_block_timestamp_seconds")
     for query in ("up", 'max_over_time(up{job="prometheus"}[30s])'):
-        query = {"query": query, "time": newest - 1}
+        query = {"query": query, "time": newest - 0.001}
         wait_until(f"the reader to answer {query}", lambda: ask(reader, **query),
                    PATIENCE_S)
         mine, theirs = ([(one["metric"], one["value"]) for one in ask(which, **query)]
