@@ -235,8 +235,10 @@ def check_texts(name, found):
 
 
 def read(store, name):
-    """Status of a remote read of everything of that metric name; 0 if it was cut."""
-    body = rr.encode([rr.query([("__name__", "=~", name)], 0, 1 << 60)],
+    """Status of a remote read of that metric, or name@cluster; 0 if it was cut."""
+    name, _, cluster = name.partition("@")
+    matchers = [("__name__", "=~", name), ("cluster", "=~", cluster or ".*")]
+    body = rr.encode([rr.query(matchers, 0, 1 << 60)],
                      [rr.pb.ReadRequest.STREAMED_XOR_CHUNKS])
     try:
         return rr.post(store, body, timeout=60).status
@@ -314,8 +316,8 @@ def add_bad_local(stage):
     return ulid
 
 
-def copy_block(stage, source, **changes):
-    """A copy in the bucket under another id; changes: {object: bytes}."""
+def copy_block(stage, source, cluster, **changes):
+    """A copy in the bucket under another id and label; changes: {object: function}."""
     ulid = new_ulid()
     for key in [key for key in list(stage.s3.objects) if key.startswith(source + "/")]:
         name = key.partition("/")[2]
@@ -323,6 +325,7 @@ def copy_block(stage, source, **changes):
         if name == "meta.json":
             meta = json.loads(stage.s3.objects[key].data)
             meta.update(ulid=ulid, compaction={"level": 1, "sources": [ulid]})
+            meta["thanos"]["labels"]["cluster"] = cluster
             put(stage, f"{ulid}/{name}", json.dumps(meta).encode())
         if name in changes:
             put(stage, f"{ulid}/{name}", changes[name](stage.s3.objects[key].data))
@@ -338,12 +341,12 @@ def damage(stage, store):
     """A bad block on the disk, three of them in the bucket, and Prometheus out of reach."""
     local = add_bad_local(stage)
     source = stage.objects_of("meta.json")[0].partition("/")[0]
-    bad = [copy_block(stage, source, **{"meta.json": lambda data: data[:20]}),
-           copy_block(stage, source, index=lambda data: bytes(len(data))),
-           copy_block(stage, source, **{"chunks/000001":
-                                        lambda data: data[:8] + bytes(len(data) - 8)})]
+    bad = [copy_block(stage, source, "meta", **{"meta.json": lambda data: data[:20]}),
+           copy_block(stage, source, "index", index=lambda data: bytes(len(data))),
+           copy_block(stage, source, "chunk", **{
+               "chunks/000001": lambda data: data[:8] + bytes(len(data) - 8)})]
     stage.before_prometheus.fault("reset after=-1")
-    with Readers(store, "up"):
+    with Readers(store, "up@index", "up@chunk"):
         stage.wait_firing("damage")
         stage.before_prometheus.tell("clear")
         for ulid in bad:

@@ -179,7 +179,7 @@ class Stage:
                 self.programs["prometheus"]), os.environ["PATH"]]),
             **service.get("environment", {})}
         daemon = Daemon(*self.command(name), environment=environment)
-        daemon.port = self.ports[name]
+        daemon.port, daemon.ready_s = self.ports[name], PATIENCE_S
         check = service.get("healthcheck")
         if check:
             assert check["test"][0] == "CMD", check
@@ -219,8 +219,11 @@ def check_journey(daemons):
         "blockhouse_sidecar_newest_shipped_block_timestamp_seconds")
     for query in ("up", 'max_over_time(up{job="prometheus"}[30s])'):
         query = {"query": query, "time": newest - 0.001}
-        wait_until(f"the reader to answer {query}", lambda: ask(reader, **query),
-                   PATIENCE_S)
+        try:
+            wait_until("the reader to answer", lambda: ask(reader, **query), PATIENCE_S)
+        except AssertionError as error:
+            answer = reader.request("GET", "/api/v1/query?" + urllib.parse.urlencode(query))
+            raise AssertionError(f"{query}: {answer.text}") from error
         mine, theirs = ([(one["metric"], one["value"]) for one in ask(which, **query)]
                         for which in (reader, writer))
         labels = {"cluster": "laptop", "replica": "a"}
