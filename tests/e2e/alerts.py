@@ -340,7 +340,8 @@ def remove_block(stage, ulid):
 def damage(stage, store):
     """A bad block on the disk, three of them in the bucket, and Prometheus out of reach."""
     local = add_bad_local(stage)
-    source = stage.objects_of("meta.json")[0].partition("/")[0]
+    # The first blocks may hold alerts alone.
+    source = stage.objects_of("meta.json")[-1].partition("/")[0]
     bad = [copy_block(stage, source, "meta", **{"meta.json": lambda data: data[:20]}),
            copy_block(stage, source, "index", index=lambda data: bytes(len(data))),
            copy_block(stage, source, "chunk", **{
