@@ -105,9 +105,9 @@ release() {
 }
 
 peers() {
-    local peer wanted=(minio prometheus k8s-types operator-types)
+    local peer wanted=(minio prometheus thanos k8s-types operator-types operator-arguments
+                       thanos-mixin compose-schema)
     command -v kubectl >/dev/null || wanted+=(kustomize)
-    [ -z "$long" ] || wanted+=(thanos)
     for peer in "${wanted[@]}"; do
         # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/app/notify.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -68,11 +69,13 @@ app_lifecycle_wait(void)
     int number = 0;
     LOG_INFO("started", LOG_STR("version", app_version()),
              LOG_STR("revision", app_revision()));
+    app_notify("READY=1");
     do {
         CHECK(sigwait(&set, &number) == 0);
         if (number != WAKE_SIGNAL)
             LOG_INFO("caught signal", LOG_STR("signal", sigabbrev_np(number)));
     } while (number == SIGHUP || (number == WAKE_SIGNAL && !atomic_load(&failed)));
+    app_notify("STOPPING=1");
 }
 
 void

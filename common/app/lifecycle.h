@@ -22,7 +22,8 @@ void app_lifecycle_begin_command(void);
 /* Core dumps and debuggers are allowed from now on. */
 void app_lifecycle_allow_debugging(void);
 
-/* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. */
+/* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. The
+ * service manager is told that the process is ready, and then that it stops. */
 void app_lifecycle_wait(void);
 
 /* While the process stops: wait until deadline_ns, or for another SIGINT or SIGTERM. */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The programs that tests and benchmarks talk to and that Debian does not package.
 #
-# usage: peers.sh prometheus|minio|thanos|kustomize|k8s-types|operator-arguments|operator-types
+# usage: peers.sh prometheus|minio|thanos|thanos-mixin|kustomize|k8s-types|
+#                 operator-types|operator-arguments|compose-schema
 #                      build it unless cached; print its directory
 #        . peers.sh    for peer_build and peer_path
 #
@@ -19,6 +20,8 @@ peer_describe() {
     prometheus) directory=prometheus-3.16.0 tool='go_at_least 1.26.0' minutes=8 ;;
     minio) directory=minio-20260212 tool='go_at_least 1.26.0' minutes=5 ;;
     thanos) directory=thanos-0.42.5 tool='go_at_least 1.26.10' minutes=4 ;;
+    thanos-mixin) directory=thanos-mixin-0.42.5 tool='go_at_least 1.21.0' minutes=1 ;;
+    compose-schema) directory=compose-schema-2.9.0 tool='go_at_least 1.21.0' minutes=1 ;;
     kustomize) directory=kustomize-5.5.0 tool='go_at_least 1.22.7' minutes=2 ;;
     k8s-types) directory=k8s-types-1.30.0 tool=npm_anywhere minutes=1 ;;
     operator-arguments)
@@ -120,6 +123,31 @@ build_thanos() {
     return $status
 }
 
+# Alerts and rules only.
+build_thanos_mixin() {
+    take_of_module "$1" "$2" github.com/thanos-io/thanos@v0.42.5 \
+        examples/alerts/alerts.yaml examples/alerts/rules.yaml
+}
+
+build_compose_schema() {
+    take_of_module "$1" "$2" github.com/compose-spec/compose-go/v2@v2.9.0 \
+        schema/compose-spec.json
+}
+
+# take_of_module GO DIRECTORY MODULE FILE...: files alone; so it does not matter that the
+# module may want a newer Go than is there.
+take_of_module() {
+    local zip directory=$2 module=$3
+    zip=$(go_nice "$1" mod download -json "$module" |
+        sed -n 's/.*"Zip": "\(.*\)".*/\1/p') && [ -n "$zip" ] || return
+    shift 3
+    /usr/bin/python3 -m zipfile -e "$zip" "$directory.source" &&
+        (cd "$directory.source/$module" && cp "$@" "$directory")
+    local status=$?
+    rm -rf "$directory.source"
+    return $status
+}
+
 build_kustomize() {
     GOBIN=$2 go_nice "$1" install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
 }
@@ -209,6 +237,6 @@ go_is_at_least() {
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
-    [ $# -eq 1 ] || { sed -n '5,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+    [ $# -eq 1 ] || { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
     peer_build "$1"
 fi
