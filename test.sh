@@ -10,11 +10,10 @@
 #           that breaks three in ten, 200 hostile clients of a store in 512 MiB for 5 minutes
 #           (10 GB of disk), a streamed answer of 10 GB, 10 000 random selectors, blocks of
 #           millions of values and series or 500 MB of symbols (15 GB of disk), ten minutes
-#           of chaos around a store, 3 000 blocks of a bucket that throttles, and Thanos,
-#           built once, as a peer
+#           of chaos around a store, and 3 000 blocks of a bucket that throttles
 #
-# BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, types
-# of Kubernetes objects): built once, in a quarter of an hour, into ~/.cache/blockhouse.
+# BLOCKHOUSE_PEERS=off leaves out what Debian does not package (MinIO, Prometheus 3, Thanos,
+# schemas): built once, in twenty minutes, into ~/.cache/blockhouse.
 set -euo pipefail
 cd "$(dirname "$0")"
 
