@@ -79,7 +79,7 @@ class Store(Daemon):
     def __init__(self, build, directory, config):
         self.data, self.shift = directory / "data", directory / "shift"
         self.shift.write_bytes(bytes(8))
-        self.starts, self.is_up = 0, False
+        self.starts, self.is_up, self.peak_kib = 0, False, 0
         super().__init__(
             f"{build}/blockhouse-store", "--http-address=127.0.0.1:{port}",
             f"--data-dir={self.data}", f"--objstore.config={config}", "--http-unready-delay=0s",
@@ -111,10 +111,15 @@ class Store(Daemon):
 
     def kill(self):
         self.check_alive()
+        self.peak_kib = self.peak_resident_kib()
         self.is_up = False
         self.process.kill()
         self.process.wait()
         self.__enter__()
+
+    def peak_resident_kib(self):
+        """Of all its lives."""
+        return max(self.peak_kib, super().peak_resident_kib())
 
     def check_alive(self):
         assert self.process.poll() is None, \
