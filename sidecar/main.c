@@ -10,6 +10,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
+#include "common/net/http_log.h"
 #include "common/net/web.h"
 #include "common/objstore/config.h"
 #include "common/objstore/measured.h"
@@ -35,6 +36,7 @@ struct sidecar {
     struct objstore_bucket *bucket; /* NULL: nothing is shipped */
     struct net_http_route
         routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES + SIDECAR_STATUS_ROUTES];
+    struct net_http_log log;
     struct net_web *web; /* NULL: plain HTTP, open to all */
     struct net_http_server *server;
     char *pins;
@@ -67,6 +69,22 @@ read_prices(struct sidecar *s, struct err *err)
 }
 
 static bool
+read_request_logging(struct sidecar *s, struct err *err)
+{
+    const struct sidecar_options *o = &s->options;
+    CLEANUP(yaml_tree_free) struct yaml *tree = NULL;
+    if (!app_flags_yaml("request.logging-config", o->request_logging,
+                        o->request_logging_file, &tree, err))
+        return false;
+    if (!net_http_log_parse(&s->log, &tree, err))
+        return app_flags_content_fail("request.logging-config", o->request_logging_file,
+                                      err);
+    if (s->log.has_grpc)
+        LOG_WARN("grpc of --request.logging-config is without effect in this version");
+    return true;
+}
+
+static bool
 open_web(struct sidecar *s, struct err *err)
 {
     const char *path = s->options.http_config;
@@ -77,7 +95,7 @@ open_web(struct sidecar *s, struct err *err)
 static bool
 start_http(struct sidecar *s, struct err *err)
 {
-    if (!open_web(s, err))
+    if (!read_request_logging(s, err) || !open_web(s, err))
         return false;
     size_t count = app_admin_routes(s->admin, s->routes);
     s->info =
@@ -90,6 +108,7 @@ start_http(struct sidecar *s, struct err *err)
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
+        .log = &s->log,
         .web = s->web,
     };
     return net_http_server_start(&s->server, &options, err);
@@ -285,6 +304,7 @@ stop(struct sidecar *s)
     sidecar_ship_loop_stop(&s->ship_loop);
     net_http_server_stop(&s->server, drained_by_ns);
     net_web_close(&s->web);
+    net_http_log_fini(&s->log);
     sidecar_heartbeat_stop(&s->heartbeat);
     sidecar_reloader_stop(&s->reloader);
     sidecar_prom_client_free(&s->client);

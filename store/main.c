@@ -11,6 +11,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
+#include "common/net/http_log.h"
 #include "common/net/web.h"
 #include "common/objstore/config.h"
 #include "store/api_labels.h"
@@ -67,6 +68,7 @@ struct store {
     struct store_status status;
     struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
                                  STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
+    struct net_http_log log;
     struct net_web *web; /* NULL: plain HTTP, open to all */
     struct net_http_server *server;
     struct store_relabel *selector;
@@ -251,6 +253,22 @@ start_status(struct store *s, struct err *err)
 }
 
 static bool
+read_request_logging(struct store *s, struct err *err)
+{
+    const struct store_options *o = &s->options;
+    CLEANUP(yaml_tree_free) struct yaml *tree = NULL;
+    if (!app_flags_yaml("request.logging-config", o->request_logging,
+                        o->request_logging_file, &tree, err))
+        return false;
+    if (!net_http_log_parse(&s->log, &tree, err))
+        return app_flags_content_fail("request.logging-config", o->request_logging_file,
+                                      err);
+    if (s->log.has_grpc)
+        LOG_WARN("grpc of --request.logging-config is without effect in this version");
+    return true;
+}
+
+static bool
 open_web(struct store *s, struct err *err)
 {
     const char *path = s->options.http_config;
@@ -262,7 +280,7 @@ static bool
 start_http(struct store *s, struct err *err)
 {
     unsigned slots = (unsigned)s->options.series_max_concurrency;
-    if (!open_web(s, err))
+    if (!read_request_logging(s, err) || !open_web(s, err))
         return false;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
@@ -282,6 +300,7 @@ start_http(struct store *s, struct err *err)
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
+        .log = &s->log,
         .web = s->web,
         .max_connections = slots == 0
                                ? UNGATED_CONNECTIONS
@@ -349,6 +368,7 @@ stop(struct store *s)
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
     net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
     net_web_close(&s->web);
+    net_http_log_fini(&s->log);
     store_api_read_free(&s->read);
     store_block_sync_free(&s->sync);
     store_block_headers_free(&s->headers);

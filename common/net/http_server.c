@@ -22,6 +22,7 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/net/form.h"
+#include "common/net/http_log.h"
 #include "common/net/http_server_priv.h"
 #include "common/net/listen.h"
 #include "common/net/web.h"
@@ -279,6 +280,32 @@ reply_preset(struct net_http_exchange *x)
     return x->queued ? MHD_YES : MHD_NO;
 }
 
+static struct net_http_log_call
+call_of(const struct net_http_exchange *x)
+{
+    return (struct net_http_log_call){
+        .method = x->sample.method,
+        .target = buf_bytes(&x->target),
+        .request_id = net_http_exchange_header(x, "X-Request-ID"),
+        .user_agent = net_http_exchange_header(x, MHD_HTTP_HEADER_USER_AGENT),
+        .handler = x->sample.handler,
+        .fd = x->fd,
+        .status = x->sample.status,
+        .duration_ns = x->sample.duration_ns,
+    };
+}
+
+static void
+log_start(struct net_http_exchange *x)
+{
+    const struct net_http_server *s = x->server;
+    x->is_logged = s->log != NULL && net_http_log_has(s->log, x->path, s->port);
+    if (!x->is_logged)
+        return;
+    const struct net_http_log_call call = call_of(x);
+    net_http_log_started(s->log, &call);
+}
+
 static enum MHD_Result
 on_headers(struct net_http_exchange *x, const char *method, const char *version)
 {
@@ -291,6 +318,7 @@ on_headers(struct net_http_exchange *x, const char *method, const char *version)
     x->sample.method = method;
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, note_header, &f);
     judge(x, &f);
+    log_start(x);
     count_running(x->server, 1);
     net_http_metrics_begin(x->server->metrics, x->sample.handler, x->sample.method);
     bool body_follows = f.length != 0 || f.encodings != 0;
@@ -369,6 +397,10 @@ on_end(void *arg, struct MHD_Connection *connection, void **context,
     x->sample.request_bytes = x->received;
     if (begun)
         net_http_metrics_end(s->metrics, &x->sample);
+    if (x->is_logged) {
+        const struct net_http_log_call call = call_of(x);
+        net_http_log_finished(s->log, &call);
+    }
     net_http_exchange_unref(&x);
     if (begun)
         count_running(s, -1);
@@ -414,6 +446,7 @@ new_server(const struct net_http_server_options *o)
     s->route_count = o->route_count;
     s->budget = o->budget;
     s->web = o->web;
+    s->log = o->log;
     s->metrics = net_http_metrics_new(o->metrics);
     for (size_t i = 0; i < o->route_count; i++)
         net_http_metrics_prepare(s->metrics, o->routes[i].name, o->routes[i].method);

@@ -15,6 +15,7 @@
 #include "common/base/err.h"
 
 struct metrics_registry;
+struct net_http_log;
 struct net_web;
 struct net_http_server;
 struct net_http_exchange;
@@ -37,6 +38,7 @@ struct net_http_server_options {
     size_t route_count;
     struct budget *budget;            /* request bodies draw on it */
     struct metrics_registry *metrics; /* http_* families; NULL for none */
+    const struct net_http_log *log;   /* what is logged; borrowed; NULL: nothing */
     struct net_web *web; /* TLS, login, headers (web.h); borrowed; NULL: none */
     /* 0: 256. Beyond, those without a request are closed, the oldest first.
      */

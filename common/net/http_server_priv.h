@@ -23,6 +23,7 @@ struct net_http_server {
     struct net_http_metrics *metrics;
     struct net_http_peers *peers;
     struct net_web *web; /* NULL: open to all */
+    const struct net_http_log *log;
     uint16_t port;
     atomic_bool stopping;
     struct mutex lock;
@@ -45,6 +46,7 @@ struct net_http_exchange {
     struct bytes parameter; /* of the path, decoded, in decoded */
     struct buf decoded;
     bool begun; /* its headers have been read */
+    bool is_logged;
     bool is_http_1_0;
     bool replied;
     bool queued; /* the library has taken the reply */

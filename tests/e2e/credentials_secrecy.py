@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets stay where they are: sidecar and store, told to log everything and to trace,
 ship and read a block with credentials of each kind, then meet refusals that repeat what
-was sent. No secret may be in their output, on their pages or in their arguments.
+was sent. Their own port asks for a password over TLS, and Prometheus for one of them. No
+secret may be in their output, on their pages, in errors, metrics or arguments.
 
 usage: credentials_secrecy.py <directory of the programs> [<folder of golden blocks>]
 """
@@ -22,12 +23,28 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import certificate  # noqa: E402
 import remote_read as rr  # noqa: E402
 from aws_account import Account  # noqa: E402
-from daemon import Daemon, wait_until  # noqa: E402
+from daemon import wait_until  # noqa: E402
 from garbage_sidecar import GOOD, Prometheus  # noqa: E402
+from secure_daemon import SecureDaemon, bcrypt, client_tls, login  # noqa: E402
 
 SKIP = 77
 LIFE_S = 3600
 CUSTOMER_KEY = b"0123456789:;<=>?@ABCDEFGHIJKLMNO"
+WEB_PASSWORD, WRONG_PASSWORD = "a-web-password/+", "a-wrong-password/+"
+PROMETHEUS_SECRET = "a-prometheus-secret/+"
+PAGES = ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/read", "/api/v1/blocks",
+         "/api/v1/labels", "/api/v1/sync", "/debug/pprof/cmdline", "/nonexistent",
+         *(f"/api/v1/status/{name}" for name in ("config", "flags", "runtimeinfo",
+                                                 "buildinfo", "tsdb")))
+REQUEST_LOGGING = "options: {level: DEBUG, decision: {log_start: true, log_end: true}}"
+# How the sidecar logs in to Prometheus. Arguments of this kind stand in a file.
+TO_PROMETHEUS = (
+    "--prometheus.http-client={{basic_auth: {{username: u, password: {secret}}}}}",
+    "--prometheus.http-client={{basic_auth: {{username: u, password_file: {file}}}}}",
+    "--prometheus.http-client={{bearer_token: {secret}}}",
+    "--prometheus.http-client={{bearer_token_file: {file}}}",
+    "--prometheus.url=http://u:{quoted}@{host}",
+)
 # How the program comes by its keys, and what it says when it gets none that hold.
 KINDS = {
     "config": (Account.use_config, "status 403"),
@@ -87,10 +104,12 @@ def told_by(daemon):
     with open(f"/proc/{daemon.process.pid}/cmdline", encoding="utf-8") as arguments:
         told = daemon.log_text() + arguments.read()
     assert "HTTP exchange" in told and "REDACTED" in told, "nothing was traced"
-    for path in "/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/read":
-        page = daemon.request("GET", path)
-        told += f"{page.headers}{page.text}"
-    return told
+    for path in PAGES:
+        for headers in {}, None, login("web", WRONG_PASSWORD), login(WRONG_PASSWORD, "x"):
+            page = daemon.ask(path, headers=headers)
+            told += f"{page.headers}{page.text}"
+    formats = {**daemon.headers, "Accept": "application/openmetrics-text"}
+    return told + daemon.ask("/metrics", headers=formats).text
 
 
 def check(what, told, secrets):
@@ -113,7 +132,44 @@ def work(account, refusal, sidecar, store):
     wait_until("another refusal", lambda: "SignatureDoesNotMatch" in store.log_text())
 
 
-def run(programs, block, server_files, kind):
+class Web:
+    """The protection of the port of both daemons; the key stands in the file itself."""
+
+    def __init__(self, directory):
+        authority = certificate.Authority(directory, "web")
+        cert, key = authority.issue("server", "IP:127.0.0.1")
+        with open(key, encoding="utf-8") as file:
+            self.key = file.read().splitlines()
+        self.hash = bcrypt(WEB_PASSWORD)
+        self.tls = client_tls(authority.cert)
+        self.path = os.path.join(directory, "web.yml")
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(f"tls_server_config:\n  cert_file: {cert}\n  key: |\n    "
+                       + "\n    ".join(self.key) + "\n"
+                       + f"basic_auth_users: {{web: {self.hash}}}\n")
+
+    def secrets(self):
+        known = {WEB_PASSWORD, WRONG_PASSWORD, PROMETHEUS_SECRET, f"web:{WEB_PASSWORD}",
+                 f"u:{PROMETHEUS_SECRET}", f"web:{WRONG_PASSWORD}"}
+        return set().union(*map(spellings, known)) | {self.hash, *self.key[1:-1]}
+
+
+def to_prometheus(account, prometheus, number):
+    """Arguments, in a file: those of the command line are there for all to see."""
+    with open(account.path("prometheus-secret"), "w", encoding="utf-8") as file:
+        file.write(PROMETHEUS_SECRET)
+    with open(account.path("arguments"), "w", encoding="utf-8") as arguments:
+        text = TO_PROMETHEUS[number % len(TO_PROMETHEUS)].format(
+            secret=PROMETHEUS_SECRET, file=file.name,
+            quoted=urllib.parse.quote(PROMETHEUS_SECRET, safe=""),
+            host=prometheus.url.removeprefix("http://"))
+        if "prometheus.url" not in text:
+            text += f"\n--prometheus.url={prometheus.url}"
+        arguments.write(text + "\n")
+    return "@" + arguments.name
+
+
+def run(programs, block, server_files, web, kind):
     use, refusal = KINDS[kind]
     with Guarded(server_files) as account:
         with open(account.path("sse-c"), "wb") as key:
@@ -124,21 +180,28 @@ def run(programs, block, server_files, kind):
         use(account)
         account.begin()
         prometheus = Prometheus()
-        prometheus.answer = 200, GOOD
+        number = list(KINDS).index(kind)
+        echo = login("u", PROMETHEUS_SECRET)["Authorization"]
+        prometheus.answer = 401, f"{echo} {PROMETHEUS_SECRET}".encode()
         shutil.copytree(block, account.path("data/" + os.path.basename(block)))
         common = ["--http-address=127.0.0.1:{port}", "--log.level=debug",
+                  f"--http.config={web.path}", f"--request.logging-config={REQUEST_LOGGING}",
                   f"--objstore.config-file={account.config_file()}"]
-        with Daemon(os.path.join(programs, "blockhouse-sidecar"), *common,
-                    f"--prometheus.url={prometheus.url}",
-                    "--tsdb.path=" + account.path("data"), ready="/-/healthy",
-                    environment=account.environment) as sidecar, \
-                Daemon(os.path.join(programs, "blockhouse-store"), *common,
-                       "--data-dir=" + account.path("store"), "--sync-block-duration=1s",
-                       ready="/-/healthy", environment=account.environment) as store:
+        secure = {"tls": web.tls, "headers": login("web", WEB_PASSWORD),
+                  "ready": "/-/healthy", "environment": account.environment}
+        with SecureDaemon(os.path.join(programs, "blockhouse-sidecar"), *common,
+                          to_prometheus(account, prometheus, number),
+                          "--prometheus.get_config_interval=200ms",
+                          "--tsdb.path=" + account.path("data"), **secure) as sidecar, \
+                SecureDaemon(os.path.join(programs, "blockhouse-store"), *common,
+                             "--data-dir=" + account.path("store"),
+                             "--sync-block-duration=1s", **secure) as store:
             store.ready = "/-/ready"
+            wait_until("a refusal of Prometheus", lambda: "401" in sidecar.log_text())
+            prometheus.answer = 200, GOOD
             work(account, refusal, sidecar, store)
             told = {daemon.command[0]: told_by(daemon) for daemon in (sidecar, store)}
-        secrets = account.secrets()
+        secrets = account.secrets() | web.secrets()
         for daemon in sidecar, store:
             check(f"{daemon.command[0]} by {kind}", told[daemon.command[0]], secrets)
             check(f"{daemon.command[0]} by {kind}", daemon.log_text(), secrets)
@@ -156,6 +219,35 @@ WRONG = (
     "access_key: AKIA\n  secret_key: {secret}\n  {secret}",
     "access_key: AKIA\n  secret_key: '{secret}\n  x: y",
 )
+
+
+# The same of the web configuration.
+WRONG_WEB = (
+    "basic_auth_users: {{a: {secret}}}",
+    "basic_auth_users: {{a: [{secret}]}}",
+    "basic_auth_users: {secret}",
+    "basic_auth_users:\n  a:{secret}",
+    "basic_auth_users: {{a: {secret}, a: {secret}}}",
+    "basic_auth_users: {{a: '{secret}\n  x: y",
+    "tls_server_config: {{cert: {secret}, key: [{secret}]}}",
+    "tls_server_config: {{cert: {secret}, key: {secret}}}",
+    "tls_server_config: {{key: {secret}}}",
+)
+
+
+def refuses_web_quietly(store, directory):
+    for wrong in WRONG_WEB:
+        path = os.path.join(directory, "wrong-web.yml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(wrong.format(secret="a-planted-secret/+"))
+        done = subprocess.run(
+            [store, "--http-address=127.0.0.1:0", "--log.level=debug",
+             f"--http.config={path}",
+             f"--objstore.config={{type: FILESYSTEM, config: {{directory: {directory}/b}}}}"],
+            capture_output=True, text=True, timeout=20, check=False, cwd=directory)
+        assert done.returncode == 1, (wrong, done.stderr)
+        assert "wrong-web.yml" in done.stderr, done.stderr
+        check(wrong, done.stdout + done.stderr, spellings("a-planted-secret/+"))
 
 
 def refuses_quietly(store, directory):
@@ -178,10 +270,12 @@ def main():
     [block] = glob.glob(os.path.join(golden, "xor", "0*"))
     with tempfile.TemporaryDirectory() as directory, \
             concurrent.futures.ThreadPoolExecutor(len(KINDS)) as pool:
-        refuses_quietly(os.path.abspath(os.path.join(sys.argv[1], "blockhouse-store")),
-                        directory)
-        server_files = certificate.make(directory, "localhost")
-        for line in pool.map(lambda kind: run(sys.argv[1], block, server_files, kind), KINDS):
+        store = os.path.abspath(os.path.join(sys.argv[1], "blockhouse-store"))
+        refuses_quietly(store, directory)
+        refuses_web_quietly(store, directory)
+        server_files, web = certificate.make(directory, "localhost"), Web(directory)
+        for line in pool.map(lambda kind: run(sys.argv[1], block, server_files, web, kind),
+                             KINDS):
             print(line)
     return 0
 

@@ -33,6 +33,8 @@ FLAGS = [
     (["--objstore.config-file={d}/no-such-file"], FAILED, "no-such-file"),
     (["--objstore.config-file={d}"], FAILED, "{d}"),
     (["--objstore.config={type: FILESYSTEM, config: {directory: {d}/b}}",
+      "--request.logging-config={options: {level: LOUD}}"], FAILED, "LOUD"),
+    (["--objstore.config={type: FILESYSTEM, config: {directory: {d}/b}}",
       "--http.config={d}/no-such-web.yml"], FAILED, "no-such-web.yml"),
     (["--objstore.config=type: FILESYSTEM", "--objstore.config-file={d}/x"], FAILED,
      "objstore.config"),

@@ -6,6 +6,7 @@ certificates, versions, ciphers and curves, passwords, headers; and what is wron
 usage: http_config.py <directory of the programs>
 """
 import http.client
+import json
 import os
 import socket
 import ssl
@@ -17,7 +18,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import certificate  # noqa: E402
-from daemon import dir_bucket, is_sanitized  # noqa: E402
+from daemon import dir_bucket, is_sanitized, wait_until  # noqa: E402
 from secure_daemon import SecureDaemon, bcrypt, client_tls, login, replace  # noqa: E402
 
 SKIP = 77
@@ -47,8 +48,8 @@ class World:
     def write_plain(self, text):
         replace(self.config, text)
 
-    def daemon(self, name="store", **named):
-        more = {
+    def daemon(self, name="store", more=(), **named):
+        own = {
             "store": [f"--data-dir={self.directory}/data", "--http-unready-delay=0s",
                       "--objstore.config=" + dir_bucket(f"{self.directory}/bucket")],
             "sidecar": [f"--tsdb.path={self.directory}/tsdb"],
@@ -58,7 +59,7 @@ class World:
         os.makedirs(f"{self.directory}/bucket", exist_ok=True)
         return SecureDaemon(os.path.join(self.programs, "blockhouse-" + name),
                             "--http-address=127.0.0.1:{port}",
-                            f"--http.config={self.config}", *more, ready=ready, **named)
+                            f"--http.config={self.config}", *own, *more, ready=ready, **named)
 
 
 def status(daemon, **named):
@@ -215,12 +216,36 @@ def check_headers_and_strangers(world):
     print("passed: headers, strangers")
 
 
+def check_request_logging(world):
+    world.write_plain("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    config = "options: {level: DEBUG, decision: {log_start: true, log_end: true}}\n"
+    daemon = world.daemon(more=["--log.level=debug", "--log.format=json"])
+    config += f"http: {{config: [{{path: /metrics, port: {daemon.port}}}]}}\ngrpc: {{}}\n"
+    daemon.command.append("--request.logging-config=" + config)
+    with daemon:
+        daemon.ask("/metrics?a=b", headers={"User-Agent": "me", "X-Request-ID": "17",
+                                            "Authorization": "Basic hunter2"})
+        wait_until("both lines", lambda: '"finished call"' in daemon.log_text())
+        lines = [json.loads(line) for line in daemon.log_text().splitlines()]
+    calls = [line for line in lines if line["msg"] in ("started call", "finished call")]
+    assert [line["msg"] for line in calls] == ["started call", "finished call"], calls
+    for line in calls:
+        assert line["level"] == "debug" and line["http.method"] == "GET /metrics?a=b", line
+        assert line["http.user_agent"] == "me" and line["http.request_id"] == "17", line
+        assert line["thanos.method_name"] == "metrics", line
+    assert calls[1]["http.status_code"] == 200 and float(calls[1]["http.time_ms"]) > 0
+    assert calls[1]["http.remote_addr"].startswith("127.0.0.1:"), calls[1]
+    assert "hunter2" not in daemon.log_text()
+    assert "grpc of --request.logging-config is without effect" in daemon.log_text()
+    print("passed: request logging")
+
+
 def main(programs):
     if not certificate.can_make():
         print("skipped: openssl is missing")
         return SKIP
     checks = check_passwords, check_client_certificates, check_negotiation, \
-        check_headers_and_strangers
+        check_headers_and_strangers, check_request_logging
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory, os.path.abspath(programs))
         for check in checks:
