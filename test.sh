@@ -101,7 +101,7 @@ release() {
 peers() {
     local peer wanted=(minio prometheus k8s-types)
     command -v kubectl >/dev/null || wanted+=(kustomize)
-    [ -z "$long" ] || wanted+=(thanos)
+    [ -z "$long" ] || wanted+=(thanos operator-arguments)
     for peer in "${wanted[@]}"; do
         # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true
