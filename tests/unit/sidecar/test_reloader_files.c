@@ -285,6 +285,10 @@ notices_a_file_behind_a_link(void **state)
     assert_true(is_noticed(w, LONG_NS));
     link_to(w, "../real/q.yml", "named/p.yml");
     assert_true(is_noticed(w, LONG_NS));
+    CLEANUP(xfree) char *outside = xasprintf("%s/rules/p.yml", w->root);
+    file(w, "rules/p.yml", "3");
+    assert_int_equal(rename(outside, path), 0);
+    assert_true(is_noticed(w, LONG_NS));
 }
 
 static void *
