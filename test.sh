@@ -104,9 +104,10 @@ release() {
 }
 
 peers() {
-    local peer wanted=(minio prometheus thanos k8s-types operator-types operator-arguments
-                       thanos-mixin compose-schema)
+    local peer wanted=(minio prometheus thanos k8s-types operator-types thanos-mixin
+                       compose-schema)
     command -v kubectl >/dev/null || wanted+=(kustomize)
+    [ -z "$long" ] || wanted+=(operator-arguments)
     for peer in "${wanted[@]}"; do
         # The tests that need it say that they are skipped.
         tests/support/peers.sh "$peer" || true

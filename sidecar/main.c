@@ -329,7 +329,9 @@ main(int argc, char **argv)
         return app_lifecycle_report("blockhouse-sidecar", &err, APP_EXIT_USAGE);
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
-    log_setup("sidecar", s.options.level, s.options.format);
+    if (!app_lifecycle_log("sidecar", s.options.debug_name, s.options.level,
+                           s.options.format, &err))
+        return app_lifecycle_report("blockhouse-sidecar", &err, APP_EXIT_FAILED);
     app_flags_warn_inert(&s.options.inert);
     LOG_INFO(SIDECAR_NOTE);
     if (reloads_once(&s))

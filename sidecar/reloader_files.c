@@ -11,7 +11,7 @@
 #include "common/base/xmalloc.h"
 
 /* Far above what is sensible: a wrong directory (/, say) is an error, and no load. */
-enum { ENTRIES_MAX = 20000, FILE_MAX_BYTES = 16 * 1024 * 1024 };
+enum { DIRECTORIES_MAX = 2000, ENTRIES_MAX = 20000, FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
 struct directory {
     char *path;
@@ -65,19 +65,18 @@ free_walk(struct walk *w)
     free(w->found);
 }
 
-/* Put a directory at the end of the list, unless it is there by another name. Consumes
- * path. */
-static void
-enqueue(struct walk *w, char *path, const struct stat *st)
+/* Put a directory at the end of the list, unless it is there by another name. */
+static bool
+enqueue(struct walk *w, const char *path, const struct stat *st, struct err *err)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        if (w->found[i].device == st->st_dev && w->found[i].inode == st->st_ino) {
-            free(path);
-            return;
-        }
-    }
+    for (size_t i = 0; i < w->count; i++)
+        if (w->found[i].device == st->st_dev && w->found[i].inode == st->st_ino)
+            return true;
+    if (w->count == DIRECTORIES_MAX)
+        return err_set(err, ERR_INVALID, "more than %d directories", DIRECTORIES_MAX);
     w->found = xrealloc(w->found, (w->count + 1) * sizeof *w->found);
-    w->found[w->count++] = (struct directory){path, st->st_dev, st->st_ino};
+    w->found[w->count++] = (struct directory){xstrdup(path), st->st_dev, st->st_ino};
+    return true;
 }
 
 static bool
@@ -106,8 +105,8 @@ visit(void *arg, const char *name, struct err *err)
     if (stat(path, &st) != 0)
         return errno == ENOENT || err_sys(err, errno, "look at %s", path);
     if (S_ISDIR(st.st_mode))
-        enqueue(w, TAKE(path), &st);
-    else if (S_ISREG(st.st_mode))
+        return enqueue(w, path, &st, err);
+    if (S_ISREG(st.st_mode))
         return add_file(w, path, err);
     return true;
 }
@@ -136,7 +135,8 @@ sidecar_reloader_files_walk(struct sidecar_reloader_watch *watch, const char *di
         sidecar_reloader_files_watch(watch, directory);
     if (!is_there || stat(directory, &st) != 0)
         return err_sys(err, errno, "look at %s", directory);
-    enqueue(&w, xstrdup(directory), &st);
+    if (!enqueue(&w, directory, &st, err))
+        return false;
     for (size_t i = 0; i < w.count; i++)
         if (!list(&w, i, err))
             return err_wrap(err, "files below %s", directory);

@@ -167,6 +167,7 @@ static void
 note_loaded(struct store_block_headers *h, const struct store_block *b, int64_t took_ns)
 {
     metrics_observe(h->metrics.load_seconds, (double)took_ns / CLOCK_NS_PER_S);
+    metrics_observe(h->metrics.download_seconds, (double)took_ns / CLOCK_NS_PER_S);
     metrics_set(h->metrics.last_loaded, (double)clock_wall_ns() / CLOCK_NS_PER_S);
     LOG_DEBUG("block loaded", LOG_STR("block", b->name.text),
               LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));

@@ -9,7 +9,8 @@ struct store_header_metrics {
     struct metrics_value *loads;
     struct metrics_value *load_failures;
     struct metrics_histogram *load_seconds;
-    struct metrics_value *last_loaded; /* seconds since the epoch */
+    struct metrics_histogram *download_seconds; /* the same */
+    struct metrics_value *last_loaded;          /* seconds since the epoch */
     struct metrics_value *unseen;
     struct metrics_value *evictions;
 };

@@ -402,7 +402,9 @@ main(int argc, char **argv)
         return app_lifecycle_report("blockhouse-store", &err, APP_EXIT_USAGE);
     if (s.options.debug_dumpable)
         app_lifecycle_allow_debugging();
-    log_setup("store", s.options.level, s.options.format);
+    if (!app_lifecycle_log("store", s.options.debug_name, s.options.level,
+                           s.options.format, &err))
+        return app_lifecycle_report("blockhouse-store", &err, APP_EXIT_FAILED);
     app_flags_warn_inert(&s.options.inert);
     LOG_INFO(STORE_NOTE);
     make_memory(&s);

@@ -15,6 +15,12 @@ struct store_range_cache_metrics {
     struct metrics_value *evictions;
     struct metrics_value *ranges;
     struct metrics_value *bytes;
+    /* under the names of the index cache of Thanos */
+    struct metrics_value *items_added;
+    struct metrics_value *items_evicted;
+    struct metrics_value *items;
+    struct metrics_value *items_bytes;
+    struct metrics_value *total_bytes;
 };
 
 /* cache (NULL: there is none, all stays at zero) and registry outlive *m, and *m the

@@ -74,6 +74,13 @@ init_totals(struct store_read_metrics *m, struct metrics_registry *r)
                                 "Blocks that a query looked into.");
     m->series = count_histogram(r, "thanos_bucket_store_series_result_series",
                                 "Series in an answer.");
+    m->sent_chunks = tenant_histogram(r, "thanos_bucket_store_sent_chunk_size_bytes",
+                                      "Bytes of the chunks of a series in a streamed "
+                                      "answer.",
+                                      size_bounds, ARRAY_LEN(size_bounds));
+    m->postings_bytes = tenant_histogram(r, "thanos_bucket_store_postings_size_bytes",
+                                         "Bytes of postings that a query needed.",
+                                         size_bounds, ARRAY_LEN(size_bounds));
     m->requests = count_histogram(r, "blockhouse_store_read_requests",
                                   "Ranged reads that a query asked of the bucket.");
 }
@@ -120,11 +127,34 @@ init_amounts(struct store_read_metrics *m, struct metrics_registry *r)
     }
 }
 
+/* What the index cache of Thanos counts: here one cache has ranges of all kinds. */
+static void
+init_cache(struct store_read_metrics *m, struct metrics_registry *r)
+{
+    static const char *const labels[] = {"item_type", "tenant", NULL};
+    static const char *const types[] = {[STORE_DATA_POSTINGS] = "Postings",
+                                        [STORE_DATA_SERIES] = "Series",
+                                        [STORE_DATA_CHUNKS] = "Chunks"};
+    struct metrics_family *asked = metrics_family_new(
+        r, METRICS_COUNTER, "thanos_store_index_cache_requests_total",
+        "Postings lists, series entries and chunks that queries asked of the cache.",
+        labels);
+    struct metrics_family *had =
+        metrics_family_new(r, METRICS_COUNTER, "thanos_store_index_cache_hits_total",
+                           "Those of them that the cache had.", labels);
+    for (size_t k = 0; k < STORE_DATA_KINDS; k++) {
+        const char *const values[] = {types[k], TENANT};
+        m->data[k].asked = metrics_child(asked, values);
+        m->data[k].had = metrics_child(had, values);
+    }
+}
+
 static void
 init_data(struct store_read_metrics *m, struct metrics_registry *r)
 {
     struct store_read_data_metrics *data = m->data;
     init_amounts(m, r);
+    init_cache(m, r);
     data[STORE_DATA_POSTINGS].wait =
         seconds_histogram(r, "thanos_bucket_store_postings_fetch_duration_seconds",
                           "How long a query waited for postings.");
@@ -134,6 +164,12 @@ init_data(struct store_read_metrics *m, struct metrics_registry *r)
     data[STORE_DATA_CHUNKS].wait =
         seconds_histogram(r, "thanos_bucket_store_chunks_fetch_duration_seconds",
                           "How long a query waited for chunks.");
+    data[STORE_DATA_SERIES].wait_sum =
+        seconds_histogram(r, "thanos_bucket_store_series_fetch_duration_sum_seconds",
+                          "The same, as Thanos names the sum over all blocks.");
+    data[STORE_DATA_CHUNKS].wait_sum =
+        seconds_histogram(r, "thanos_bucket_store_chunks_fetch_duration_sum_seconds",
+                          "The same, as Thanos names the sum over all blocks.");
     data[STORE_DATA_SERIES].refetched =
         tenant_counter(r, "thanos_bucket_store_series_refetches_total",
                        "Series entries that were longer than guessed, and read again.");
@@ -221,6 +257,12 @@ store_read_metrics_dropped_count(struct store_read_metrics *m, const char *reaso
 }
 
 void
+store_read_metrics_sent(struct store_read_metrics *m, uint64_t chunk_bytes)
+{
+    metrics_observe(m->sent_chunks, (double)chunk_bytes);
+}
+
+void
 store_read_metrics_superseded(struct store_read_metrics *m)
 {
     metrics_add(m->superseded, 1);
@@ -245,6 +287,11 @@ observe_data(const struct store_read_data_metrics *m,
     for (size_t i = 0; i < STORE_READ_AMOUNTS; i++)
         metrics_observe(m->amounts[i], (double)values[i]);
     metrics_observe(m->wait, seconds(totals->wait_ns));
+    if (m->wait_sum != NULL)
+        metrics_observe(m->wait_sum, seconds(totals->wait_ns));
+    metrics_add(m->asked, (double)totals->touched);
+    if (totals->fetched < totals->touched)
+        metrics_add(m->had, (double)(totals->touched - totals->fetched));
     if (m->refetched != NULL)
         metrics_add(m->refetched, (double)totals->refetched);
 }
@@ -262,6 +309,8 @@ store_read_metrics_done(struct store_read_metrics *m,
     metrics_observe(m->blocks, (double)totals->blocks);
     metrics_observe(m->series, (double)totals->series);
     metrics_observe(m->requests, (double)sum.requests);
+    metrics_observe(m->postings_bytes,
+                    (double)totals->data[STORE_DATA_POSTINGS].touched_bytes);
     for (size_t i = 0; i < STORE_DATA_KINDS; i++)
         observe_data(&m->data[i], &totals->data[i]);
     metrics_add(m->fetches, (double)sum.requests);

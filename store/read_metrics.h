@@ -20,6 +20,9 @@ enum store_read_amount {
 struct store_read_data_metrics {
     struct metrics_histogram *amounts[STORE_READ_AMOUNTS];
     struct metrics_histogram *wait;
+    struct metrics_histogram *wait_sum; /* the same; NULL: Thanos has no such name */
+    struct metrics_value *asked;        /* of the cache, and what it had */
+    struct metrics_value *had;
     struct metrics_value *refetched; /* NULL: lengths of postings are known */
 };
 
@@ -37,6 +40,8 @@ struct store_read_metrics {
     struct metrics_histogram *work;
     struct metrics_histogram *blocks;
     struct metrics_histogram *series;
+    struct metrics_histogram *sent_chunks;
+    struct metrics_histogram *postings_bytes;
     struct metrics_histogram *requests;
     struct store_read_data_metrics data[STORE_DATA_KINDS];
     struct metrics_value *fetched_bytes;
@@ -59,6 +64,9 @@ void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason
 /* How many requests were dropped for a reason. */
 double store_read_metrics_dropped_count(struct store_read_metrics *m,
                                         const char *reason);
+
+/* A series was sent, with this many bytes of chunks. */
+void store_read_metrics_sent(struct store_read_metrics *m, uint64_t chunk_bytes);
 
 /* A request begins again over newer blocks. */
 void store_read_metrics_superseded(struct store_read_metrics *m);

@@ -21,7 +21,9 @@ put_frame(struct store_read_request *r, const struct store_series *series,
                        "a frame of %" PRIu64 " bytes is needed, clients accept %d: "
                        "narrow the time range",
                        size, WIRE_FRAME_MAX);
+    uint64_t before = r->totals.chunk_bytes;
     store_read_count_series(r, series);
+    store_read_metrics_sent(&r->api->metrics, r->totals.chunk_bytes - before);
     return buf_ok(&r->out, err);
 }
 

@@ -453,7 +453,7 @@ app_flags_log(const char *level_text, const char *format_text, enum log_level *l
               enum log_format *format, struct err *err)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
-    static const char *const formats[] = {"logfmt", "json"};
+    static const char *const formats[] = {"logfmt", "json", "journald"};
     size_t level_at = 0, format_at = 0;
     if (!app_flags_choose("log.level", level_text, levels, ARRAY_LEN(levels), &level_at,
                           err) ||

@@ -16,6 +16,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/log_journal.h"
 #include "common/base/pool.h"
 
 /* Each arena keeps what was freed in it; with many threads that adds up to several
@@ -60,6 +61,17 @@ void
 app_lifecycle_allow_debugging(void)
 {
     CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
+}
+
+bool
+app_lifecycle_log(const char *component, const char *name, enum log_level level,
+                  enum log_format format, struct err *err)
+{
+    if (format == LOG_FORMAT_JOURNALD && !log_journal_open(LOG_JOURNAL_SOCKET, err))
+        return err_wrap(err, "--log.format");
+    log_setup(component, level, format);
+    log_set_name(name);
+    return true;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 
 /* Exit statuses. */
 enum { APP_EXIT_OK = 0, APP_EXIT_FAILED = 1, APP_EXIT_USAGE = 2 };
@@ -21,6 +22,12 @@ void app_lifecycle_begin_command(void);
 
 /* Core dumps and debuggers are allowed from now on. */
 void app_lifecycle_allow_debugging(void);
+
+/* Set up the log: component and name as log_setup and log_set_name take them.
+ * Errors ERR_UNAVAILABLE: it is to go to a journal that is not there. */
+NODISCARD bool app_lifecycle_log(const char *component, const char *name,
+                                 enum log_level level, enum log_format format,
+                                 struct err *err);
 
 /* Wait for SIGINT or SIGTERM and log it. SIGHUP is logged and changes nothing. The
  * service manager is told that the process is ready, and then that it stops. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/log_journal.h"
 #include "common/base/utf8.h"
 
 /* A line that would be longer is cut behind a whole character of a value, and fields
@@ -14,7 +15,11 @@
  * are kept free for a quote, a brace and the newline. */
 enum { LINE_BYTES = 3072, CLOSING_BYTES = 3 };
 
+/* Of an event that goes to the journal; no event has as many. */
+enum { FIELDS_MAX = 48 };
+
 static const char *component = "blockhouse";
+static const char *name = "";
 static _Atomic int threshold = LOG_LEVEL_INFO;
 static enum log_format format = LOG_FORMAT_LOGFMT;
 
@@ -30,6 +35,12 @@ log_setup(const char *component_, enum log_level level, enum log_format format_)
     component = component_;
     format = format_;
     atomic_store(&threshold, (int)level);
+}
+
+void
+log_set_name(const char *name_)
+{
+    name = name_;
 }
 
 bool
@@ -138,13 +149,13 @@ put_int(struct line *line, const char *key, int64_t value)
         line->len = start;
 }
 
+enum { CALLER_BYTES = 96 };
+
 static void
-put_caller(struct line *line, struct log_site site)
+print_caller(struct log_site site, char caller[CALLER_BYTES])
 {
-    char caller[96];
     const char *slash = strrchr(site.file, '/');
-    snprintf(caller, sizeof caller, "%s:%d", slash ? slash + 1 : site.file, site.line);
-    put_text(line, "caller", bytes_of_str(caller));
+    snprintf(caller, CALLER_BYTES, "%s:%d", slash ? slash + 1 : site.file, site.line);
 }
 
 static void
@@ -163,17 +174,42 @@ put_field(struct line *line, const struct log_field *field)
     }
 }
 
+/* To the journal, which has a time and a level of its own. */
+static void
+send_event(struct log_site site, const char *msg, const struct log_field *fields)
+{
+    char caller[CALLER_BYTES];
+    struct log_field all[FIELDS_MAX + 1] = {0};
+    size_t count = 0;
+    print_caller(site, caller);
+    all[count++] = LOG_STR("caller", caller);
+    all[count++] = LOG_STR("component", component);
+    if (*name != 0)
+        all[count++] = LOG_STR("name", name);
+    for (; fields->key != NULL && count < FIELDS_MAX; fields++)
+        all[count++] = *fields;
+    log_journal_send(site.level, msg, all);
+}
+
 void
 log_event(struct log_site site, const char *msg, const struct log_field *fields)
 {
     static const char *const level_names[] = {"error", "warn", "info", "debug"};
+    if (format == LOG_FORMAT_JOURNALD) {
+        send_event(site, msg, fields);
+        return;
+    }
     struct line line = {.len = 0};
     char ts[CLOCK_RFC3339_SIZE];
+    char caller[CALLER_BYTES];
     clock_rfc3339(clock_wall_ns(), ts);
+    print_caller(site, caller);
     put_text(&line, "ts", bytes_of_str(ts));
-    put_caller(&line, site);
+    put_text(&line, "caller", bytes_of_str(caller));
     put_text(&line, "level", bytes_of_str(level_names[site.level]));
     put_text(&line, "component", bytes_of_str(component));
+    if (*name != 0)
+        put_text(&line, "name", bytes_of_str(name));
     put_text(&line, "msg", bytes_of_str(msg));
     for (; fields->key != NULL; fields++)
         put_field(&line, fields);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Structured events: one event, one line, one write to stderr.
  *
- * Fields in order: ts, caller, level, component, msg, then those of the event, in
- * logfmt or JSON. msg is a constant, so that grep finds it; values are fields. Secrets
- * never become fields. Thread-safe; takes no lock. */
+ * Fields in order: ts, caller, level, component, name if there is one, msg, then those
+ * of the event, in logfmt or JSON. msg is a constant, so that grep finds it; values are
+ * fields. Secrets never become fields. Thread-safe; takes no lock. */
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
 
@@ -14,7 +14,7 @@
 #include "common/base/err.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD };
 
 struct log_field {
     const char *key; /* NULL ends the list */
@@ -36,8 +36,14 @@ struct log_field {
     ((struct log_field){.key = (key_), .kind = LOG_KIND_BYTES, .bytes = (value_)})
 #define LOG_ERR(err_) LOG_STR("err", (err_)->text)
 
-/* Once, before other threads start. component appears in every line ("sidecar"). */
+/* Once, before other threads start. component appears in every line ("sidecar"). Lines
+ * of LOG_FORMAT_JOURNALD go to the journal (log_journal.h). */
 void log_setup(const char *component, enum log_level level, enum log_format format);
+
+/* A field "name" in every line; "" for none. Borrowed. Once, before other threads
+ * start.
+ */
+void log_set_name(const char *name);
 
 NODISCARD bool log_is_on(enum log_level level);
 

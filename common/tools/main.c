@@ -67,7 +67,8 @@ run_command(enum tools_command command, int argc, char **argv)
         return APP_EXIT_OK;
     if (parsed == APP_FLAGS_USAGE)
         return app_lifecycle_report(program, &err, APP_EXIT_USAGE);
-    log_setup("bucket", options.level, options.format);
+    if (!app_lifecycle_log("bucket", "", options.level, options.format, &err))
+        return app_lifecycle_report(program, &err, APP_EXIT_FAILED);
     budget_init(&budget, "process (--memory-limit)", options.memory_limit_bytes, NULL);
     struct tools_context c = {.options = &options, .budget = &budget, .out = stdout};
     bool opened = open_bucket(&options, &c.bucket, &err);

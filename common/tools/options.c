@@ -29,7 +29,7 @@ static const uint64_t MIN_MEMORY_BYTES = UINT64_C(32) << 20;
              "Least severe events to log: error, warn, info or debug."),     \
          .kind = APP_FLAG_TEXT, .argument = "<level>"},                      \
         {ROW(log_format, "log.format", "logfmt", THANOS,                     \
-             "Format of log lines: logfmt or json."),                        \
+             "Format of log lines: logfmt, json or journald."),              \
          .kind = APP_FLAG_TEXT, .argument = "<format>"},                     \
     {                                                                        \
         ROW(memory_limit_bytes, "memory-limit", "256MiB", OURS,              \

@@ -37,7 +37,9 @@ PER_READ = [  # histograms with one observation for each read
         ("series_get_all_duration_seconds", ""), ("series_merge_duration_seconds", ""),
         ("postings_fetch_duration_seconds", ""), ("series_fetch_duration_seconds", ""),
         ("chunks_fetch_duration_seconds", ""), ("series_blocks_queried", ""),
-        ("series_result_series", ""))]
+        ("series_result_series", ""), ("postings_size_bytes", ""),
+        ("series_fetch_duration_sum_seconds", ""),
+        ("chunks_fetch_duration_sum_seconds", ""))]
 PER_READ += ["blockhouse_store_read_send_duration_seconds",
              "blockhouse_store_read_work_duration_seconds", "blockhouse_store_read_requests"]
 PER_KIND = [f"thanos_bucket_store_series_data_{name}" for name in (
@@ -166,6 +168,11 @@ def tells_who_asks(store, golden, bucket):
     assert all(logged[name] == figures[name] for name in figures
                if not name.endswith("_us")), (logged, figures)
     check_stages(logged)
+    assert store.metric("thanos_bucket_store_sent_chunk_size_bytes_sum") == size
+    assert store.metric("thanos_bucket_store_sent_chunk_size_bytes_count") == series
+    assert store.metric("thanos_store_index_cache_hits_total") == 0
+    needed = store.metric("thanos_store_index_cache_requests_total")
+    assert needed > series, needed
 
     again = read(store, golden).figures
     assert again["requests"] == again["fetched_bytes"] == 0, again
@@ -174,6 +181,9 @@ def tells_who_asks(store, golden, bucket):
     assert again["cached_bytes"] > 0 and again["chunk_bytes"] == size, again
     assert bucket.accepted["AKID"] == before + asked
     watch.expect(2)
+    assert store.metric("thanos_store_index_cache_hits_total") == needed
+    assert store.metric("thanos_store_index_cache_requests_total") == 2 * needed
+    assert store.metric("thanos_store_index_cache_items_size_bytes") > 0
     print(f"  small: {reply.place} {figures}")
 
 

@@ -47,7 +47,7 @@ COMMON = [
     ("tracing.config-file", "", "/trace.yml", INERT),
     ("enable-auto-gomemlimit", "", None, INERT),
     ("auto-gomemlimit.ratio", "0.9", "0.5", INERT),
-    ("debug.name", "", "n", INERT),
+    ("debug.name", "", "n", WORKS),
     ("store.limits.request-series", "0", "1", {"store": WORKS, "sidecar": INERT}),
     ("store.limits.request-samples", "0", "1", {"store": WORKS, "sidecar": INERT}),
     ("min-time", "0000-01-01T00:00:00Z", "-2w", {"store": WORKS, "sidecar": INERT}),
@@ -211,6 +211,14 @@ def check_arguments(program):
         assert len(ended.stderr.splitlines()) == 1, ended
 
 
+def check_log(program):
+    ended = run(program, BAD_BUCKET, "--debug.name=a name")
+    assert all('name="a name"' in line for line in ended.stderr.splitlines()[:-1]), ended
+    if not os.path.exists("/run/systemd/journal/socket"):
+        ended = run(program, "--log.format=journald")
+        assert ended.returncode == FAILED and "no journal" in ended.stderr, ended
+
+
 def check_answers(program, daemon):
     """What it says of itself, and that it says what it cannot do."""
     ended = run(program, "--version")
@@ -232,6 +240,7 @@ def main():
         check_others(program, daemon)
         check_booleans(program, daemon)
         check_arguments(program)
+        check_log(program)
         check_answers(program, daemon)
         print(f"  {daemon}: {len(LISTS[daemon])} flags")
 

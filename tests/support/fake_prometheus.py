@@ -20,9 +20,10 @@ def answers(labels):
 
 
 class FakePrometheus:
-    def __init__(self, labels, snapshot=None):
-        """snapshot: makes one and returns its name; without, there is no admin API."""
-        bodies = answers(labels)
+    def __init__(self, labels, snapshot=None, port=0, prefix=""):
+        """snapshot: makes one and returns its name; without, there is no admin API.
+        prefix is that of all paths."""
+        bodies = {prefix + path: body for path, body in answers(labels).items()}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
@@ -48,6 +49,6 @@ class FakePrometheus:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

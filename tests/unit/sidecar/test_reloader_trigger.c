@@ -153,12 +153,17 @@ heals_a_refusal_by_a_signal(void **state)
 static void
 tells_a_refusal_after_a_signal(void **state)
 {
+    static const char *const refusals[] = {FAKE_LOADED("false", BEFORE),
+                                           FAKE_LOADED("false", AFTER)};
     struct world *w = *state;
-    struct err err;
-    fake_prometheus_say_loaded(&w->prometheus, FAKE_LOADED("true", BEFORE));
-    w->loaded = FAKE_LOADED("false", BEFORE);
-    expect_fails(run(w, SIDECAR_RELOADER_SIGNAL, &err), err, ERR_INVALID);
-    assert_int_equal(w->pauses, 2);
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+        struct err err;
+        fake_prometheus_say_loaded(&w->prometheus, FAKE_LOADED("true", BEFORE));
+        w->loaded = refusals[i];
+        w->pauses = 0;
+        expect_fails(run(w, SIDECAR_RELOADER_SIGNAL, &err), err, ERR_INVALID);
+        assert_int_equal(w->pauses, 2);
+    }
 }
 
 static void

@@ -114,6 +114,22 @@ writes_json(void **state)
 }
 
 static void
+writes_a_name_in_every_line(void **state)
+{
+    static struct capture c;
+    (void)state;
+    log_setup("store", LOG_LEVEL_INFO, LOG_FORMAT_LOGFMT);
+    log_set_name("a name");
+    capture_begin(&c);
+    LOG_INFO("said");
+    log_set_name("");
+    LOG_INFO("said");
+    capture_end(&c);
+    assert_non_null(strstr(c.text, " component=store name=\"a name\" msg=said\n"));
+    assert_non_null(strstr(c.text, " component=store msg=said\n"));
+}
+
+static void
 drops_what_is_below_the_level(void **state)
 {
     static struct capture c;
@@ -222,6 +238,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_logfmt, freeze, unfreeze),
         cmocka_unit_test_setup_teardown(writes_json, freeze, unfreeze),
+        cmocka_unit_test(writes_a_name_in_every_line),
         cmocka_unit_test(drops_what_is_below_the_level),
         cmocka_unit_test(cuts_long_lines_where_they_stay_well_formed),
         cmocka_unit_test(leaves_out_numbers_that_do_not_fit),
