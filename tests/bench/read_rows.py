@@ -63,6 +63,11 @@ def some(bench):
     return from_directory(bench, bench.some())
 
 
+def some_from_minio(bench):
+    make, config = bench.servers, bench.minio.config()
+    return compare(bench.some(), present(make.store(config), make.thanos(config)), bench.runs)
+
+
 def far_makers(bench, relay):
     """Each makes a store whose headers are built, and that has the relay before MinIO."""
     makers = []
@@ -117,6 +122,8 @@ def rows(delay_ms):
             faster(5, THANOS), ours("peak", 200, " MiB", lambda took: took.peak),
             ours("first byte of the last", 1000, " ms", lambda took: took.first_byte * 1e3)]),
         "some": Row("two metrics, warm, directory", some, [THANOS], [faster(3, THANOS)]),
+        "minio-some": Row("two metrics, warm, MinIO", some_from_minio, [THANOS], [
+            faster(3, THANOS)], needs_minio=True),
         "far-some": Row(f"two metrics, new process, {far}", far_some, [THANOS], [
             ours("time", 3 * delay_ms + 15, " ms", lambda took: took.min * 1e3),
             ours("requests", 12, "", lambda took: took.requests[0])], needs_minio=True),

@@ -341,9 +341,11 @@ select_at_random(struct fixture *f)
         for (size_t k = 1 + pick(MATCHERS); k > 0; k--)
             add_random_matcher(&m);
         struct store_selection s = select_from(f, &m, &arena);
-        struct store_selection again = select_from(f, &m, &arena);
-        assert_int_equal(digest(&again), digest(&s));
-        assert_int_equal(again.filter_count, s.filter_count);
+        if (f->source.cache != NULL) {
+            struct store_selection again = select_from(f, &m, &arena);
+            assert_int_equal(digest(&again), digest(&s));
+            assert_int_equal(again.filter_count, s.filter_count);
+        }
         struct store_refs refs = s.parts.count > 0 ? s.parts.at[0] : all.parts.at[0];
         size_t next = 0, count = s.parts.count > 0 ? refs.count : 0;
         for (size_t i = 0; i < SERIES; i++) {
