@@ -177,7 +177,7 @@ start_disk(struct store *s, struct err *err)
     if (!store_data_dir_lock(data_dir, &s->data_dir_lock, err))
         return false;
     store_disk_usage_init(&s->disk_usage, data_dir, s->options.disk_limit_bytes);
-    if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL) &&
+    if (s->options.disk_cache && !objstore_can(s->bucket, OBJSTORE_IS_LOCAL) &&
         !store_disk_cache_new(
             &s->disk,
             &(struct store_disk_cache_options){

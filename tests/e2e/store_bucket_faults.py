@@ -252,7 +252,7 @@ def store_over(program, directory, config, timeout_s):
     """Its cache keeps nothing, and it reads little ahead: every answer takes many reads."""
     return Daemon(program, "--http-address=127.0.0.1:{port}", f"--data-dir={directory}",
                   f"--objstore.config={config}", "--http-unready-delay=0s",
-                  "--index-cache-size=0", "--store.lookahead=512KiB",
+                  "--index-cache-size=0", "--no-store.disk-cache", "--store.lookahead=512KiB",
                   f"--store.query-timeout={int(timeout_s * 1000)}ms")
 
 
