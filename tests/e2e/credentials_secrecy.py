@@ -87,7 +87,8 @@ def told_by(daemon):
     with open(f"/proc/{daemon.process.pid}/cmdline", encoding="utf-8") as arguments:
         told = daemon.log_text() + arguments.read()
     assert "HTTP exchange" in told and "REDACTED" in told, "nothing was traced"
-    for path in "/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/read":
+    for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/read",
+                 "/api/v1/status/flags", "/api/v1/status/store", "/api/v1/sidecar/status"):
         page = daemon.request("GET", path)
         told += f"{page.headers}{page.text}"
     return told
