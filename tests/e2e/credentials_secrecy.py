@@ -33,8 +33,8 @@ CUSTOMER_KEY = b"0123456789:;<=>?@ABCDEFGHIJKLMNO"
 WEB_PASSWORD, WRONG_PASSWORD = "a-web-password/+", "a-wrong-password/+"
 PROMETHEUS_SECRET = "a-prometheus-secret/+"
 PAGES = ("/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/read", "/api/v1/blocks",
-         "/api/v1/labels", "/api/v1/sync", "/debug/pprof/cmdline", "/nonexistent",
-         *(f"/api/v1/status/{name}" for name in ("config", "flags", "runtimeinfo",
+         "/api/v1/labels", "/api/v1/sync", "/api/v1/sidecar/status", "/nonexistent",
+         *(f"/api/v1/status/{name}" for name in ("config", "flags", "runtimeinfo", "store",
                                                  "buildinfo", "tsdb")))
 REQUEST_LOGGING = "options: {level: DEBUG, decision: {log_start: true, log_end: true}}"
 # How the sidecar logs in to Prometheus. Arguments of this kind stand in a file.
