@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/xmalloc.h"
 #include "common/metrics/registry.h"
@@ -145,6 +146,20 @@ keeps_what_holds_when_the_new_does_not(void **state)
     assert_true(metrics_have("blockhouse_http_config_last_reload_successful 1"));
 }
 
+/* The file may be half of what it is to be. */
+static void
+lets_a_file_rest_before_it_is_read(void **state)
+{
+    struct stat st;
+    (void)state;
+    open_web(USER_A);
+    write_in_place(USER_B);
+    assert_int_equal(user_now(), 'b');
+    assert_int_equal(stat(path, &st), 0);
+    int64_t written_ns = st.st_mtim.tv_sec * CLOCK_NS_PER_S + st.st_mtim.tv_nsec;
+    assert_true(clock_wall_ns() - written_ns >= 45 * CLOCK_NS_PER_MS);
+}
+
 static void
 outlives_its_file(void **state)
 {
@@ -222,6 +237,7 @@ main(void)
         TEST(follows_its_file_at_once),
         TEST(sees_a_change_that_keeps_size_and_time),
         TEST(keeps_what_holds_when_the_new_does_not),
+        TEST(lets_a_file_rest_before_it_is_read),
         TEST(outlives_its_file),
         TEST(lets_an_old_state_live_as_long_as_it_is_used),
         TEST(names_file_and_line_of_what_is_wrong),
