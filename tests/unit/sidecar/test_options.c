@@ -154,13 +154,13 @@ takes_flags_without_function_by_their_names(void **state)
         "--grpc-server-tls-ciphers=b",
         "--min-time=-2w",
         "--enable-auto-gomemlimit",
-        "--reloader.config-file=",
+        "--tracing.config=",
         "--shipper.ignore-unequal-block-size",
         NULL,
     };
     static const char *const names[] = {"grpc-address", "grpc-server-tls-ciphers",
                                         "min-time", "enable-auto-gomemlimit",
-                                        "reloader.config-file"};
+                                        "tracing.config"};
     struct err err;
     struct sidecar_options o;
     assert_int_equal(parse(&o, args, &err), APP_FLAGS_OK);
