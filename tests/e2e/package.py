@@ -27,7 +27,7 @@ from shipping import LABELS  # noqa: E402
 
 PROGRAMS = ("blockhouse", "blockhouse-bucket", "blockhouse-sidecar", "blockhouse-store")
 PAGES = ("blockhouse-bucket.1", "blockhouse-objstore.5", "blockhouse-sidecar.1",
-         "blockhouse-store.1")
+         "blockhouse-store.1", "blockhouse-web.5")
 CONFIGURATION = {"/etc/blockhouse/bucket.yml", "/etc/blockhouse/sidecar.env",
                  "/etc/blockhouse/store.env"}
 UNITS = ("blockhouse-sidecar.service", "blockhouse-store.service")
@@ -85,11 +85,22 @@ def check_page(path, program):
     name = os.path.basename(path).removesuffix(".gz")
     assert re.search(rf'^\.TH "{name[:-2]}" "{name[-1]}"', text, re.MULTILINE), text[:200]
     assert re.search(rf"^\.SH\nNAME\n\.LP\n{name[:-2]} - ", text, re.MULTILINE), text[:400]
-    if name.startswith("blockhouse-objstore"):
+    if name.endswith(".5"):
         return
     words = [program, "ls"] if "bucket" in name else [program]
     for flag in re.findall(r"^  (--[^\s=]+)", run(*words, "--help"), re.MULTILINE):
         assert flag in text, f"{name}: no {flag}"
+
+
+def check_copyright(build, path):
+    """Whose licences the programs are under depends on whether libs3 is in them."""
+    with open(f"{build}/CMakeCache.txt", encoding="utf-8") as file:
+        has_libs3 = "BLOCKHOUSE_LIBS3:BOOL=ON" in file.read()
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    assert "Apache License" in text
+    for word in ("GNU General Public License", "Bryan Ischo"):
+        assert (word in text) == has_libs3, f"{word}: {has_libs3}"
 
 
 def check_unit(root, name, directory):
@@ -204,6 +215,7 @@ def main():
         run("dpkg-deb", "-x", deb, root)
         check_control(deb)
         check_files(root)
+        check_copyright(build, f"{root}/usr/share/doc/blockhouse/copyright")
         for name in PROGRAMS:
             assert "version" in run(f"{root}/usr/bin/{name}", "--version"), name
         run(f"{root}/usr/bin/blockhouse", "store", "--version")
