@@ -16,6 +16,7 @@
 #include "common/base/xmalloc.h"
 #include "store/block_catalog.h"
 #include "store/block_snapshot.h"
+#include "store/leftovers.h"
 #include "store/sync_pace.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
@@ -27,9 +28,6 @@ static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
 /* How often a pass that takes long keeps what it has read, and says how far it is. */
 static const int64_t SAVE_NS = 5 * CLOCK_NS_PER_S;
-
-/* Copies of metas that earlier versions kept. */
-#define FORMER_META_SUFFIX ".meta.json"
 
 struct store_block_sync {
     struct store_block_sync_options options;
@@ -58,52 +56,6 @@ struct store_block_sync {
     unsigned passes; /* that could list the bucket */
 };
 
-static void
-remove_file(struct store_block_sync *s, const char *name)
-{
-    CLEANUP(xfree) char *path = xasprintf("%s/%s", s->options.data_dir, name);
-    if (unlink(path) == 0)
-        return;
-    metrics_add(s->metrics.drop_failures, 1);
-    LOG_WARN("file of a vanished block not removed", LOG_STR("path", path));
-}
-
-/* Whether name is one of our files: a ULID and suffix. */
-static bool
-parse_name(const char *name, const char *suffix, struct tsdb_ulid *id)
-{
-    return strlen(name) > TSDB_ULID_LEN && strcmp(name + TSDB_ULID_LEN, suffix) == 0 &&
-           tsdb_ulid_parse(id, bytes_of(name, TSDB_ULID_LEN));
-}
-
-static bool
-remove_vanished(void *arg, const char *name, struct err *err)
-{
-    struct store_block_sync *s = arg;
-    struct tsdb_ulid id;
-    (void)err;
-    if (parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) &&
-        store_catalog_find(&s->catalog, &id) == NULL)
-        remove_file(s, name);
-    return true;
-}
-
-/* Files that a killed process did not get to rename, and those of earlier versions. */
-static bool
-remove_unfinished(void *arg, const char *name, struct err *err)
-{
-    static const char header[] = STORE_BLOCK_HEADER_SUFFIX ".";
-    struct tsdb_ulid id;
-    (void)err;
-    if (parse_name(name, FORMER_META_SUFFIX, &id) ||
-        strcmp(name, STORE_BLOCK_SNAPSHOT_NAME ".tmp") == 0 ||
-        (strlen(name) > TSDB_ULID_LEN &&
-         strncmp(name + TSDB_ULID_LEN, header, sizeof header - 1) == 0 &&
-         tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN))))
-        remove_file(arg, name);
-    return true;
-}
-
 static struct store_catalog
 catalog_of(struct store_block_sync *s)
 {
@@ -119,7 +71,8 @@ static bool
 prepare_data_dir(struct store_block_sync *s, struct err *err)
 {
     const char *path = s->options.data_dir;
-    if (!file_mkdirs(path, err) || !file_list(path, remove_unfinished, s, err))
+    if (!file_mkdirs(path, err) ||
+        !store_leftovers_remove_unfinished(path, s->metrics.drop_failures, err))
         return false;
     return access(path, W_OK | X_OK) == 0 || err_sys(err, errno, "write to %s", path);
 }
@@ -359,7 +312,8 @@ pass(struct store_block_sync *s, bool *complete, struct err *err)
     set_view_time(s, now_ms, false);
     *complete = sum_up(s);
     s->passes++;
-    return file_list(s->options.data_dir, remove_vanished, s, err);
+    return store_leftovers_remove_vanished(s->options.data_dir, &s->catalog,
+                                           s->metrics.drop_failures, err);
 }
 
 /* When the bucket was last seen as the snapshot says. */
