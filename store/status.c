@@ -2,6 +2,7 @@
 #include "store/status.h"
 
 #include "common/app/api_reply.h"
+#include "common/app/bucket.h"
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/codec/html.h"
@@ -14,14 +15,11 @@ bool
 store_status_configure(struct store_status *s, const struct store_options *o,
                        struct err *err)
 {
-    CLEANUP(yaml_tree_free) struct yaml *prices = NULL;
     s->info = (struct app_info){.table = store_options_table(), .options = o};
     s->label = o->web_label;
     s->has_pages = !o->web_disable;
-    return app_flags_yaml("web.request-prices", o->request_prices,
-                          o->request_prices_file, &prices, err) &&
-           (objstore_prices_read(&s->prices, prices, err) ||
-            app_flags_content_fail("web.request-prices", o->request_prices_file, err));
+    return app_bucket_prices(&s->prices, o->request_prices, o->request_prices_file,
+                             err);
 }
 
 static void
