@@ -180,6 +180,8 @@ start_status(struct store *s, struct err *err)
         .keep = &s->memory.keep,
         .pages = s->memory.pages,
         .ranges = s->ranges,
+        .disk_usage = &s->disk_usage,
+        .disk = s->disk,
     };
     return store_status_configure(&s->status, &s->options, err);
 }

@@ -39,6 +39,20 @@ look_at_memory(const struct store_status *s, struct store_status_view *view)
 }
 
 static void
+look_at_disk(const struct store_status *s, struct store_status_view *view)
+{
+    view->disk_limit = s->disk_usage->limit;
+    for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
+        view->disk_used[kind] =
+            store_disk_usage_bytes(s->disk_usage, (enum store_disk_kind)kind);
+    view->has_disk_cache = s->disk != NULL;
+    if (s->disk == NULL)
+        return;
+    view->disk_cache_limit = store_disk_usage_cache_room(s->disk_usage);
+    view->disk = store_disk_cache_counts(s->disk);
+}
+
+static void
 look_at_requests(const struct store_status *s, struct store_status_view *view)
 {
     struct objstore_requests *requests = objstore_measured_requests(s->bucket);
@@ -65,6 +79,7 @@ store_status_look(const struct store_status *s, struct store_status_view *view)
     store_status_rows_select(&view->rows, &view->query);
     view->load = store_api_read_load(s->read);
     look_at_memory(s, view);
+    look_at_disk(s, view);
     look_at_requests(s, view);
 }
 
