@@ -90,10 +90,17 @@ store_header_build_free(struct store_header_build **out)
     free(build);
 }
 
+/* Whether it was had, be it gone by now. */
 static bool
-has_header(const struct store_block *b)
+had_header(const struct store_block *b)
 {
     return atomic_load_explicit(&b->header, memory_order_acquire) != NULL;
+}
+
+bool
+store_block_headers_has(const struct store_block *b)
+{
+    return had_header(b) && !atomic_load(&b->is_header_gone);
 }
 
 /* Whether the block cannot be read however often one tries. */
@@ -339,7 +346,7 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
                         struct err *err)
 {
     note_use(b);
-    if (has_header(b) || open_file(b))
+    if (store_block_headers_has(b) || open_file(b))
         return true;
     struct store_block_headers *h = b->headers;
     bool waits = false; /* for a build that it has seen */
@@ -347,7 +354,7 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
         if (!store_fetch_check(source, err))
             return false;
         MUTEX_SCOPE(&h->lock);
-        if (has_header(b))
+        if (store_block_headers_has(b))
             return true;
         if (!is_running(b)) {
             if (tells_failure(b, waits, err))
@@ -365,13 +372,14 @@ bool
 store_block_headers_prepare(struct store_block *b)
 {
     note_use(b);
-    if (has_header(b) || open_file(b))
+    if (store_block_headers_has(b) || open_file(b))
         return true;
     struct err unused;
     MUTEX_SCOPE(&b->headers->lock);
-    if (!has_header(b) && !is_running(b) && !tells_failure(b, false, &unused))
+    if (!store_block_headers_has(b) && !is_running(b) &&
+        !tells_failure(b, false, &unused))
         start(b->headers, b, true);
-    return has_header(b);
+    return store_block_headers_has(b);
 }
 
 bool
@@ -389,13 +397,13 @@ store_block_headers_failure(struct store_block *b, struct err *err)
 enum store_header_state
 store_block_headers_state(struct store_block *b)
 {
-    if (has_header(b))
+    if (store_block_headers_has(b))
         return STORE_HEADER_READY;
     if (b->headers == NULL)
         return STORE_HEADER_NONE;
     MUTEX_SCOPE(&b->headers->lock);
     if (b->build == NULL)
-        return has_header(b) ? STORE_HEADER_READY : STORE_HEADER_NONE;
+        return store_block_headers_has(b) ? STORE_HEADER_READY : STORE_HEADER_NONE;
     return b->build->is_running ? STORE_HEADER_BUILDING : STORE_HEADER_FAILED;
 }
 
@@ -458,7 +466,7 @@ build_one(struct walk *w, struct store_block *b)
         cond_wait_until(&h->changed, &h->lock, until_ns);
     if (!is_current(w))
         return false;
-    if (!has_header(b) && !is_running(b))
+    if (!store_block_headers_has(b) && !is_running(b))
         start(h, b, false);
     return true;
 }
@@ -509,7 +517,7 @@ walk(struct walk *w, bool tries_broken)
         struct store_block *b = w->set->blocks[i - 1];
         bool is_left = tries_broken || !store_block_headers_is_broken(b);
         log_progress(w, i);
-        if (has_header(b) || !is_left || open_file(b))
+        if (had_header(b) || !is_left || open_file(b))
             continue;
         if (!builds_ahead(w->h)) {
             w->left++;
