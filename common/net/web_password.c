@@ -26,8 +26,9 @@ enum {
     SETTING_SIZE = 32
 };
 
-/* Much more than the time between two scrapes; a password that is changed has another
- * hash, and what is known of the old one is worth nothing then. */
+/* From the last use. Much more than the time between two scrapes, so that who comes
+ * often never waits for the hashes of those who guess; a password that is changed has
+ * another hash, and what is known of the old one is worth nothing then. */
 static const int64_t KNOWN_NS = 10 * 60 * CLOCK_NS_PER_S;
 
 struct known {
@@ -138,9 +139,13 @@ is_known(struct net_web_password *p, const uint8_t *digest)
     int64_t now_ns = clock_mono_ns();
     bool found = false;
     MUTEX_SCOPE(&p->lock);
-    for (size_t i = 0; i < KNOWN_MAX; i++)
-        found |= p->known[i].until_ns > now_ns &&
-                 memcmp(p->known[i].digest, digest, DIGEST_SHA256_SIZE) == 0;
+    for (size_t i = 0; i < KNOWN_MAX && !found; i++) {
+        struct known *k = &p->known[i];
+        found =
+            k->until_ns > now_ns && memcmp(k->digest, digest, DIGEST_SHA256_SIZE) == 0;
+        if (found)
+            k->until_ns = clock_deadline(KNOWN_NS);
+    }
     return found;
 }
 
