@@ -363,6 +363,10 @@ net_web_open(struct net_web **out, const char *path, struct metrics_registry *me
         LOG_INFO("http2 of the web configuration is without effect: this server speaks "
                  "HTTP/1.1",
                  LOG_STR("path", path));
+    if (!w->has_tls && !has_users(first))
+        LOG_WARN("the web configuration has neither TLS nor users: the port is open to "
+                 "all",
+                 LOG_STR("path", path));
     publish(w, first);
     *out = TAKE(w);
     return true;
