@@ -17,7 +17,6 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/metrics/registry.h"
-#include "common/net/web_password.h"
 
 enum { FILES = 4, PEM_MAX = 4 * 1024 * 1024, TRIES = 3 };
 
@@ -386,18 +385,25 @@ net_web_close(struct net_web **out)
     free(w);
 }
 
+void
+net_web_stop(struct net_web *w)
+{
+    net_web_password_stop(w->passwords);
+}
+
 bool
 net_web_has_tls(const struct net_web *w)
 {
     return w->has_tls;
 }
 
-bool
+enum net_web_verdict
 net_web_admits(struct net_web *w, const struct net_web_state *state,
                const char *authorization)
 {
-    return !has_users(state) ||
-           net_web_password_check(w->passwords, state->config.users, authorization);
+    return has_users(state) ? net_web_password_check(w->passwords, state->config.users,
+                                                     authorization)
+                            : NET_WEB_ADMITTED;
 }
 
 static const struct net_web_tls *
