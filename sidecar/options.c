@@ -65,15 +65,36 @@ check_reloader(const struct sidecar_options *o, struct err *err)
     return true;
 }
 
+/* Whether a password is cut where the host begins to be looked for, as in
+ * http://me:a/b@host: what is taken for a port would stand in errors. */
+static bool
+has_cut_password(const char *url)
+{
+    const char *host = strstr(url, "://") + strlen("://");
+    const char *end = host + strcspn(host, "/?#@");
+    const char *port = memrchr(host, ':', (size_t)(end - host));
+    return port != NULL && end[-1] != ']' && *end != '@' && strchr(end, '@') != NULL &&
+           port + 1 + strspn(port + 1, "0123456789") < end;
+}
+
+/* It may hold a password: errors do not show it. */
+static bool
+check_url(const char *url, struct err *err)
+{
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return err_set(err, ERR_INVALID,
+                       "--prometheus.url does not begin with http:// or https://");
+    return !has_cut_password(url) ||
+           err_set(err, ERR_INVALID,
+                   "--prometheus.url: in user and password, write / as %%2F, ? as %%3F "
+                   "and # as %%23");
+}
+
 static bool
 check(const struct sidecar_options *o, struct err *err)
 {
-    if (strncmp(o->prometheus_url, "http://", 7) != 0 &&
-        strncmp(o->prometheus_url, "https://", 8) != 0)
-        return err_set(err, ERR_INVALID,
-                       "--prometheus.url: \"%s\" does not begin with http:// or "
-                       "https://",
-                       o->prometheus_url);
+    if (!check_url(o->prometheus_url, err))
+        return false;
     if (o->tsdb_path[0] == 0)
         return err_set(err, ERR_INVALID, "--tsdb.path is empty");
     if (o->meta_file_name[0] == 0 || strchr(o->meta_file_name, '/') != NULL)

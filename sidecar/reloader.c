@@ -196,7 +196,7 @@ sidecar_reloader_start(struct sidecar_reloader **out,
     sidecar_reloader_metrics_init(&r->metrics, options->metrics,
                                   sidecar_reloader_method_name(options->method));
     if (sidecar_reloader_is_wanted(options)) {
-        r->watch = sidecar_reloader_watch_new(&r->metrics);
+        r->watch = sidecar_reloader_watch_new(&r->metrics, options->output_file);
         r->runs = thread_start(&r->thread, "reloader", run, r, err);
         if (!r->runs)
             return false;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 
 #include "common/base/clock.h"
@@ -31,7 +32,8 @@ struct watched {
 
 struct sidecar_reloader_watch {
     const struct sidecar_reloader_metrics *metrics;
-    int fd; /* -1 when the kernel gives none */
+    char *own; /* name of the temporary file of the output; NULL: there is no output */
+    int fd;    /* -1 when the kernel gives none */
     struct watched *at;
     size_t count;
     unsigned pass;
@@ -40,10 +42,14 @@ struct sidecar_reloader_watch {
 };
 
 struct sidecar_reloader_watch *
-sidecar_reloader_watch_new(const struct sidecar_reloader_metrics *metrics)
+sidecar_reloader_watch_new(const struct sidecar_reloader_metrics *metrics,
+                           const char *output)
 {
     struct sidecar_reloader_watch *w = xcalloc(1, sizeof *w);
+    const char *slash = strrchr(output, '/');
     w->metrics = metrics;
+    if (*output != 0)
+        w->own = xasprintf("%s.tmp", slash != NULL ? slash + 1 : output);
     w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     return w;
 }
@@ -55,6 +61,7 @@ sidecar_reloader_watch_free(struct sidecar_reloader_watch **out)
     if (w == NULL)
         return;
     file_close(&w->fd);
+    free(w->own);
     free(w->at);
     free(w);
 }
@@ -122,11 +129,19 @@ sidecar_reloader_watch_end(struct sidecar_reloader_watch *w, bool is_whole)
     metrics_set(w->metrics->watches, (double)w->count);
 }
 
+/* Of a file that we write. When it cannot become the output, the next try is due after
+ * a pause, and not at once. */
+static bool
+is_own(const struct sidecar_reloader_watch *w, const struct inotify_event *event)
+{
+    return w->own != NULL && event->len > 0 && strcmp(event->name, w->own) == 0;
+}
+
 static void
 take_event(void *arg, const struct inotify_event *event)
 {
     struct sidecar_reloader_watch *w = arg;
-    if (event->mask & (CHANGES | IN_Q_OVERFLOW)) {
+    if ((event->mask & (CHANGES | IN_Q_OVERFLOW)) && !is_own(w, event)) {
         w->changed = true;
         metrics_add(w->metrics->events, 1);
     }

@@ -14,9 +14,11 @@
 
 struct sidecar_reloader_watch;
 
-/* metrics are borrowed. */
+/* metrics are borrowed. output is the path of a file that is written with file_replace,
+ * whose temporary file is no change; "": none. */
 struct sidecar_reloader_watch *
-sidecar_reloader_watch_new(const struct sidecar_reloader_metrics *metrics);
+sidecar_reloader_watch_new(const struct sidecar_reloader_metrics *metrics,
+                           const char *output);
 
 /* CLEANUP handler; accepts NULL inside. */
 void sidecar_reloader_watch_free(struct sidecar_reloader_watch **w);

@@ -11,21 +11,24 @@
 /* What stands for a text that may hold credentials. */
 #define SECRET "<secret>"
 
-/* A URL without what may be a password or a token in it: user, query, fragment. */
+/* A URL without what may be a password or a token in it: user, query, fragment. One
+ * whose password holds a character that would have to be written as %2F, %3F or %23 is
+ * no URL; its "@" comes later. */
 static void
 put_url(struct buf *out, const char *url)
 {
     const char *host = strstr(url, "://");
     host = host != NULL ? host + 3 : url;
     size_t authority = strcspn(host, "/?#");
-    size_t path = strcspn(host, "?#");
     const char *at = memrchr(host, '@', authority);
+    if (at == NULL)
+        at = strrchr(host, '@');
     buf_put(out, bytes_of(url, (size_t)(host - url)));
     if (at != NULL) {
         buf_put_str(out, SECRET);
-        path -= (size_t)(at - host);
         host = at;
     }
+    size_t path = strcspn(host, "?#");
     buf_put(out, bytes_of(host, path));
     if (host[path] != 0)
         buf_printf(out, "%c" SECRET, host[path]);

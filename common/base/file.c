@@ -128,10 +128,14 @@ file_write_all(int fd, const char *path, struct bytes data, struct err *err)
     return true;
 }
 
+/* Into a new file: one that is left of a crash, or a link that somebody else has put
+ * there, has another mode or leads elsewhere. */
 static bool
 write_and_sync(const char *path, struct bytes data, mode_t mode, struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return err_sys(err, errno, "remove %s", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return err_sys(err, errno, "create %s", path);
     bool ok = file_write_all(fd, path, data, err);

@@ -39,7 +39,7 @@ NODISCARD bool file_read_all(const char *path, size_t limit, struct buf *into,
 NODISCARD bool file_write_all(int fd, const char *path, struct bytes data,
                               struct err *err);
 
-/* Replace path by data: temporary file beside it, fsync, rename, fsync of the folder.
+/* Replace path by data: temporary file path.tmp, fsync, rename, fsync of the folder.
  * After a crash path holds the old or the new content, whole. */
 NODISCARD bool file_replace(const char *path, struct bytes data, struct err *err);
 

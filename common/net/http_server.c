@@ -147,9 +147,24 @@ find_route(struct net_http_exchange *x)
         preset_allow(x, match.of_path);
 }
 
-/* Whether the client may ask at all; its answers get the configured headers. */
+static void
+preset_refusal(struct net_http_exchange *x, enum net_web_verdict verdict)
+{
+    buf_clear(&x->headers);
+    if (verdict == NET_WEB_BUSY) {
+        preset(x, MHD_HTTP_SERVICE_UNAVAILABLE,
+               "too many passwords wait to be looked at");
+        return;
+    }
+    net_http_exchange_add_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                 "Basic realm=\"blockhouse\"");
+    preset(x, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+}
+
+/* Whether the client may ask at all, or has a refusal preset; its answers get the
+ * configured headers. */
 static bool
-is_admitted(struct net_http_exchange *x)
+admit(struct net_http_exchange *x)
 {
     struct net_web *web = x->server->web;
     if (web == NULL)
@@ -158,19 +173,12 @@ is_admitted(struct net_http_exchange *x)
     const struct yaml *headers = state->config.headers;
     for (size_t i = 0; headers != NULL && i < headers->count; i++)
         net_http_put_field(&x->defaults, headers->keys[i], headers->children[i].text);
-    bool admitted = net_web_admits(
+    enum net_web_verdict verdict = net_web_admits(
         web, state, net_http_exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION));
     net_web_release(web, &state);
-    return admitted;
-}
-
-static void
-preset_login(struct net_http_exchange *x)
-{
-    buf_clear(&x->headers);
-    net_http_exchange_add_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                 "Basic realm=\"blockhouse\"");
-    preset(x, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+    if (verdict != NET_WEB_ADMITTED)
+        preset_refusal(x, verdict);
+    return verdict == NET_WEB_ADMITTED;
 }
 
 static void
@@ -179,9 +187,7 @@ judge(struct net_http_exchange *x, const struct framing *f)
     find_route(x);
     if (is_ambiguous(x, f))
         preset(x, MHD_HTTP_BAD_REQUEST, "ambiguous length of the request body");
-    else if (!is_admitted(x))
-        preset_login(x);
-    else if (x->route != NULL && f->length > x->route->max_body)
+    else if (admit(x) && x->route != NULL && f->length > x->route->max_body)
         preset(x, MHD_HTTP_CONTENT_TOO_LARGE,
                "request body too large: %" PRIu64 " bytes are above the limit of %zu",
                f->length, x->route->max_body);
@@ -515,5 +521,7 @@ net_http_server_stop(struct net_http_server **out, int64_t deadline_ns)
         while (s->running > 0 && cond_wait_until(&s->ended, &s->lock, deadline_ns))
             ;
     }
+    if (s->web != NULL)
+        net_web_stop(s->web);
     MHD_stop_daemon(s->daemon);
 }

@@ -52,7 +52,8 @@ struct net_http_server_options {
  * paths with a broken encoding or a NUL 400, targets above 32 KiB 414,
  * ambiguous framing (two Content-Length, or with Transfer-Encoding) 400, a body beyond
  * max_body 413, or just a closed connection when it comes in chunks. Where web wants a
- * login, all that comes without a right one answers 401, whatever its path.
+ * login, all that comes without a right one answers 401, whatever its path, or 503 when
+ * too many wait to have theirs looked at.
  * Errors ERR_INVALID address, ERR_CONFLICT or ERR_DENIED port; the text names it. */
 NODISCARD bool net_http_server_start(struct net_http_server **out,
                                      const struct net_http_server_options *options,

@@ -17,13 +17,15 @@
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
 #include "common/metrics/registry.h"
-#include "common/net/web_password.h"
 
 enum { FILES = 4, PEM_MAX = 4 * 1024 * 1024, TRIES = 3 };
 
 /* Who writes a file in place is done by then, and the clock of the file system has
  * moved on, so that a later change shows. */
 static const int64_t SETTLED_NS = 50 * CLOCK_NS_PER_MS;
+
+/* Until files are read again that could not be read, through no fault of theirs. */
+static const int64_t RETRY_NS = CLOCK_NS_PER_S;
 
 /* What tells one content of a file from the next. */
 struct stamp {
@@ -53,6 +55,7 @@ struct net_web {
     struct cond looked;
     /* owned by who set looking */
     struct sight sight;
+    int64_t retry_ns; /* when to read it again although nothing has changed */
     /* guarded by lock */
     bool looking;
     struct net_web_state *state;
@@ -231,6 +234,15 @@ publish(struct net_web *w, struct net_web_state *next)
         net_web_release(w, &before);
 }
 
+/* Whether that is of this moment, such as a want of descriptors or memory, so that the
+ * same files may be read later. */
+static bool
+is_passing(enum err_code code)
+{
+    return code != ERR_INVALID && code != ERR_UNSUPPORTED && code != ERR_NOT_FOUND &&
+           code != ERR_DENIED;
+}
+
 /* Called by who set looking. */
 static void
 reload(struct net_web *w)
@@ -244,6 +256,7 @@ reload(struct net_web *w)
         ok = load(w->path, &w->sight, &next, &err);
     ok =
         ok && (check_not_weaker(w->state, next, &err) || err_wrap(&err, "%s", w->path));
+    w->retry_ns = CLOCK_NEVER;
     metrics_set(w->good, ok);
     metrics_add(ok ? w->reloads : w->failures, 1);
     if (ok) {
@@ -252,6 +265,8 @@ reload(struct net_web *w)
         return;
     }
     free_state(&next);
+    if (is_passing(err.code))
+        w->retry_ns = clock_deadline(RETRY_NS);
     LOG_ERROR(
         "the web configuration has changed and does not hold together; the former "
         "one stays in force",
@@ -274,7 +289,7 @@ static void
 look(struct net_web *w)
 {
     int64_t newest_ns;
-    if (!has_changed(&w->sight, &newest_ns))
+    if (!has_changed(&w->sight, &newest_ns) && clock_left_ns(w->retry_ns) > 0)
         return;
     wait_to_settle(w, newest_ns);
     reload(w);
@@ -334,6 +349,7 @@ net_web_open(struct net_web **out, const char *path, struct metrics_registry *me
     CLEANUP(net_web_close) struct net_web *w = xcalloc(1, sizeof *w);
     struct net_web_state *first = NULL;
     w->path = path;
+    w->retry_ns = CLOCK_NEVER;
     mutex_init(&w->lock, LOCK_WEB);
     cond_init(&w->looked);
     if (metrics != NULL)
@@ -345,6 +361,10 @@ net_web_open(struct net_web **out, const char *path, struct metrics_registry *me
     if (first->config.has_http2)
         LOG_INFO("http2 of the web configuration is without effect: this server speaks "
                  "HTTP/1.1",
+                 LOG_STR("path", path));
+    if (!w->has_tls && !has_users(first))
+        LOG_WARN("the web configuration has neither TLS nor users: the port is open to "
+                 "all",
                  LOG_STR("path", path));
     publish(w, first);
     *out = TAKE(w);
@@ -365,18 +385,25 @@ net_web_close(struct net_web **out)
     free(w);
 }
 
+void
+net_web_stop(struct net_web *w)
+{
+    net_web_password_stop(w->passwords);
+}
+
 bool
 net_web_has_tls(const struct net_web *w)
 {
     return w->has_tls;
 }
 
-bool
+enum net_web_verdict
 net_web_admits(struct net_web *w, const struct net_web_state *state,
                const char *authorization)
 {
-    return !has_users(state) ||
-           net_web_password_check(w->passwords, state->config.users, authorization);
+    return has_users(state) ? net_web_password_check(w->passwords, state->config.users,
+                                                     authorization)
+                            : NET_WEB_ADMITTED;
 }
 
 static const struct net_web_tls *

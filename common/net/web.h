@@ -10,6 +10,7 @@
 #define COMMON_NET_WEB_H
 
 #include "common/net/web_config.h"
+#include "common/net/web_password.h"
 #include "common/net/web_tls.h"
 
 struct metrics_registry;
@@ -32,6 +33,9 @@ NODISCARD bool net_web_open(struct net_web **out, const char *path,
 /* All states have been released. CLEANUP handler; accepts NULL inside. */
 void net_web_close(struct net_web **web);
 
+/* Requests that wait for their passwords to be looked at do so no more. */
+void net_web_stop(struct net_web *web);
+
 /* The state of now. Any thread; waits for a file that is being written, 50 ms at most,
  * and for the disk. */
 struct net_web_state *net_web_acquire(struct net_web *web);
@@ -41,8 +45,9 @@ void net_web_release(struct net_web *web, struct net_web_state **state);
 NODISCARD bool net_web_has_tls(const struct net_web *web);
 
 /* Whether a request with this Authorization header, or none, may go on. */
-NODISCARD bool net_web_admits(struct net_web *web, const struct net_web_state *state,
-                              const char *authorization);
+NODISCARD enum net_web_verdict net_web_admits(struct net_web *web,
+                                              const struct net_web_state *state,
+                                              const char *authorization);
 
 /* Begin TLS on a connection; session is GnuTLS's. To be ended after it. NULL when there
  * is no memory: the handshake then fails. */

@@ -2,6 +2,7 @@
 #include "common/net/web_password.h"
 
 #include <crypt.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,9 @@ enum {
     SETTING_SIZE = 32
 };
 
-/* Much more than the time between two scrapes; a password that is changed has another
- * hash, and what is known of the old one is worth nothing then. */
+/* From the last use. Much more than the time between two scrapes, so that who comes
+ * often never waits for the hashes of those who guess; a password that is changed has
+ * another hash, and what is known of the old one is worth nothing then. */
 static const int64_t KNOWN_NS = 10 * 60 * CLOCK_NS_PER_S;
 
 struct known {
@@ -37,6 +39,7 @@ struct known {
 
 struct net_web_password {
     uint8_t key[KEY_SIZE];
+    atomic_bool stopping;
     struct mutex slow;
     /* guarded by slow */
     struct crypt_data scratch;
@@ -45,6 +48,7 @@ struct net_web_password {
     struct known known[KNOWN_MAX];
     size_t next;
     unsigned slow_count;
+    unsigned queued; /* for slow, or holding it */
 };
 
 /* What a client sent, decoded: name, NUL, password, NUL. */
@@ -138,9 +142,13 @@ is_known(struct net_web_password *p, const uint8_t *digest)
     int64_t now_ns = clock_mono_ns();
     bool found = false;
     MUTEX_SCOPE(&p->lock);
-    for (size_t i = 0; i < KNOWN_MAX; i++)
-        found |= p->known[i].until_ns > now_ns &&
-                 memcmp(p->known[i].digest, digest, DIGEST_SHA256_SIZE) == 0;
+    for (size_t i = 0; i < KNOWN_MAX && !found; i++) {
+        struct known *k = &p->known[i];
+        found =
+            k->until_ns > now_ns && memcmp(k->digest, digest, DIGEST_SHA256_SIZE) == 0;
+        if (found)
+            k->until_ns = clock_deadline(KNOWN_NS);
+    }
     return found;
 }
 
@@ -197,6 +205,39 @@ compare_slowly(struct net_web_password *p, const struct login *l, const char *ha
 }
 
 static bool
+queue_up(struct net_web_password *p)
+{
+    MUTEX_SCOPE(&p->lock);
+    if (p->queued > NET_WEB_PASSWORD_WAITING_MAX)
+        return false;
+    p->queued++;
+    return true;
+}
+
+static void
+leave_queue(struct net_web_password *p)
+{
+    MUTEX_SCOPE(&p->lock);
+    p->queued--;
+}
+
+static enum net_web_verdict
+compare_in_turn(struct net_web_password *p, const struct login *l, const char *hash,
+                int most, const uint8_t *digest)
+{
+    MUTEX_SCOPE(&p->slow);
+    /* Who waited may have come with the one before. */
+    if (is_known(p, digest))
+        return NET_WEB_ADMITTED;
+    if (atomic_load(&p->stopping))
+        return NET_WEB_BUSY;
+    if (!compare_slowly(p, l, hash, most))
+        return NET_WEB_REFUSED;
+    remember(p, digest);
+    return NET_WEB_ADMITTED;
+}
+
+static enum net_web_verdict
 check_login(struct net_web_password *p, const struct yaml *users, const struct login *l)
 {
     static const char NOBODY[BCRYPT_SIZE] = {0};
@@ -207,25 +248,29 @@ check_login(struct net_web_password *p, const struct yaml *users, const struct l
         most = NUM_MAX(most, cost_of(users->children[i].text));
     digest_login(p, l, hash != NULL ? hash : NOBODY, digest);
     if (is_known(p, digest))
-        return true;
-    MUTEX_SCOPE(&p->slow);
-    /* Who waited may have come with the one before. */
-    if (is_known(p, digest))
-        return true;
-    bool is_right = compare_slowly(p, l, hash, most);
-    if (is_right)
-        remember(p, digest);
-    return is_right;
+        return NET_WEB_ADMITTED;
+    if (!queue_up(p))
+        return NET_WEB_BUSY;
+    enum net_web_verdict verdict = compare_in_turn(p, l, hash, most, digest);
+    leave_queue(p);
+    return verdict;
 }
 
-bool
+enum net_web_verdict
 net_web_password_check(struct net_web_password *p, const struct yaml *users,
                        const char *authorization)
 {
     struct login l = {0};
-    bool is_right = parse_login(authorization, &l) && check_login(p, users, &l);
+    enum net_web_verdict verdict =
+        parse_login(authorization, &l) ? check_login(p, users, &l) : NET_WEB_REFUSED;
     digest_cleanse(&l, sizeof l);
-    return is_right;
+    return verdict;
+}
+
+void
+net_web_password_stop(struct net_web_password *p)
+{
+    atomic_store(&p->stopping, true);
 }
 
 unsigned

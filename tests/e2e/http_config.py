@@ -216,6 +216,19 @@ def check_headers_and_strangers(world):
     print("passed: headers, strangers")
 
 
+def check_open(world):
+    """A file that was emptied before the start is as valid as with Prometheus, and told."""
+    for text in "", "basic_auth_users:\n", "http_server_config:\n  http2: false\n":
+        world.write_plain(text)
+        with world.daemon() as daemon:
+            assert status(daemon) == 200
+            assert "the port is open to all" in daemon.log_text(), text
+    world.write_plain(f"basic_auth_users:\n  alice: {bcrypt('right')}\n")
+    with world.daemon(headers=login("alice", "right")) as daemon:
+        assert "the port is open to all" not in daemon.log_text()
+    print("passed: nothing protected")
+
+
 def check_request_logging(world):
     world.write_plain("http_server_config: {headers: {X-Frame-Options: deny}}\n")
     config = "options: {level: DEBUG, decision: {log_start: true, log_end: true}}\n"
@@ -245,7 +258,7 @@ def main(programs):
         print("skipped: openssl is missing")
         return SKIP
     checks = check_passwords, check_client_certificates, check_negotiation, \
-        check_headers_and_strangers, check_request_logging
+        check_headers_and_strangers, check_open, check_request_logging
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory, os.path.abspath(programs))
         for check in checks:

@@ -133,6 +133,36 @@ names_the_flag_with_a_wrong_value(void **state)
 }
 
 static void
+keeps_the_password_of_a_url_out_of_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argument;
+        bool ok;
+    } cases[] = {
+        {"--prometheus.url=http://me:hun/ter2@host:9090", false},
+        {"--prometheus.url=http://me:hun?ter2@host", false},
+        {"--prometheus.url=https://me:h#unter2@host/p", false},
+        {"--prometheus.url=http://me:9hun/ter2@host", false},
+        {"--prometheus.url=me:hunter2@host:9090", false},
+        {"--prometheus.url=http://me:hun%2Fter2@host/p", true},
+        {"--prometheus.url=http://me:pw@host/p@q", true},
+        {"--prometheus.url=http://host:9090/p@q", true},
+        {"--prometheus.url=http://host/p@q", true},
+        {"--prometheus.url=http://[::1]/p@q", true},
+        {"--prometheus.url=http://[::1]:9090/p@q", true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        struct sidecar_options o;
+        const char *const args[] = {cases[i].argument, NULL};
+        assert_int_equal(parse(&o, args, &err),
+                         cases[i].ok ? APP_FLAGS_OK : APP_FLAGS_USAGE);
+        assert_null(strstr(err.text, "hun"));
+    }
+}
+
+static void
 refuses_to_write_over_the_configuration(void **state)
 {
     (void)state;
@@ -177,6 +207,7 @@ main(void)
         cmocka_unit_test(has_the_defaults_of_thanos),
         cmocka_unit_test(understands_values),
         cmocka_unit_test(names_the_flag_with_a_wrong_value),
+        cmocka_unit_test(keeps_the_password_of_a_url_out_of_errors),
         cmocka_unit_test(refuses_to_write_over_the_configuration),
         cmocka_unit_test(takes_flags_without_function_by_their_names),
     };

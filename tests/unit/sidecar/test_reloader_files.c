@@ -78,7 +78,7 @@ setup(void **state)
     assert_non_null(mkdtemp(w->root));
     w->registry = metrics_registry_new();
     sidecar_reloader_metrics_init(&w->metrics, w->registry, "http");
-    w->watch = sidecar_reloader_watch_new(&w->metrics);
+    w->watch = sidecar_reloader_watch_new(&w->metrics, "/elsewhere/out.yml");
     folder(w, "rules");
     *state = w;
     return 0;
@@ -313,6 +313,22 @@ is_ended_by_a_cancel(void **state)
     cancel_fini(&cancel);
 }
 
+/* Neither when the output could be written nor when it could not. */
+static void
+does_not_wake_for_what_it_writes(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    CLEANUP(xfree) char *path = xasprintf("%s/rules/out.yml", w->root);
+    folder(w, "rules/out.yml/occupied");
+    now(w);
+    for (int i = 0; i < 3; i++)
+        expect_fails(file_replace(path, BYTES("global:\n"), &err), err, ERR_IO);
+    assert_false(is_noticed(w, SHORT_NS));
+    gone(w, "rules/out.yml");
+    assert_true(is_noticed(w, LONG_NS));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -329,6 +345,7 @@ main(void)
         CASE(lets_go_of_what_a_pass_does_not_name),
         CASE(notices_a_file_behind_a_link),
         CASE(is_ended_by_a_cancel),
+        CASE(does_not_wake_for_what_it_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -407,6 +407,8 @@ tells_no_secrets(void **state)
         {"<url>", "http://me:pw@host?a=b", "http://<secret>@host?<secret>"},
         {"<url>", "http://host#token", "http://host#<secret>"},
         {"<url>", "me:pw@host/a", "<secret>@host/a"},
+        {"<url>", "http://me:p/w@host/a", "http://<secret>@host/a"},
+        {"<url>", "http://me:p?w#x@host/a?b", "http://<secret>@host/a?<secret>"},
         {"<path>", "https://me:pw@host/a", "https://<secret>@host/a"},
     };
     (void)state;

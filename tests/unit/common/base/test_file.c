@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,6 +82,35 @@ replaces_whole_and_leaves_nothing_beside(void **state)
     expect_ok(file_replace(path, (struct bytes){0}, &err), err);
     expect_content(path, "");
     expect_entries(folder, "state.json ");
+}
+
+static mode_t
+mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(lstat(path, &st), 0);
+    return st.st_mode;
+}
+
+/* What lies where the temporary file goes was left by a crash, or is a trap. */
+static void
+replaces_by_a_file_of_its_own(void **state)
+{
+    (void)state;
+    struct err err;
+    CLEANUP(xfree) char *path = in_folder("f");
+    CLEANUP(xfree) char *tmp = in_folder("f.tmp");
+    CLEANUP(xfree) char *other = in_folder("other");
+    expect_ok(file_replace(other, BYTES("theirs"), &err), err);
+    assert_int_equal(symlink(other, tmp), 0);
+    expect_ok(file_replace_private(path, BYTES("secret"), &err), err);
+    assert_int_equal(mode_of(path), S_IFREG | 0600);
+    expect_content(path, "secret");
+    expect_content(other, "theirs");
+    assert_int_equal(rename(other, tmp), 0);
+    expect_ok(file_replace_private(path, BYTES("secret"), &err), err);
+    assert_int_equal(mode_of(path), S_IFREG | 0600);
+    expect_entries(folder, "f ");
 }
 
 static void
@@ -302,6 +332,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         in_own_folder(replaces_whole_and_leaves_nothing_beside),
+        in_own_folder(replaces_by_a_file_of_its_own),
         in_own_folder(keeps_the_old_content_when_it_cannot_replace),
         in_own_folder(replaces_in_the_working_directory),
         in_own_folder(reads_at_offsets_and_refuses_short_files),

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,6 +162,26 @@ lets_a_file_rest_before_it_is_read(void **state)
 }
 
 static void
+reads_again_what_it_could_not_open(void **state)
+{
+    struct rlimit limit;
+    (void)state;
+    open_web(USER_A);
+    replace(USER_B);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    char name = user_now();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(name, 'a');
+    int64_t deadline_ns = clock_deadline(20 * CLOCK_NS_PER_S);
+    while (user_now() == 'a' && clock_left_ns(deadline_ns) > 0)
+        ;
+    assert_int_equal(user_now(), 'b');
+    assert_true(metrics_have("blockhouse_http_config_last_reload_successful 1"));
+}
+
+static void
 outlives_its_file(void **state)
 {
     (void)state;
@@ -238,6 +259,7 @@ main(void)
         TEST(sees_a_change_that_keeps_size_and_time),
         TEST(keeps_what_holds_when_the_new_does_not),
         TEST(lets_a_file_rest_before_it_is_read),
+        TEST(reads_again_what_it_could_not_open),
         TEST(outlives_its_file),
         TEST(lets_an_old_state_live_as_long_as_it_is_used),
         TEST(names_file_and_line_of_what_is_wrong),

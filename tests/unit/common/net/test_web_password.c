@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <crypt.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,12 +51,18 @@ tear_down(void **state)
     return 0;
 }
 
-static bool
-check_bytes(struct bytes login)
+static enum net_web_verdict
+verdict_on(struct bytes login)
 {
     char header[400] = "Basic ";
     digest_base64(login, header + strlen(header));
     return net_web_password_check(passwords, users, header);
+}
+
+static bool
+check_bytes(struct bytes login)
+{
+    return verdict_on(login) == NET_WEB_ADMITTED;
 }
 
 static bool
@@ -98,14 +106,16 @@ remembers_what_was_right(void **state)
 }
 
 static void
-forgets_after_a_while(void **state)
+forgets_who_does_not_come_for_a_while(void **state)
 {
     (void)state;
     clock_freeze(1000 * CLOCK_NS_PER_S, 0);
     assert_int_equal(slow_steps("slow:for slow"), 1);
     clock_freeze(1599 * CLOCK_NS_PER_S, 0);
     assert_int_equal(slow_steps("slow:for slow"), 0);
-    clock_freeze(1601 * CLOCK_NS_PER_S, 0);
+    clock_freeze(2198 * CLOCK_NS_PER_S, 0);
+    assert_int_equal(slow_steps("slow:for slow"), 0);
+    clock_freeze(2799 * CLOCK_NS_PER_S, 0);
     assert_int_equal(slow_steps("slow:for slow"), 1);
 }
 
@@ -141,7 +151,8 @@ refuses_what_is_no_login(void **state)
                                           "Basic ====",  "Basic a=bc"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(headers); i++)
-        assert_false(net_web_password_check(passwords, users, headers[i]));
+        assert_int_equal(net_web_password_check(passwords, users, headers[i]),
+                         NET_WEB_REFUSED);
     assert_int_equal(net_web_password_slow_count(passwords), 0);
 }
 
@@ -153,7 +164,60 @@ refuses_a_login_beyond_its_room(void **state)
     buf_put_str(&header, "Basic ");
     for (size_t i = 0; i < 1000; i++)
         buf_put_str(&header, "Ojo6");
-    assert_false(net_web_password_check(passwords, users, buf_text(&header)));
+    assert_int_equal(net_web_password_check(passwords, users, buf_text(&header)),
+                     NET_WEB_REFUSED);
+}
+
+static void
+begins_nothing_once_it_is_stopped(void **state)
+{
+    (void)state;
+    assert_true(check("slow:for slow"));
+    net_web_password_stop(passwords);
+    unsigned before = net_web_password_slow_count(passwords);
+    assert_int_equal(verdict_on(BYTES("slow:guessed")), NET_WEB_BUSY);
+    assert_int_equal(verdict_on(BYTES("quick:for:quick")), NET_WEB_BUSY);
+    assert_int_equal(verdict_on(BYTES("slow:for slow")), NET_WEB_ADMITTED);
+    assert_int_equal(net_web_password_slow_count(passwords), before);
+}
+
+static atomic_bool ended;
+static atomic_uint busy;
+
+static void *
+guess_all_the_time(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&ended)) {
+        enum net_web_verdict verdict = verdict_on(BYTES("slow:guessed"));
+        assert_int_not_equal(verdict, NET_WEB_ADMITTED);
+        if (verdict == NET_WEB_BUSY)
+            atomic_fetch_add(&busy, 1);
+    }
+    return NULL;
+}
+
+/* However many guess, few of them wait, and nobody for them who is known. */
+static void
+does_not_let_many_wait(void **state)
+{
+    pthread_t threads[NET_WEB_PASSWORD_WAITING_MAX + 10];
+    int64_t deadline_ns = clock_deadline(60 * CLOCK_NS_PER_S);
+    (void)state;
+    assert_true(check("slow:for slow"));
+    atomic_store(&ended, false);
+    atomic_store(&busy, 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, guess_all_the_time, NULL),
+                         0);
+    while (atomic_load(&busy) == 0 && clock_left_ns(deadline_ns) > 0)
+        assert_true(check("slow:for slow"));
+    atomic_store(&ended, true);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_not_equal(atomic_load(&busy), 0);
+    assert_int_equal(verdict_on(BYTES("slow:guessed")), NET_WEB_REFUSED);
+    assert_true(check("quick:for:quick"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -164,11 +228,13 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(admits_the_right_ones),
         TEST(remembers_what_was_right),
-        TEST(forgets_after_a_while),
+        TEST(forgets_who_does_not_come_for_a_while),
         TEST(forgets_a_password_whose_hash_has_changed),
         TEST(takes_the_same_for_whoever_fails),
         TEST(refuses_what_is_no_login),
         TEST(refuses_a_login_beyond_its_room),
+        TEST(begins_nothing_once_it_is_stopped),
+        TEST(does_not_let_many_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
