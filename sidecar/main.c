@@ -111,7 +111,8 @@ start_http(struct sidecar *s, struct err *err)
         .log = &s->log,
         .web = s->web,
     };
-    return net_http_server_start(&s->server, &options, err);
+    return net_http_server_start(&s->server, &options, err) ||
+           err_wrap(err, "--http-address");
 }
 
 static bool

@@ -306,7 +306,8 @@ start_http(struct store *s, struct err *err)
                                ? UNGATED_CONNECTIONS
                                : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
     };
-    return net_http_server_start(&s->server, &options, err);
+    return net_http_server_start(&s->server, &options, err) ||
+           err_wrap(err, "--http-address");
 }
 
 static bool
