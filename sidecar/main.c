@@ -4,15 +4,14 @@
 #include <stdlib.h>
 
 #include "common/app/admin.h"
+#include "common/app/bucket.h"
+#include "common/app/http_door.h"
 #include "common/app/info.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/digest.h"
-#include "common/net/http_log.h"
-#include "common/net/web.h"
-#include "common/objstore/config.h"
 #include "common/objstore/measured.h"
 #include "sidecar/block_pin.h"
 #include "sidecar/heartbeat.h"
@@ -36,9 +35,7 @@ struct sidecar {
     struct objstore_bucket *bucket; /* NULL: nothing is shipped */
     struct net_http_route
         routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES + SIDECAR_STATUS_ROUTES];
-    struct net_http_log log;
-    struct net_web *web; /* NULL: plain HTTP, open to all */
-    struct net_http_server *server;
+    struct app_http_door door;
     char *pins;
     struct sidecar_watch *watch;
     struct sidecar_prom_client *client;
@@ -60,86 +57,60 @@ make_shared(struct sidecar *s)
 static bool
 read_prices(struct sidecar *s, struct err *err)
 {
-    const struct sidecar_options *o = &s->options;
-    CLEANUP(yaml_tree_free) struct yaml *y = NULL;
-    return app_flags_yaml("web.request-prices", o->request_prices,
-                          o->request_prices_file, &y, err) &&
-           (objstore_prices_read(&s->status.prices, y, err) ||
-            app_flags_content_fail("web.request-prices", o->request_prices_file, err));
-}
-
-static bool
-read_request_logging(struct sidecar *s, struct err *err)
-{
-    const struct sidecar_options *o = &s->options;
-    CLEANUP(yaml_tree_free) struct yaml *tree = NULL;
-    if (!app_flags_yaml("request.logging-config", o->request_logging,
-                        o->request_logging_file, &tree, err))
-        return false;
-    if (!net_http_log_parse(&s->log, &tree, err))
-        return app_flags_content_fail("request.logging-config", o->request_logging_file,
-                                      err);
-    if (s->log.has_grpc)
-        LOG_WARN("grpc of --request.logging-config is without effect in this version");
-    return true;
-}
-
-static bool
-open_web(struct sidecar *s, struct err *err)
-{
-    const char *path = s->options.http_config;
-    return *path == 0 || net_web_open(&s->web, path, s->metrics, err) ||
-           err_wrap(err, "--http.config");
+    return app_bucket_prices(&s->status.prices, s->options.request_prices,
+                             s->options.request_prices_file, err);
 }
 
 static bool
 start_http(struct sidecar *s, struct err *err)
 {
-    if (!read_request_logging(s, err) || !open_web(s, err))
-        return false;
+    const struct sidecar_options *o = &s->options;
+    const struct app_http_door_flags flags = {
+        o->http_address, o->http_config, o->request_logging, o->request_logging_file};
     size_t count = app_admin_routes(s->admin, s->routes);
     s->info =
         (struct app_info){.table = sidecar_options_table(), .options = &s->options};
     count += app_info_routes(&s->info, s->routes + count);
     count += sidecar_status_routes(&s->status, s->routes + count);
-    struct net_http_server_options options = {
-        .address = s->options.http_address,
+    const struct net_http_server_options options = {
         .routes = s->routes,
         .route_count = count,
         .budget = &s->budget,
         .metrics = s->metrics,
-        .log = &s->log,
-        .web = s->web,
     };
-    return net_http_server_start(&s->server, &options, err) ||
-           err_wrap(err, "--http-address");
+    return app_http_door_open(&s->door, &flags, &options, err);
+}
+
+static void
+tell_of_no_bucket(const struct sidecar_options *o)
+{
+    if (*o->objstore_config_file != 0)
+        LOG_WARN("file of the object-store configuration is empty: blocks are not "
+                 "shipped",
+                 LOG_STR("path", o->objstore_config_file));
+    else
+        LOG_INFO("no object storage is configured: blocks are not shipped");
+    if (o->flush_on_shutdown)
+        LOG_WARN("--shipper.flush-on-shutdown is without effect: there is no object "
+                 "storage");
 }
 
 static bool
 open_bucket(struct sidecar *s, struct err *err)
 {
-    CLEANUP(xfree) char *yaml = NULL;
-    if (!app_flags_content("objstore.config", s->options.objstore_config,
-                           s->options.objstore_config_file, &yaml, err))
+    const struct app_bucket_options options = {
+        .config = s->options.objstore_config,
+        .config_file = s->options.objstore_config_file,
+        .component = "sidecar",
+        .metrics = s->metrics,
+        .is_optional = true,
+    };
+    if (!app_bucket_open(&s->bucket, &options, err))
         return false;
-    if (yaml[0] == 0) {
-        if (*s->options.objstore_config_file != 0)
-            LOG_WARN("file of the object-store configuration is empty: blocks are not "
-                     "shipped",
-                     LOG_STR("path", s->options.objstore_config_file));
-        else
-            LOG_INFO("no object storage is configured: blocks are not shipped");
-        if (s->options.flush_on_shutdown)
-            LOG_WARN(
-                "--shipper.flush-on-shutdown is without effect: there is no object "
-                "storage");
+    if (s->bucket == NULL) {
+        tell_of_no_bucket(&s->options);
         return true;
     }
-    bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "sidecar", s->metrics, err);
-    digest_cleanse(yaml, strlen(yaml));
-    if (!ok)
-        return app_flags_content_fail("objstore.config",
-                                      s->options.objstore_config_file, err);
     s->status.bucket = objstore_name(s->bucket);
     s->status.requests = objstore_measured_requests(s->bucket);
     if (objstore_can(s->bucket, OBJSTORE_IS_LOCAL))
@@ -303,9 +274,7 @@ stop(struct sidecar *s)
     app_admin_set_ready(s->admin, false, "stopping");
     flush(s);
     sidecar_ship_loop_stop(&s->ship_loop);
-    net_http_server_stop(&s->server, drained_by_ns);
-    net_web_close(&s->web);
-    net_http_log_fini(&s->log);
+    app_http_door_close(&s->door, drained_by_ns);
     sidecar_heartbeat_stop(&s->heartbeat);
     sidecar_reloader_stop(&s->reloader);
     sidecar_prom_client_free(&s->client);

@@ -57,6 +57,7 @@ store_api_read_load(struct store_api_read *r)
             (uint64_t)store_read_metrics_dropped_count(m, STORE_READ_DROPPED_GATE),
         .beyond_limit =
             (uint64_t)store_read_metrics_dropped_count(m, STORE_READ_DROPPED_LIMIT),
+        .shared_reads = (uint64_t)store_read_metrics_shared_count(m),
     };
 }
 

@@ -55,6 +55,7 @@ struct store_api_load {
     unsigned slots;        /* 0: there is no gate */
     uint64_t refused;      /* for want of a slot, so far */
     uint64_t beyond_limit; /* that asked for more than a limit allows, so far */
+    uint64_t shared_reads; /* that they left to others who made them, so far */
 };
 struct store_api_load store_api_read_load(struct store_api_read *r);
 

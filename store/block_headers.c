@@ -9,8 +9,8 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
-#include "store/header_metrics.h"
-#include "store/header_room.h"
+#include "store/block_headers_priv.h"
+#include "store/header_walk.h"
 
 /* Builds that run or wait for a thread, at most; who wants another one waits. */
 enum { MOST_BUILDS = 64 };
@@ -24,55 +24,8 @@ static const int64_t MAX_WAIT_NS = 15 * CLOCK_NS_PER_S;
 /* How often who waits looks whether it is still wanted. */
 static const int64_t POLL_NS = 200 * CLOCK_NS_PER_MS;
 
-/* How often the disk is looked at while headers had to be removed. */
-static const int64_t DISK_NS = 10 * CLOCK_NS_PER_S;
-
 /* Of headers, what is removed at once when the disk is full. */
 enum { FULL_SHARE = 16 };
-
-static const int64_t LOG_NS = 10 * CLOCK_NS_PER_S;
-
-/* What is remembered of a block while its header is built, and after a failure. */
-struct store_header_build {
-    struct pool_job job;
-    struct store_block *block; /* referenced while the build runs */
-    bool is_running;           /* or waits for a thread */
-    bool is_asked;             /* by a query */
-    const struct err *failure; /* kept; of the last build */
-    int64_t wait_ns;
-    int64_t retry_ns; /* until then the failure is told */
-};
-
-/* Who is told of changes; the zero value is nobody. */
-struct listener {
-    void (*changed)(void *arg, bool is_gone);
-    void *arg;
-};
-
-struct store_block_headers {
-    struct store_block_headers_options options;
-    struct store_header_metrics metrics;
-    struct cancel cancel;
-    struct pool *pool;
-    pthread_t follower;
-    bool has_follower; /* owned by the thread that makes and frees */
-    struct mutex lock; /* LOCK_HEADERS */
-    struct cond changed;
-    struct store_header_room room; /* owned by who has set is_making_room */
-    int64_t measure_due_ns;        /* owned by the follower; 0: now */
-    /* guarded by lock, as are the builds of all blocks */
-    bool is_stopping;
-    bool is_making_room;
-    bool has_evicted; /* so the disk has to be looked at */
-    unsigned builds;
-    struct store_block_set *set; /* that is followed; NULL: none yet */
-    uint64_t generation;         /* of set */
-    uint64_t settled;            /* the last generation that was gone through */
-    struct listener listener;
-    unsigned telling; /* threads that are calling it */
-    int64_t pause_ns; /* after a failure of the bucket nothing is tried unasked */
-    int64_t pause_until_ns;
-};
 
 static int64_t
 longer(int64_t wait_ns)
@@ -88,12 +41,6 @@ store_header_build_free(struct store_header_build **out)
         return;
     err_forget(&build->failure);
     free(build);
-}
-
-static bool
-has_header(const struct store_block *b)
-{
-    return atomic_load_explicit(&b->header, memory_order_acquire) != NULL;
 }
 
 /* Whether the block cannot be read however often one tries. */
@@ -131,7 +78,7 @@ note_failure(struct store_block_headers *h, struct store_header_build *build,
 }
 
 /* Tell the waiting. Yields whom else to tell; afterwards told is called. */
-static struct listener
+static struct store_header_listener
 end_build(struct store_block_headers *h, struct store_block *b, const struct err *err)
 {
     bool is_broken = err != NULL && breaks(err->code);
@@ -147,7 +94,7 @@ end_build(struct store_block_headers *h, struct store_block *b, const struct err
         h->pause_ns = 0;
         store_header_build_free(&b->build);
     }
-    struct listener listener = {0};
+    struct store_header_listener listener = {0};
     if (atomic_exchange(&b->is_broken, is_broken) != is_broken || is_gone)
         listener = h->listener;
     h->telling += listener.changed != NULL;
@@ -173,9 +120,8 @@ note_loaded(struct store_block_headers *h, const struct store_block *b, int64_t 
               LOG_INT("dur_ms", took_ns / CLOCK_NS_PER_MS));
 }
 
-/* Remove files of others if there is too much of them, or for so many bytes. */
-static void
-make_room(struct store_block_headers *h, uint64_t bytes)
+void
+store_block_headers_make_room(struct store_block_headers *h, uint64_t bytes)
 {
     struct store_disk_usage *usage = h->options.usage;
     CLEANUP(store_block_set_unref) struct store_block_set *set = NULL;
@@ -208,9 +154,10 @@ static void
 note_full_disk(struct store_block_headers *h, bool is_asked)
 {
     if (h->options.usage != NULL && is_asked)
-        make_room(h, store_disk_usage_bytes(h->options.usage, STORE_DISK_HEADERS) /
-                             FULL_SHARE +
-                         1);
+        store_block_headers_make_room(
+            h,
+            store_disk_usage_bytes(h->options.usage, STORE_DISK_HEADERS) / FULL_SHARE +
+                1);
 }
 
 static bool
@@ -264,13 +211,13 @@ run_build(struct pool_job *job)
     }
     if (ok)
         note_size(h, b);
-    struct listener listener = end_build(h, b, ok ? NULL : &err);
+    struct store_header_listener listener = end_build(h, b, ok ? NULL : &err);
     if (listener.changed != NULL) {
         listener.changed(listener.arg, !ok && err.code == ERR_NOT_FOUND);
         told(h);
     }
     if (ok)
-        make_room(h, 0);
+        store_block_headers_make_room(h, 0);
     else if (is_disk_full(&err))
         note_full_disk(h, is_asked);
     store_block_unref(&b);
@@ -279,9 +226,9 @@ run_build(struct pool_job *job)
 _Static_assert(offsetof(struct store_header_build, job) == 0,
                "a job is the build that it begins");
 
-/* False: there is no room for another build. */
-static bool
-start(struct store_block_headers *h, struct store_block *b, bool is_asked)
+bool
+store_block_headers_start(struct store_block_headers *h, struct store_block *b,
+                          bool is_asked)
 {
     mutex_check_held(&h->lock);
     if (h->builds >= (is_asked ? MOST_BUILDS : h->options.threads) || h->is_stopping)
@@ -297,16 +244,15 @@ start(struct store_block_headers *h, struct store_block *b, bool is_asked)
     return true;
 }
 
-static bool
-is_running(const struct store_block *b)
+bool
+store_block_headers_is_running(const struct store_block *b)
 {
     return b->build != NULL && b->build->is_running;
 }
 
-/* Whether a failure is to be told instead of a new try: to who has waited for it, and
- * for a while to others. */
-static bool
-tells_failure(const struct store_block *b, bool waited, struct err *err)
+bool
+store_block_headers_tells_failure(const struct store_block *b, bool waited,
+                                  struct err *err)
 {
     if (b->build == NULL || b->build->failure == NULL ||
         (!waited && clock_mono_ns() >= b->build->retry_ns))
@@ -315,9 +261,8 @@ tells_failure(const struct store_block *b, bool waited, struct err *err)
     return true;
 }
 
-/* Whether the file is there. Errors of any kind are for the build to tell. */
-static bool
-open_file(struct store_block *b)
+bool
+store_block_headers_open(struct store_block *b)
 {
     struct store_block_headers *h = b->headers;
     struct err unused;
@@ -339,7 +284,7 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
                         struct err *err)
 {
     note_use(b);
-    if (has_header(b) || open_file(b))
+    if (store_block_headers_has(b) || store_block_headers_open(b))
         return true;
     struct store_block_headers *h = b->headers;
     bool waits = false; /* for a build that it has seen */
@@ -347,12 +292,12 @@ store_block_headers_get(struct store_block *b, const struct store_fetch_source *
         if (!store_fetch_check(source, err))
             return false;
         MUTEX_SCOPE(&h->lock);
-        if (has_header(b))
+        if (store_block_headers_has(b))
             return true;
-        if (!is_running(b)) {
-            if (tells_failure(b, waits, err))
+        if (!store_block_headers_is_running(b)) {
+            if (store_block_headers_tells_failure(b, waits, err))
                 return false;
-            waits = start(h, b, true);
+            waits = store_block_headers_start(h, b, true);
         } else {
             waits = true;
         }
@@ -365,13 +310,14 @@ bool
 store_block_headers_prepare(struct store_block *b)
 {
     note_use(b);
-    if (has_header(b) || open_file(b))
+    if (store_block_headers_has(b) || store_block_headers_open(b))
         return true;
     struct err unused;
     MUTEX_SCOPE(&b->headers->lock);
-    if (!has_header(b) && !is_running(b) && !tells_failure(b, false, &unused))
-        start(b->headers, b, true);
-    return has_header(b);
+    if (!store_block_headers_has(b) && !store_block_headers_is_running(b) &&
+        !store_block_headers_tells_failure(b, false, &unused))
+        store_block_headers_start(b->headers, b, true);
+    return store_block_headers_has(b);
 }
 
 bool
@@ -389,185 +335,14 @@ store_block_headers_failure(struct store_block *b, struct err *err)
 enum store_header_state
 store_block_headers_state(struct store_block *b)
 {
-    if (has_header(b))
+    if (store_block_headers_has(b))
         return STORE_HEADER_READY;
     if (b->headers == NULL)
         return STORE_HEADER_NONE;
     MUTEX_SCOPE(&b->headers->lock);
     if (b->build == NULL)
-        return has_header(b) ? STORE_HEADER_READY : STORE_HEADER_NONE;
+        return store_block_headers_has(b) ? STORE_HEADER_READY : STORE_HEADER_NONE;
     return b->build->is_running ? STORE_HEADER_BUILDING : STORE_HEADER_FAILED;
-}
-
-/* Until when the follower waits before it starts a build; 0: it may. */
-static int64_t
-busy_until(const struct store_block_headers *h)
-{
-    mutex_check_held(&h->lock);
-    if (h->builds >= h->options.threads)
-        return CLOCK_NEVER;
-    return h->pause_ns > 0 && clock_left_ns(h->pause_until_ns) > 0 ? h->pause_until_ns
-                                                                   : 0;
-}
-
-/* What the follower goes through. */
-struct walk {
-    struct store_block_headers *h;
-    struct store_block_set *set;
-    uint64_t generation;
-    int64_t log_due_ns;
-    size_t missing; /* when it came by, and to be had */
-    size_t left;    /* until a query asks for them */
-};
-
-static bool
-is_current(const struct walk *w)
-{
-    mutex_check_held(&w->h->lock);
-    return !w->h->is_stopping && w->h->generation == w->generation;
-}
-
-static void
-log_progress(struct walk *w, size_t left)
-{
-    metrics_set(w->h->metrics.unseen, (double)left);
-    if (clock_left_ns(w->log_due_ns) > 0)
-        return;
-    w->log_due_ns = clock_deadline(LOG_NS);
-    LOG_INFO("building index headers", LOG_INT("count", w->set->count),
-             LOG_INT("left", left));
-}
-
-/* Whether a block that is gone was looked for a short while ago. */
-static bool
-is_gone(const struct store_block *b)
-{
-    struct err failure;
-    MUTEX_SCOPE(&b->headers->lock);
-    return tells_failure(b, false, &failure) && failure.code == ERR_NOT_FOUND;
-}
-
-/* Start to build one as soon as there is a thread. False: the set is another one. */
-static bool
-build_one(struct walk *w, struct store_block *b)
-{
-    struct store_block_headers *h = w->h;
-    int64_t until_ns;
-    MUTEX_SCOPE(&h->lock);
-    while (is_current(w) && (until_ns = busy_until(h)) > 0)
-        cond_wait_until(&h->changed, &h->lock, until_ns);
-    if (!is_current(w))
-        return false;
-    if (!has_header(b) && !is_running(b))
-        start(h, b, false);
-    return true;
-}
-
-/* Wait for the builds of a walk, and until their ends have been told. */
-static bool
-drain(struct walk *w)
-{
-    MUTEX_SCOPE(&w->h->lock);
-    while (is_current(w) && (w->h->builds > 0 || w->h->telling > 0))
-        cond_wait_until(&w->h->changed, &w->h->lock, CLOCK_NEVER);
-    return is_current(w);
-}
-
-/* Whether headers are built that nobody has asked for. */
-static bool
-builds_ahead(const struct store_block_headers *h)
-{
-    const struct store_disk_usage *usage = h->options.usage;
-    return !h->options.is_lazy &&
-           (usage == NULL || !store_disk_usage_is_crowded(usage));
-}
-
-/* Files come and go without us, too. */
-static void
-look_at_disk(struct store_block_headers *h)
-{
-    if (h->options.usage == NULL ||
-        (h->measure_due_ns > 0 && clock_left_ns(h->measure_due_ns) > 0))
-        return;
-    h->measure_due_ns = clock_deadline(DISK_NS);
-    {
-        MUTEX_SCOPE(&h->lock);
-        h->has_evicted = false;
-    }
-    store_disk_usage_measure(h->options.usage);
-    make_room(h, 0);
-}
-
-/* Go through the set, the newest first. Those that are broken are tried once, those
- * that are gone now and then. False: the set is another one. */
-static bool
-walk(struct walk *w, bool tries_broken)
-{
-    w->missing = w->left = 0;
-    look_at_disk(w->h);
-    for (size_t i = w->set->count; i > 0; i--) {
-        struct store_block *b = w->set->blocks[i - 1];
-        bool is_left = tries_broken || !store_block_headers_is_broken(b);
-        log_progress(w, i);
-        if (has_header(b) || !is_left || open_file(b))
-            continue;
-        if (!builds_ahead(w->h)) {
-            w->left++;
-            continue;
-        }
-        w->missing++;
-        bool is_tried = tries_broken || !is_gone(b);
-        if (is_tried && !build_one(w, b))
-            return false;
-    }
-    log_progress(w, w->left);
-    return drain(w);
-}
-
-static bool
-wait_for_retry(struct walk *w)
-{
-    struct store_block_headers *h = w->h;
-    MUTEX_SCOPE(&h->lock);
-    h->settled = NUM_MAX(h->settled, w->generation);
-    cond_broadcast(&h->changed);
-    int64_t until_ns = w->missing == 0   ? CLOCK_NEVER
-                       : h->pause_ns > 0 ? h->pause_until_ns
-                                         : clock_deadline(MIN_WAIT_NS);
-    bool in_time = true;
-    while (is_current(w) && in_time) {
-        int64_t look_ns = h->has_evicted ? h->measure_due_ns : CLOCK_NEVER;
-        in_time = cond_wait_until(&h->changed, &h->lock, NUM_MIN(until_ns, look_ns));
-    }
-    return is_current(w);
-}
-
-/* The set to go through next; false to end. */
-static bool
-take_set(struct walk *w)
-{
-    struct store_block_headers *h = w->h;
-    MUTEX_SCOPE(&h->lock);
-    while (!h->is_stopping && (h->set == NULL || h->generation == w->generation))
-        cond_wait_until(&h->changed, &h->lock, CLOCK_NEVER);
-    if (h->is_stopping)
-        return false;
-    w->generation = h->generation;
-    w->set = store_block_set_ref(h->set);
-    return true;
-}
-
-static void *
-follow(void *arg)
-{
-    struct walk w = {.h = arg};
-    while (take_set(&w)) {
-        w.log_due_ns = clock_deadline(LOG_NS);
-        for (bool first = true; walk(&w, first) && wait_for_retry(&w); first = false)
-            continue;
-        store_block_set_unref(&w.set);
-    }
-    return NULL;
 }
 
 void
@@ -581,7 +356,7 @@ store_block_headers_follow(struct store_block_headers *h, struct store_block_set
         old = h->set;
         h->set = set;
         h->generation++;
-        h->listener = (struct listener){changed, arg};
+        h->listener = (struct store_header_listener){changed, arg};
         cond_broadcast(&h->changed);
     }
     store_block_set_unref(&old);
@@ -595,7 +370,7 @@ store_block_headers_unfollow(struct store_block_headers *h)
         MUTEX_SCOPE(&h->lock);
         old = TAKE(h->set);
         h->settled = ++h->generation;
-        h->listener = (struct listener){0};
+        h->listener = (struct store_header_listener){0};
         cond_broadcast(&h->changed);
         while (h->telling > 0)
             cond_wait_until(&h->changed, &h->lock, CLOCK_NEVER);
@@ -625,7 +400,8 @@ store_block_headers_new(struct store_block_headers **out,
         .data_dir = o->data_dir, .usage = o->usage, .evictions = h->metrics.evictions};
     if (!pool_new(&h->pool, "header", o->threads, err))
         return false;
-    h->has_follower = thread_start(&h->follower, "headers", follow, h, err);
+    h->has_follower =
+        thread_start(&h->follower, "headers", store_header_walk_run, h, err);
     if (!h->has_follower)
         return false;
     *out = TAKE(h);

@@ -16,27 +16,18 @@
 #include "common/base/xmalloc.h"
 #include "store/block_catalog.h"
 #include "store/block_snapshot.h"
+#include "store/leftovers.h"
+#include "store/sync_pace.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
  * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
  */
 enum { PASSES_UNTIL_READY = 3 };
 
-/* Delay after a pass that has left something; it doubles up to another one, or, where
- * passes take long, to several times what they take. */
-static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
-static const int64_t MAX_RETRY_NS = 15 * CLOCK_NS_PER_S;
-enum { RETRY_TIMES = 10 };
-/* Between a pass and another one that was suggested; it doubles up to the interval
- * while these follow each other, because they cannot help. */
-static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
 static const int64_t LIST_TIMEOUT_NS = 60 * 60 * CLOCK_NS_PER_S;
 
 /* How often a pass that takes long keeps what it has read, and says how far it is. */
 static const int64_t SAVE_NS = 5 * CLOCK_NS_PER_S;
-
-/* Copies of metas that earlier versions kept. */
-#define FORMER_META_SUFFIX ".meta.json"
 
 struct store_block_sync {
     struct store_block_sync_options options;
@@ -61,55 +52,9 @@ struct store_block_sync {
     unsigned long saved; /* changes of the catalog that are in the snapshot */
     bool is_saved_complete;
     int64_t save_due_ns;
-    int64_t suggested_ns; /* what a suggestion waits behind the last pass */
-    unsigned passes;      /* that could list the bucket */
+    struct store_sync_pace pace;
+    unsigned passes; /* that could list the bucket */
 };
-
-static void
-remove_file(struct store_block_sync *s, const char *name)
-{
-    CLEANUP(xfree) char *path = xasprintf("%s/%s", s->options.data_dir, name);
-    if (unlink(path) == 0)
-        return;
-    metrics_add(s->metrics.drop_failures, 1);
-    LOG_WARN("file of a vanished block not removed", LOG_STR("path", path));
-}
-
-/* Whether name is one of our files: a ULID and suffix. */
-static bool
-parse_name(const char *name, const char *suffix, struct tsdb_ulid *id)
-{
-    return strlen(name) > TSDB_ULID_LEN && strcmp(name + TSDB_ULID_LEN, suffix) == 0 &&
-           tsdb_ulid_parse(id, bytes_of(name, TSDB_ULID_LEN));
-}
-
-static bool
-remove_vanished(void *arg, const char *name, struct err *err)
-{
-    struct store_block_sync *s = arg;
-    struct tsdb_ulid id;
-    (void)err;
-    if (parse_name(name, STORE_BLOCK_HEADER_SUFFIX, &id) &&
-        store_catalog_find(&s->catalog, &id) == NULL)
-        remove_file(s, name);
-    return true;
-}
-
-/* Files that a killed process did not get to rename, and those of earlier versions. */
-static bool
-remove_unfinished(void *arg, const char *name, struct err *err)
-{
-    static const char header[] = STORE_BLOCK_HEADER_SUFFIX ".";
-    struct tsdb_ulid id;
-    (void)err;
-    if (parse_name(name, FORMER_META_SUFFIX, &id) ||
-        strcmp(name, STORE_BLOCK_SNAPSHOT_NAME ".tmp") == 0 ||
-        (strlen(name) > TSDB_ULID_LEN &&
-         strncmp(name + TSDB_ULID_LEN, header, sizeof header - 1) == 0 &&
-         tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN))))
-        remove_file(arg, name);
-    return true;
-}
 
 static struct store_catalog
 catalog_of(struct store_block_sync *s)
@@ -126,7 +71,8 @@ static bool
 prepare_data_dir(struct store_block_sync *s, struct err *err)
 {
     const char *path = s->options.data_dir;
-    if (!file_mkdirs(path, err) || !file_list(path, remove_unfinished, s, err))
+    if (!file_mkdirs(path, err) ||
+        !store_leftovers_remove_unfinished(path, s->metrics.drop_failures, err))
         return false;
     return access(path, W_OK | X_OK) == 0 || err_sys(err, errno, "write to %s", path);
 }
@@ -138,7 +84,7 @@ store_block_sync_new(struct store_block_sync **out,
     CLEANUP(store_block_sync_free)
     struct store_block_sync *s = xcalloc(1, sizeof *s);
     s->options = *options;
-    s->suggested_ns = SUGGESTED_NS;
+    store_sync_pace_init(&s->pace, options->interval_ns);
     s->catalog = catalog_of(s);
     s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
@@ -366,7 +312,8 @@ pass(struct store_block_sync *s, bool *complete, struct err *err)
     set_view_time(s, now_ms, false);
     *complete = sum_up(s);
     s->passes++;
-    return file_list(s->options.data_dir, remove_vanished, s, err);
+    return store_leftovers_remove_vanished(s->options.data_dir, &s->catalog,
+                                           s->metrics.drop_failures, err);
 }
 
 /* When the bucket was last seen as the snapshot says. */
@@ -458,9 +405,7 @@ wait_until(struct store_block_sync *s, int64_t due_ns, int64_t soonest_ns)
         return TO_STOP;
     if (TAKE(s->has_change))
         return TO_PUBLISH;
-    s->suggested_ns = s->is_suggested
-                          ? NUM_MIN(2 * s->suggested_ns, s->options.interval_ns)
-                          : SUGGESTED_NS;
+    store_sync_pace_begin(&s->pace, s->is_suggested);
     s->is_asked = s->is_suggested = false;
     s->is_passing = true;
     return TO_PASS;
@@ -477,7 +422,7 @@ publish_again(struct store_block_sync *s)
 static bool
 wait_for_pass(struct store_block_sync *s, int64_t due_ns)
 {
-    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(s->suggested_ns));
+    int64_t soonest_ns = NUM_MIN(due_ns, clock_deadline(s->pace.suggested_ns));
     enum reason reason;
     while ((reason = wait_until(s, due_ns, soonest_ns)) == TO_PUBLISH)
         publish_again(s);
@@ -509,47 +454,41 @@ store_block_sync_ask(struct store_block_sync *s)
     return s->is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
 }
 
-/* Give or take a tenth. */
-static int64_t
-jittered(int64_t wait_ns)
+static uint64_t
+random_number(void)
 {
     uint64_t random = 0;
-    uint64_t spread_ns = (uint64_t)wait_ns / 5;
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
         random = 0;
-    return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
+    return random;
 }
 
-/* What a pass that has left something waits for at most; one that could not list the
- * bucket has cost it nothing. */
+/* When the next pass is due. */
 static int64_t
-most_retry_ns(const struct store_block_sync *s, bool has_listed, int64_t took_ns)
+next_due_ns(struct store_block_sync *s, const struct store_sync_pass *pass)
 {
-    int64_t most_ns =
-        has_listed ? NUM_MAX(MAX_RETRY_NS, RETRY_TIMES * took_ns) : MAX_RETRY_NS;
-    return NUM_MIN(most_ns, s->options.interval_ns);
+    int64_t wait_ns = store_sync_pace_end(&s->pace, pass);
+    return clock_deadline(store_sync_pace_jittered(wait_ns, random_number()));
 }
 
 static void *
 sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
-    int64_t retry_ns = RETRY_NS, wait_ns, due_ns;
-    bool complete;
+    int64_t due_ns;
     do {
         struct err err;
+        bool complete;
         int64_t start_ns = clock_mono_ns();
         bool ok = store_block_sync_run(s, &complete, &err);
         if (!ok && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        wait_ns = NUM_MIN(retry_ns, most_retry_ns(s, ok, clock_mono_ns() - start_ns));
-        retry_ns = 2 * wait_ns;
-        if (complete && s->catalog.is_read) {
-            wait_ns = s->options.interval_ns;
-            retry_ns = RETRY_NS;
-        }
-        due_ns = clock_deadline(jittered(wait_ns));
+        due_ns = next_due_ns(s, &(struct store_sync_pass){
+                                    .has_listed = ok,
+                                    .is_complete = complete && s->catalog.is_read,
+                                    .took_ns = clock_mono_ns() - start_ns,
+                                });
         store_sync_progress_next(&s->progress, due_ns);
     } while (wait_for_pass(s, due_ns));
     return NULL;

@@ -25,15 +25,13 @@ static void
 make_used(struct store_disk_metrics *m, struct metrics_registry *r)
 {
     static const char *const labels[] = {"kind", NULL};
-    static const char *const kinds[STORE_DISK_KINDS] = {
-        [STORE_DISK_HEADERS] = "headers",
-        [STORE_DISK_SNAPSHOT] = "snapshot",
-        [STORE_DISK_CACHE] = "cache"};
     struct metrics_family *f =
         metrics_family_new(r, METRICS_GAUGE, "blockhouse_store_disk_used_bytes",
                            "Bytes of the data directory by kind.", labels);
-    for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
-        m->used[kind] = metrics_child(f, &kinds[kind]);
+    for (int kind = 0; kind < STORE_DISK_KINDS; kind++) {
+        const char *name = store_disk_kind_name((enum store_disk_kind)kind);
+        m->used[kind] = metrics_child(f, &name);
+    }
 }
 
 void

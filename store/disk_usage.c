@@ -21,6 +21,16 @@ enum { FREE_SHARE = 10, CACHE_SHARE = 4 };
 /* Of the limit: what is freed at once. */
 enum { SLACK_SHARE = 16 };
 
+const char *
+store_disk_kind_name(enum store_disk_kind kind)
+{
+    static const char *const names[STORE_DISK_KINDS] = {
+        [STORE_DISK_HEADERS] = "headers",
+        [STORE_DISK_SNAPSHOT] = "snapshot",
+        [STORE_DISK_CACHE] = "cache"};
+    return names[kind];
+}
+
 static uint64_t
 file_system(const char *path, uint64_t *available)
 {

@@ -17,6 +17,9 @@ enum store_disk_kind {
     STORE_DISK_KINDS
 };
 
+/* Its name in metrics and status. */
+const char *store_disk_kind_name(enum store_disk_kind kind);
+
 struct store_disk_usage {
     uint64_t limit; /* bytes for everything; constant once it is made */
     atomic_uint_fast64_t used[STORE_DISK_KINDS];

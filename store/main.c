@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-store: what it consists of, in the order of its start. */
-#include <malloc.h>
 #include <unistd.h>
 
 #include "common/app/admin.h"
+#include "common/app/bucket.h"
+#include "common/app/http_door.h"
 #include "common/app/lifecycle.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
-#include "common/base/memory.h"
 #include "common/base/num.h"
-#include "common/base/xmalloc.h"
-#include "common/codec/digest.h"
-#include "common/net/http_log.h"
-#include "common/net/web.h"
-#include "common/objstore/config.h"
 #include "store/api_labels.h"
 #include "store/api_sync.h"
 #include "store/cache_config.h"
 #include "store/data_dir.h"
 #include "store/disk_metrics.h"
-#include "store/memory_metrics.h"
+#include "store/memory.h"
 #include "store/options.h"
 #include "store/range_cache_metrics.h"
 #include "store/relabel.h"
@@ -31,30 +26,16 @@ enum {
     SPARE_CONNECTIONS = 64,
     CONNECTIONS_PER_SLOT = 10,
     UNGATED_CONNECTIONS = 512,
-    BUILDS_PER_CPU = 2,   /* of index headers, while their bucket is no bottleneck */
-    PAGE_CACHE_SHARE = 8, /* of the memory limit */
-    RANGE_CACHE_SHARE = 4,
-    DISK_INDEX_SHARE = 32,
-    /* For freed memory that is used again; with a third of the most that is, twenty
-     * broad queries took a third more time of the CPU. */
-    KEEP_SHARE = 8,
-    KEEP_MAX = 48 * 1024 * 1024,
-    HEAP_LARGE = 128 * 1024,
-    HEAP_TRIM = 1024 * 1024,
-    PAGE_CACHE_MAX = 64 * 1024 * 1024
+    BUILDS_PER_CPU = 2 /* of index headers, while their bucket is no bottleneck */
 };
 
 struct store {
     struct store_options options;
     int data_dir_lock; /* -1: none */
-    struct budget budget;
-    struct budget_arbiter arbiter;
-    struct memory_keep keep;
     struct metrics_registry *metrics;
-    struct store_memory_metrics memory_metrics;
+    struct store_memory memory;
     struct app_admin *admin;
     struct objstore_bucket *bucket;
-    struct store_page_cache *pages;
     struct store_block_headers *headers;
     struct store_block_view view;
     struct pool *fetch_pool;
@@ -68,76 +49,34 @@ struct store {
     struct store_status status;
     struct net_http_route routes[APP_ADMIN_ROUTES + APP_INFO_ROUTES +
                                  STORE_API_LABELS_ROUTES + STORE_STATUS_ROUTES + 2];
-    struct net_http_log log;
-    struct net_web *web; /* NULL: plain HTTP, open to all */
-    struct net_http_server *server;
+    struct app_http_door door;
     struct store_relabel *selector;
     struct store_block_sync *sync;
 };
 
+static void
+make_shared(struct store *s)
+{
+    s->metrics = metrics_registry_new();
+    store_memory_init(&s->memory, s->options.memory_limit_bytes, s->metrics);
+    s->admin = app_admin_new("store", s->metrics);
+    store_block_view_init(&s->view);
+}
+
 static bool
 open_bucket(struct store *s, struct err *err)
 {
-    CLEANUP(xfree) char *yaml = NULL;
-    if (!app_flags_content("objstore.config", s->options.objstore_config,
-                           s->options.objstore_config_file, &yaml, err))
+    const struct app_bucket_options options = {
+        .config = s->options.objstore_config,
+        .config_file = s->options.objstore_config_file,
+        .component = "store",
+        .metrics = s->metrics,
+    };
+    if (!app_bucket_open(&s->bucket, &options, err))
         return false;
-    if (yaml[0] == 0 && *s->options.objstore_config_file != 0)
-        return err_set(err, ERR_INVALID, "--objstore.config-file: %s is empty",
-                       s->options.objstore_config_file);
-    if (yaml[0] == 0)
-        return err_set(err, ERR_INVALID,
-                       "no object storage is configured: give --objstore.config or "
-                       "--objstore.config-file");
-    bool ok = objstore_open(&s->bucket, bytes_of_str(yaml), "store", s->metrics, err);
-    digest_cleanse(yaml, strlen(yaml));
-    if (!ok)
-        return app_flags_content_fail("objstore.config",
-                                      s->options.objstore_config_file, err);
     LOG_INFO("serves bucket", LOG_STR("bucket", objstore_name(s->bucket)),
              LOG_INT("memory_limit_bytes", s->options.memory_limit_bytes));
     return true;
-}
-
-static size_t
-reclaim_pages(void *pages, size_t want)
-{
-    return store_page_cache_reclaim(pages, want);
-}
-
-static size_t
-reclaim_ranges(void *ranges, size_t want)
-{
-    return store_range_cache_reclaim(ranges, want);
-}
-
-/* The heap holds what is small, and what is freed at its end goes back to the system. A
- * threshold that is set stays as it is; else it would grow with the first large piece
- * that is freed. */
-static void
-set_malloc_up(void)
-{
-    mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
-    mallopt(M_TRIM_THRESHOLD, HEAP_TRIM);
-}
-
-static void
-make_memory(struct store *s)
-{
-    size_t limit = s->options.memory_limit_bytes;
-    set_malloc_up();
-    budget_init(&s->budget, "process (--store.memory-limit)", limit, NULL);
-    budget_arbiter_init(&s->arbiter, &s->budget);
-    memory_keep_init(&s->keep, &s->budget,
-                     NUM_MIN(limit / KEEP_SHARE, (size_t)KEEP_MAX));
-    budget_arbiter_add_cache(&s->arbiter, memory_keep_reclaim, &s->keep);
-    s->metrics = metrics_registry_new();
-    store_memory_metrics_init(&s->memory_metrics, &s->budget, &s->arbiter, s->metrics);
-    s->admin = app_admin_new("store", s->metrics);
-    s->pages = store_page_cache_new(
-        NUM_MIN(limit / PAGE_CACHE_SHARE, (size_t)PAGE_CACHE_MAX), &s->budget);
-    budget_arbiter_add_cache(&s->arbiter, reclaim_pages, s->pages);
-    store_block_view_init(&s->view);
 }
 
 static bool
@@ -163,13 +102,6 @@ make_sync(struct store *s, struct err *err)
     return store_block_sync_new(&s->sync, &options, err);
 }
 
-static size_t
-range_cache_bytes(const struct store_options *o)
-{
-    return NUM_MIN(o->index_cache_size_bytes,
-                   o->memory_limit_bytes / RANGE_CACHE_SHARE);
-}
-
 static bool
 start_disk(struct store *s, struct err *err)
 {
@@ -178,16 +110,15 @@ start_disk(struct store *s, struct err *err)
         return false;
     store_disk_usage_init(&s->disk_usage, data_dir, s->options.disk_limit_bytes);
     if (s->options.disk_cache && !objstore_can(s->bucket, OBJSTORE_IS_LOCAL) &&
-        !store_disk_cache_new(
-            &s->disk,
-            &(struct store_disk_cache_options){
-                .data_dir = data_dir,
-                .bucket = bytes_of_str(objstore_name(s->bucket)),
-                .budget = &s->budget,
-                .index_limit = s->options.memory_limit_bytes / DISK_INDEX_SHARE,
-                .usage = &s->disk_usage,
-            },
-            err))
+        !store_disk_cache_new(&s->disk,
+                              &(struct store_disk_cache_options){
+                                  .data_dir = data_dir,
+                                  .bucket = bytes_of_str(objstore_name(s->bucket)),
+                                  .budget = &s->memory.budget,
+                                  .index_limit = s->memory.disk_index_limit,
+                                  .usage = &s->disk_usage,
+                              },
+                              err))
         return false;
     store_disk_metrics_init(&s->disk_metrics, &s->disk_usage, s->disk, s->metrics);
     return true;
@@ -200,11 +131,12 @@ start_read(struct store *s, struct err *err)
         return false;
     /* Files of this machine are in the kernel's cache already. */
     if (!objstore_can(s->bucket, OBJSTORE_IS_LOCAL)) {
-        s->ranges = store_range_cache_new(range_cache_bytes(&s->options), &s->budget);
+        size_t limit =
+            NUM_MIN(s->options.index_cache_size_bytes, s->memory.ranges_limit);
+        s->ranges = store_range_cache_new(limit, &s->memory.budget);
+        store_memory_add_ranges(&s->memory, s->ranges);
         s->flights = store_range_flights_new();
     }
-    if (s->ranges != NULL)
-        budget_arbiter_add_cache(&s->arbiter, reclaim_ranges, s->ranges);
     store_range_cache_metrics_init(&s->range_metrics, s->ranges, s->metrics);
     s->read = store_api_read_new(&(struct store_api_read_options){
         .view = &s->view,
@@ -214,9 +146,9 @@ start_read(struct store *s, struct err *err)
         .cache = s->ranges,
         .flights = s->flights,
         .disk = s->disk,
-        .budget = &s->budget,
-        .arbiter = &s->arbiter,
-        .keep = &s->keep,
+        .budget = &s->memory.budget,
+        .arbiter = &s->memory.arbiter,
+        .keep = &s->memory.keep,
         .metrics = s->metrics,
         .replica_labels = &s->options.dropped,
         .query_memory_limit = s->options.query_memory_limit_bytes,
@@ -243,45 +175,24 @@ start_status(struct store *s, struct err *err)
         .view = &s->view,
         .sync = s->sync,
         .read = s->read,
-        .budget = &s->budget,
-        .arbiter = &s->arbiter,
-        .keep = &s->keep,
-        .pages = s->pages,
+        .budget = &s->memory.budget,
+        .arbiter = &s->memory.arbiter,
+        .keep = &s->memory.keep,
+        .pages = s->memory.pages,
         .ranges = s->ranges,
+        .disk_usage = &s->disk_usage,
+        .disk = s->disk,
     };
     return store_status_configure(&s->status, &s->options, err);
 }
 
 static bool
-read_request_logging(struct store *s, struct err *err)
-{
-    const struct store_options *o = &s->options;
-    CLEANUP(yaml_tree_free) struct yaml *tree = NULL;
-    if (!app_flags_yaml("request.logging-config", o->request_logging,
-                        o->request_logging_file, &tree, err))
-        return false;
-    if (!net_http_log_parse(&s->log, &tree, err))
-        return app_flags_content_fail("request.logging-config", o->request_logging_file,
-                                      err);
-    if (s->log.has_grpc)
-        LOG_WARN("grpc of --request.logging-config is without effect in this version");
-    return true;
-}
-
-static bool
-open_web(struct store *s, struct err *err)
-{
-    const char *path = s->options.http_config;
-    return *path == 0 || net_web_open(&s->web, path, s->metrics, err) ||
-           err_wrap(err, "--http.config");
-}
-
-static bool
 start_http(struct store *s, struct err *err)
 {
-    unsigned slots = (unsigned)s->options.series_max_concurrency;
-    if (!read_request_logging(s, err) || !open_web(s, err))
-        return false;
+    const struct store_options *o = &s->options;
+    const struct app_http_door_flags flags = {
+        o->http_address, o->http_config, o->request_logging, o->request_logging_file};
+    unsigned slots = (unsigned)o->series_max_concurrency;
     size_t count = app_admin_routes(s->admin, s->routes);
     count += store_api_labels_routes(s->read, s->routes + count);
     count += store_status_routes(&s->status, s->routes + count);
@@ -294,20 +205,16 @@ start_http(struct store *s, struct err *err)
         .arg = s->read,
         .max_body = STORE_API_READ_MAX_BODY,
     };
-    struct net_http_server_options options = {
-        .address = s->options.http_address,
+    const struct net_http_server_options options = {
         .routes = s->routes,
         .route_count = count,
-        .budget = &s->budget,
+        .budget = &s->memory.budget,
         .metrics = s->metrics,
-        .log = &s->log,
-        .web = s->web,
         .max_connections = slots == 0
                                ? UNGATED_CONNECTIONS
                                : slots * CONNECTIONS_PER_SLOT + SPARE_CONNECTIONS,
     };
-    return net_http_server_start(&s->server, &options, err) ||
-           err_wrap(err, "--http-address");
+    return app_http_door_open(&s->door, &flags, &options, err);
 }
 
 static bool
@@ -340,7 +247,7 @@ start_headers(struct store *s, struct err *err)
     return store_block_headers_new(&s->headers,
                                    &(struct store_block_headers_options){
                                        .bucket = s->bucket,
-                                       .cache = s->pages,
+                                       .cache = s->memory.pages,
                                        .metrics = s->metrics,
                                        .data_dir = s->options.data_dir,
                                        .usage = &s->disk_usage,
@@ -361,15 +268,13 @@ stop(struct store *s)
         NUM_MIN(s->options.http_unready_delay_ns, s->options.shutdown_deadline_ns / 2));
     app_lifecycle_end_within(s->options.shutdown_deadline_ns);
     app_admin_set_ready(s->admin, false, "stopping");
-    if (s->server != NULL)
-        net_http_server_close_connections(s->server);
+    if (s->door.server != NULL)
+        net_http_server_close_connections(s->door.server);
     store_block_sync_stop(s->sync);
-    if (s->server != NULL)
+    if (s->door.server != NULL)
         app_lifecycle_pause(unready_until_ns);
     int64_t drained_by_ns = clock_deadline(s->options.http_grace_period_ns);
-    net_http_server_stop(&s->server, NUM_MIN(drained_by_ns, ended_by_ns));
-    net_web_close(&s->web);
-    net_http_log_fini(&s->log);
+    app_http_door_close(&s->door, NUM_MIN(drained_by_ns, ended_by_ns));
     store_api_read_free(&s->read);
     store_block_sync_free(&s->sync);
     store_block_headers_free(&s->headers);
@@ -379,13 +284,10 @@ stop(struct store *s)
     store_disk_cache_free(&s->disk);
     store_block_view_fini(&s->view);
     store_relabel_free(&s->selector);
-    store_page_cache_free(&s->pages);
     objstore_free(&s->bucket);
     app_admin_free(&s->admin);
     metrics_registry_free(&s->metrics);
-    memory_keep_fini(&s->keep);
-    budget_arbiter_fini(&s->arbiter);
-    budget_fini(&s->budget);
+    store_memory_fini(&s->memory);
     store_options_fini(&s->options);
     file_close(&s->data_dir_lock);
 }
@@ -408,7 +310,7 @@ main(int argc, char **argv)
         return app_lifecycle_report("blockhouse-store", &err, APP_EXIT_FAILED);
     app_flags_warn_inert(&s.options.inert);
     LOG_INFO(STORE_NOTE);
-    make_memory(&s);
+    make_shared(&s);
     bool started =
         read_selector(&s, &err) && store_cache_config_read(&s.options, &err) &&
         open_bucket(&s, &err) && start_disk(&s, &err) && start_headers(&s, &err) &&

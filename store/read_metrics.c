@@ -256,6 +256,12 @@ store_read_metrics_dropped_count(struct store_read_metrics *m, const char *reaso
         metrics_child(m->dropped, (const char *const[]){reason, TENANT}));
 }
 
+double
+store_read_metrics_shared_count(struct store_read_metrics *m)
+{
+    return metrics_get(m->shared);
+}
+
 void
 store_read_metrics_sent(struct store_read_metrics *m, uint64_t chunk_bytes)
 {

@@ -65,6 +65,9 @@ void store_read_metrics_dropped(struct store_read_metrics *m, const char *reason
 double store_read_metrics_dropped_count(struct store_read_metrics *m,
                                         const char *reason);
 
+/* How many reads were left to queries that were making them. */
+double store_read_metrics_shared_count(struct store_read_metrics *m);
+
 /* A series was sent, with this many bytes of chunks. */
 void store_read_metrics_sent(struct store_read_metrics *m, uint64_t chunk_bytes);
 

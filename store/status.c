@@ -2,6 +2,7 @@
 #include "store/status.h"
 
 #include "common/app/api_reply.h"
+#include "common/app/bucket.h"
 #include "common/base/clock.h"
 #include "common/base/num.h"
 #include "common/codec/html.h"
@@ -14,14 +15,11 @@ bool
 store_status_configure(struct store_status *s, const struct store_options *o,
                        struct err *err)
 {
-    CLEANUP(yaml_tree_free) struct yaml *prices = NULL;
     s->info = (struct app_info){.table = store_options_table(), .options = o};
     s->label = o->web_label;
     s->has_pages = !o->web_disable;
-    return app_flags_yaml("web.request-prices", o->request_prices,
-                          o->request_prices_file, &prices, err) &&
-           (objstore_prices_read(&s->prices, prices, err) ||
-            app_flags_content_fail("web.request-prices", o->request_prices_file, err));
+    return app_bucket_prices(&s->prices, o->request_prices, o->request_prices_file,
+                             err);
 }
 
 static void
@@ -38,6 +36,20 @@ look_at_memory(const struct store_status *s, struct store_status_view *view)
         return;
     view->ranges_limit = store_range_cache_limit(s->ranges);
     view->ranges = store_range_cache_counts(s->ranges);
+}
+
+static void
+look_at_disk(const struct store_status *s, struct store_status_view *view)
+{
+    view->disk_limit = s->disk_usage->limit;
+    for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
+        view->disk_used[kind] =
+            store_disk_usage_bytes(s->disk_usage, (enum store_disk_kind)kind);
+    view->has_disk_cache = s->disk != NULL;
+    if (s->disk == NULL)
+        return;
+    view->disk_cache_limit = store_disk_usage_cache_room(s->disk_usage);
+    view->disk = store_disk_cache_counts(s->disk);
 }
 
 static void
@@ -67,6 +79,7 @@ store_status_look(const struct store_status *s, struct store_status_view *view)
     store_status_rows_select(&view->rows, &view->query);
     view->load = store_api_read_load(s->read);
     look_at_memory(s, view);
+    look_at_disk(s, view);
     look_at_requests(s, view);
 }
 

@@ -12,6 +12,7 @@
 #include "common/objstore/prices.h"
 #include "store/api_read.h"
 #include "store/block_sync.h"
+#include "store/disk_cache.h"
 #include "store/options.h"
 #include "store/page_cache.h"
 #include "store/range_cache.h"
@@ -29,6 +30,8 @@ struct store_status {
     struct memory_keep *keep;
     struct store_page_cache *pages;
     struct store_range_cache *ranges; /* NULL: none */
+    struct store_disk_usage *disk_usage;
+    struct store_disk_cache *disk; /* NULL: none */
     /* by store_status_configure */
     struct app_info info;
     struct objstore_prices prices;
@@ -56,6 +59,11 @@ struct store_status_view {
     size_t pages_limit;
     size_t ranges_limit;
     struct store_range_cache_counts ranges;
+    uint64_t disk_limit;
+    uint64_t disk_used[STORE_DISK_KINDS];
+    bool has_disk_cache;
+    uint64_t disk_cache_limit; /* as things are now */
+    struct store_disk_cache_counts disk;
     bool has_requests; /* of a bucket that is asked by requests */
     struct objstore_request_figures requests;
     const struct objstore_prices *prices;

@@ -118,18 +118,67 @@ put_memory(struct json_writer *w, const struct store_status_view *view)
     json_writer_put_u64(w, "keptBytes", view->memory_kept);
     json_writer_put_u64(w, "queriesWaiting", view->memory_waiting);
     json_writer_close(w, '{');
-    json_writer_open(w, "caches", '{');
+}
+
+static void
+put_pages(struct json_writer *w, const struct store_status_view *view)
+{
     json_writer_open(w, "pages", '{');
     json_writer_put_u64(w, "limitBytes", view->pages_limit);
     json_writer_put_u64(w, "bytes", view->pages_held);
     json_writer_close(w, '{');
+}
+
+static void
+put_ranges(struct json_writer *w, const struct store_status_view *view)
+{
     json_writer_open(w, "ranges", '{');
     json_writer_put_u64(w, "limitBytes", view->ranges_limit);
     json_writer_put_u64(w, "bytes", view->ranges.bytes);
     json_writer_put_u64(w, "count", view->ranges.ranges);
     json_writer_put_u64(w, "hits", view->ranges.hits);
     json_writer_put_u64(w, "misses", view->ranges.misses);
+    json_writer_put_u64(w, "ghostHits", view->ranges.ghost_hits);
     json_writer_put_u64(w, "evictions", view->ranges.evictions);
+    json_writer_put_u64(w, "sharedReads", view->load.shared_reads);
+    json_writer_close(w, '{');
+}
+
+static void
+put_disk_cache(struct json_writer *w, const struct store_status_view *view)
+{
+    json_writer_open(w, "disk", '{');
+    json_writer_put_u64(w, "limitBytes", view->disk_cache_limit);
+    json_writer_put_u64(w, "bytes", view->disk.bytes);
+    json_writer_put_u64(w, "count", view->disk.ranges);
+    json_writer_put_u64(w, "hits", view->disk.hits);
+    json_writer_put_u64(w, "misses", view->disk.misses);
+    json_writer_put_u64(w, "damages", view->disk.damaged);
+    json_writer_put_u64(w, "failures", view->disk.failures);
+    json_writer_put_bool(w, "off", view->disk.is_off);
+    json_writer_close(w, '{');
+}
+
+static void
+put_caches(struct json_writer *w, const struct store_status_view *view)
+{
+    json_writer_open(w, "caches", '{');
+    put_pages(w, view);
+    put_ranges(w, view);
+    if (view->has_disk_cache)
+        put_disk_cache(w, view);
+    json_writer_close(w, '{');
+}
+
+static void
+put_disk(struct json_writer *w, const struct store_status_view *view)
+{
+    json_writer_open(w, "disk", '{');
+    json_writer_put_u64(w, "limitBytes", view->disk_limit);
+    json_writer_open(w, "usedBytes", '{');
+    for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
+        json_writer_put_u64(w, store_disk_kind_name((enum store_disk_kind)kind),
+                            view->disk_used[kind]);
     json_writer_close(w, '{');
     json_writer_close(w, '{');
 }
@@ -159,6 +208,8 @@ store_status_json(const struct store_status_view *view, struct buf *out)
     put_sync(&w, view);
     put_load(&w, &view->load);
     put_memory(&w, view);
+    put_caches(&w, view);
+    put_disk(&w, view);
     if (view->has_requests)
         objstore_prices_json(view->prices, &view->requests, &w);
     put_rows(&w, view);

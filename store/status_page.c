@@ -112,9 +112,40 @@ put_memory(struct buf *out, const struct store_status_view *view)
     put_bytes(out, "freed, for the next who needs it", view->memory_kept, 0);
     buf_printf(out,
                "</table>\n<p>Ranges: %" PRIu64 " kept, %" PRIu64 " hits, %" PRIu64
-               " misses, %" PRIu64 " evictions. %zu queries wait for memory.</p>\n",
+               " misses, of which a cache of twice the size might have had %" PRIu64
+               ", %" PRIu64 " evictions; %" PRIu64 " reads were left to queries that "
+               "were making them. %zu queries wait for memory.</p>\n",
                view->ranges.ranges, view->ranges.hits, view->ranges.misses,
-               view->ranges.evictions, view->memory_waiting);
+               view->ranges.ghost_hits, view->ranges.evictions, view->load.shared_reads,
+               view->memory_waiting);
+}
+
+static void
+put_disk_cache(struct buf *out, const struct store_disk_cache_counts *disk)
+{
+    buf_printf(out,
+               "<p>Ranges on disk: %" PRIu64 " kept, %" PRIu64 " hits, %" PRIu64
+               " misses, %" PRIu64 " damages, %" PRIu64 " failed writes.%s</p>\n",
+               disk->ranges, disk->hits, disk->misses, disk->damaged, disk->failures,
+               disk->is_off ? " Nothing is written for a while." : "");
+}
+
+static void
+put_disk(struct buf *out, const struct store_status_view *view)
+{
+    uint64_t all = 0;
+    for (int kind = 0; kind < STORE_DISK_KINDS; kind++)
+        all += view->disk_used[kind];
+    buf_put_str(out, "<h2>Disk</h2>\n<table><tr><th></th><th>used</th><th>limit"
+                     "</th></tr>\n");
+    put_bytes(out, "all (--store.disk-limit)", all, view->disk_limit);
+    put_bytes(out, "index headers", view->disk_used[STORE_DISK_HEADERS], 0);
+    put_bytes(out, "what is known of blocks", view->disk_used[STORE_DISK_SNAPSHOT], 0);
+    put_bytes(out, "cache of ranges (--store.disk-cache)",
+              view->disk_used[STORE_DISK_CACHE], view->disk_cache_limit);
+    buf_put_str(out, "</table>\n");
+    if (view->has_disk_cache)
+        put_disk_cache(out, &view->disk);
 }
 
 static void
@@ -262,6 +293,7 @@ store_status_page(const struct store_status_view *view, struct buf *out)
     put_paging(out, view);
     put_rows(out, &view->rows);
     put_memory(out, view);
+    put_disk(out, view);
     if (view->has_requests)
         objstore_prices_html(view->prices, &view->requests, out);
     buf_put_str(out, "<p>As JSON: <a href=\"api/v1/status/store\">/api/v1/status/store"

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blockhouse-bucket: a look into a bucket from the command line. */
+#include "common/app/bucket.h"
 #include "common/app/lifecycle.h"
 #include "common/base/budget.h"
-#include "common/base/xmalloc.h"
-#include "common/codec/digest.h"
-#include "common/objstore/config.h"
 #include "common/tools/commands.h"
 
 static const char program[] = "blockhouse-bucket";
@@ -21,21 +19,14 @@ static bool
 open_bucket(const struct tools_options *o, struct objstore_bucket **bucket,
             struct err *err)
 {
-    CLEANUP(xfree) char *yaml = NULL;
-    if (!app_flags_content("objstore.config", o->objstore_config,
-                           o->objstore_config_file, &yaml, err))
-        return false;
-    if (yaml[0] == 0 && *o->objstore_config_file != 0)
-        return err_set(err, ERR_INVALID, "--objstore.config-file: %s is empty",
-                       o->objstore_config_file);
-    if (yaml[0] == 0)
-        return err_set(err, ERR_INVALID,
-                       "no object storage is configured: give --objstore.config or "
-                       "--objstore.config-file");
-    bool ok = objstore_open_to_read(bucket, bytes_of_str(yaml), "bucket", err);
-    digest_cleanse(yaml, strlen(yaml));
-    return ok ||
-           app_flags_content_fail("objstore.config", o->objstore_config_file, err);
+    return app_bucket_open(bucket,
+                           &(struct app_bucket_options){
+                               .config = o->objstore_config,
+                               .config_file = o->objstore_config_file,
+                               .component = "bucket",
+                               .is_read_only = true,
+                           },
+                           err);
 }
 
 static bool

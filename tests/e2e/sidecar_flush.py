@@ -81,9 +81,9 @@ def samples_of(prometheus):
 
 
 def samples_in(world):
-    """The same in the bucket, as the store answers."""
+    """The same in the bucket, as a store answers that remembers none of it."""
     with Daemon(str(world.programs / "blockhouse-store"), "--http-address=127.0.0.1:{port}",
-                f"--data-dir={world.directory / 'store'}",
+                f"--data-dir={tempfile.mkdtemp(dir=world.directory)}",
                 f"--objstore.config={dir_bucket(world.bucket)}") as store:
         (series,) = rr.read_sampled(store, [rr.query([("__name__", "=", "up")], 0, 1 << 60)])
     assert len(series) == 1, series

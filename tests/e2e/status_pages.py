@@ -155,6 +155,7 @@ def tells_of_each_block(programs):
             page = Page(store.request("GET", "/"))
             check_blocks(odd, data, page)
             check_facts(data, page, directory)
+            check_disk(store, os.path.join(directory, "data"))
             check_thanos_shape(store, odd)
             finds_words(store, odd)
             refuses_wrong_arguments(store)
@@ -202,6 +203,34 @@ def check_facts(data, page, directory):
     assert 0 <= memory["usedBytes"] <= memory["peakBytes"] <= memory["limitBytes"]
     assert data["queries"]["running"] == data["queries"]["waiting"] == 0
     assert "requests" not in data, "a directory is not asked by requests"
+    assert "disk" not in data["caches"], "files of this machine are not kept on its disk"
+    assert data["disk"]["usedBytes"]["cache"] == 0
+
+
+def check_disk(store, folder):
+    """What is told of the data directory is what is in it."""
+    def size_of(pattern):
+        return sum(map(os.path.getsize, glob.glob(os.path.join(folder, pattern))))
+
+    wait_until("the headers to be counted", lambda: ask(store, "/api/v1/status/store")[
+        "disk"]["usedBytes"]["headers"] == size_of("*.bhx") > 0)
+    data, page = ask(store, "/api/v1/status/store"), Page(store.request("GET", "/"))
+    used, limit = data["disk"]["usedBytes"], data["disk"]["limitBytes"]
+    assert set(used) == {"headers", "snapshot", "cache"}
+    assert used["snapshot"] == size_of("blocks.snapshot") > 0, used
+    assert sum(used.values()) < limit
+    assert page.row("all (--store.disk-limit)")[1:] == [size(sum(used.values())), size(limit)]
+    assert page.row("index headers")[1] == size(used["headers"])
+
+
+def size(count):
+    """As pages show it."""
+    if count < 1024:
+        return f"{count} B"
+    for unit in "KiB", "MiB", "GiB", "TiB":
+        count /= 1024
+        if count < 1024 or unit == "TiB":
+            return f"{count:.1f} {unit}"
 
 
 def check_thanos_shape(store, odd):
@@ -362,6 +391,51 @@ def check_requests(daemon, path, bucket):
     return requests
 
 
+# A member of "caches", and the metric that has the same value.
+CACHES = {("ranges", "hits"): "range_cache_hits_total",
+          ("ranges", "misses"): "range_cache_misses_total",
+          ("ranges", "ghostHits"): "range_cache_ghost_hits_total",
+          ("ranges", "evictions"): "range_cache_evictions_total",
+          ("ranges", "count"): "range_cache_ranges",
+          ("ranges", "bytes"): "range_cache_bytes",
+          ("ranges", "sharedReads"): "shared_fetches_total",
+          ("disk", "hits"): "disk_cache_hits_total",
+          ("disk", "misses"): "disk_cache_misses_total",
+          ("disk", "damages"): "disk_cache_damages_total",
+          ("disk", "failures"): "disk_cache_failures_total",
+          ("disk", "count"): "disk_cache_ranges",
+          ("disk", "bytes"): "disk_used_bytes{kind=\"cache\"}"}
+
+
+def caches_as_metrics(store):
+    """What is told of the caches, if it is what the metrics say."""
+    metrics = dict(line.rsplit(" ", 1) for line in
+                   store.request("GET", "/metrics").text.splitlines() if line[:1] != "#")
+    data = ask(store, "/api/v1/status/store")
+    for (cache, member), metric in CACHES.items():
+        value = float(metrics["blockhouse_store_" + metric])
+        if data["caches"][cache][member] != value:
+            return None
+    return data
+
+
+def check_caches(store, *positive):
+    """Of the members, these have counted something."""
+    wait_until(f"caches as in the metrics, with {positive}", lambda: (
+        data := caches_as_metrics(store)) and all(
+            data["caches"][cache][member] > 0 for cache, member in positive))
+    caches = ask(store, "/api/v1/status/store")["caches"]
+    assert 0 < caches["disk"]["bytes"] <= caches["disk"]["limitBytes"]
+    assert caches["disk"]["off"] is False and caches["disk"]["failures"] == 0
+    page = Page(store.request("GET", "/"))
+    ranges, disk = caches["ranges"], caches["disk"]
+    assert f'{ranges["hits"]} hits, {ranges["misses"]} misses, of which a cache of twice ' \
+        f'the size might have had {ranges["ghostHits"]}' in page.text
+    assert f'on disk: {disk["count"]} kept, {disk["hits"]} hits, {disk["misses"]} misses' \
+        in page.text
+    assert page.row("cache of ranges (--store.disk-cache)")[1] == size(disk["bytes"])
+
+
 def counts_requests(programs):
     bucket = counting_bucket()
     config = "--objstore.config=" + bucket.yaml("access_key: AKID", "secret_key: secret",
@@ -379,16 +453,22 @@ def counts_requests(programs):
             assert requests["sinceStart"]["put"] >= 3, requests
             print(f"  a shipped block: {requests['sinceStart']}")
         bucket.kinds.clear()
-        with Daemon(os.path.join(programs, "blockhouse-store"), *COMMON, config,
-                    "--http-unready-delay=0s", f"--data-dir={directory}/store",
-                    "--web.request-prices-file=" + write(f"{directory}/prices.yml", PRICES)
-                    ) as store:
+        prices = "--web.request-prices-file=" + write(f"{directory}/prices.yml", PRICES)
+        store_command = [os.path.join(programs, "blockhouse-store"), *COMMON, config,
+                         "--http-unready-delay=0s", f"--data-dir={directory}/store"]
+        with Daemon(*store_command, prices) as store:
             everything = rr.query([("__name__", "!=", "")], 0, 1 << 60)
             assert rr.read_streamed(store, [everything])
             requests = check_requests(store, "/api/v1/status/store", bucket)
             assert requests["sinceStart"]["list"] >= 1 and requests["sinceStart"]["get"] >= 3
             assert requests["sinceStart"]["receivedBytes"] >= 30000, requests
             print(f"  a block that was read: {requests['sinceStart']}")
+            assert rr.read_streamed(store, [everything])
+            check_caches(store, ("ranges", "hits"), ("ranges", "misses"),
+                         ("disk", "misses"), ("disk", "count"))
+        with Daemon(*store_command) as store:
+            assert rr.read_streamed(store, [everything])
+            check_caches(store, ("disk", "hits"), ("disk", "count"))
     bucket.close()
 
 
