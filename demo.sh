@@ -106,8 +106,8 @@ show_places() {
 
   origin Prometheus    http://${STACK_ADDRESS[origin]}/$graph
   reading Prometheus   http://${STACK_ADDRESS[reader]}/$graph
-  sidecar metrics      http://${STACK_ADDRESS[sidecar]}/metrics
-  store metrics        http://${STACK_ADDRESS[store]}/metrics
+  sidecar              http://${STACK_ADDRESS[sidecar]}/
+  store                http://${STACK_ADDRESS[store]}/
   data and logs        $STACK_DIR
 
 EOF

@@ -95,7 +95,7 @@ sidecar_prom_client_new(struct sidecar_prom_client **out, const char *url,
         return false;
     c->config.http.user_agent = "blockhouse-sidecar";
     if (!net_http_client_new(&c->http, &c->config.http, err))
-        return err_wrap(err, "--prometheus.http-client");
+        return false;
     for (size_t i = 0; i < RESOURCES; i++) {
         c->urls[i] = join(url, resources[i].path);
         c->shown_urls[i] = without_user(c->urls[i]);
@@ -156,15 +156,23 @@ struct call {
     const struct cancel *cancel;
 };
 
-/* The first line of a refusal in plain text, as of /-/reload. */
+/* A refusal in plain text, as of /-/reload, in one line: what is wrong with the YAML of
+ * a configuration stands in its second one. */
 static char *
 plain_reason(const struct net_http_response *response)
 {
-    struct bytes body = bytes_of(response->error_body, response->error_body_len);
+    char text[REASON_MAX + 1];
     size_t len = 0;
-    while (len < body.len && len < REASON_MAX && body.at[len] >= ' ')
-        len++;
-    return len > 0 ? xasprintf(": %.*s", (int)len, (const char *)body.at) : xstrdup("");
+    for (size_t i = 0; i < response->error_body_len && len < REASON_MAX; i++) {
+        uint8_t c = (uint8_t)response->error_body[i];
+        if (c > ' ')
+            text[len++] = (char)c;
+        else if (len > 0 && text[len - 1] != ' ')
+            text[len++] = ' ';
+    }
+    if (len > 0 && text[len - 1] == ' ')
+        len--;
+    return len > 0 ? xasprintf(": %.*s", (int)len, text) : xstrdup("");
 }
 
 /* The reason that Prometheus gives in the body of a refusal; "" for none. */

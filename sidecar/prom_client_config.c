@@ -164,7 +164,7 @@ sidecar_prom_client_config_parse(struct sidecar_prom_client_config *out,
     if (!yaml_parse(yaml, CONFIG_MAX_BYTES, &c.tree, err) ||
         !read_root(c.tree, &c, err)) {
         sidecar_prom_client_config_fini(&c);
-        return err_wrap(err, "--prometheus.http-client");
+        return false;
     }
     *out = c;
     return true;

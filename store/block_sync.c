@@ -94,7 +94,7 @@ store_block_sync_new(struct store_block_sync **out,
     metrics_set(s->metrics.consistency_delay,
                 (double)options->consistency_delay_ms / 1000);
     if (!prepare_data_dir(s, err))
-        return err_wrap(err, "data directory");
+        return err_wrap(err, "--data-dir");
     *out = TAKE(s);
     return true;
 }

@@ -42,10 +42,10 @@ store_data_dir_lock(const char *dir, int *fd, struct err *err)
 {
     CLEANUP(xfree) char *path = xasprintf("%s/" STORE_DATA_DIR_LOCK, dir);
     if (!file_mkdirs(dir, err))
-        return err_wrap(err, "data directory");
+        return err_wrap(err, "--data-dir");
     CLEANUP(file_close) int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0)
-        return err_sys(err, errno, "data directory: open %s", path);
+        return err_sys(err, errno, "--data-dir: open %s", path);
     if (flock(opened, LOCK_EX | LOCK_NB) == 0)
         name_owner(opened);
     else if (errno == EWOULDBLOCK)

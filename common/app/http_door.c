@@ -38,7 +38,8 @@ app_http_door_open(struct app_http_door *door, const struct app_http_door_flags 
     own.address = flags->address;
     own.log = &door->log;
     own.web = door->web;
-    return net_http_server_start(&door->server, &own, err);
+    return net_http_server_start(&door->server, &own, err) ||
+           err_wrap(err, "--http-address");
 }
 
 void

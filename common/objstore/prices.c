@@ -53,7 +53,7 @@ objstore_prices_read(struct objstore_prices *p, const struct yaml *y, struct err
     static const char *const KEYS[] = {"currency", "per_1000", "per_gib_out", NULL};
     struct objstore_prices read = {.is_set = y != NULL && y->kind != YAML_NULL};
     const char *currency = "";
-    if (!yaml_check_keys(y, KEYS, "the request prices", err) ||
+    if (!yaml_check_keys(y, KEYS, "the list of prices", err) ||
         !yaml_get_text(y, "currency", &currency, err) ||
         !read_kinds(yaml_get(y, "per_1000"), read.per_1000, err) ||
         !read_price(y, "per_gib_out", &read.per_gib_out, err))

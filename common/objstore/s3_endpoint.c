@@ -2,6 +2,7 @@
 #include "common/objstore/s3_endpoint.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -36,6 +37,18 @@ without_port(struct bytes host)
     if (colon != NULL && (bracket == NULL || colon > bracket))
         host.len = (size_t)(colon - host.at);
     return host;
+}
+
+/* No port at all is one, too: the one that the scheme implies. */
+static bool
+is_port_right(const char *address)
+{
+    const char *port = address + without_port(bytes_of_str(address)).len;
+    size_t digits = *port == ':' ? strspn(port + 1, "0123456789") : 0;
+    if (*port == 0)
+        return true;
+    return digits > 0 && digits <= 5 && port[1 + digits] == 0 && atoi(port + 1) > 0 &&
+           atoi(port + 1) <= UINT16_MAX;
 }
 
 bool
@@ -174,6 +187,12 @@ objstore_s3_endpoint_check(const struct objstore_s3_endpoint *e, struct err *err
                        e->address);
     if (strcmp(e->bucket, ".") == 0 || strcmp(e->bucket, "..") == 0)
         return err_set(err, ERR_INVALID, "bucket \"%s\" is no name", e->bucket);
-    return check_text("bucket", e->bucket, LETTERS_AND_DIGITS "._-", err) &&
-           check_text("endpoint", e->address, LETTERS_AND_DIGITS "._-:[]", err);
+    if (!check_text("bucket", e->bucket, LETTERS_AND_DIGITS "._-", err) ||
+        !check_text("endpoint", e->address, LETTERS_AND_DIGITS "._-:[]", err))
+        return false;
+    if (!is_port_right(e->address))
+        return err_set(err, ERR_INVALID,
+                       "endpoint \"%s\" has a wrong port: write 1 to %d", e->address,
+                       UINT16_MAX);
+    return true;
 }

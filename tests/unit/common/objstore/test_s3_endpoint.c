@@ -139,10 +139,10 @@ refuses_what_does_not_fit(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"https://minio", "scheme"},
-        {"minio/x", "endpoint"},
-        {"", "endpoint is empty"},
-        {"mi nio", "endpoint"},
+        {"https://minio", "scheme"},   {"minio/x", "endpoint"},
+        {"", "endpoint is empty"},     {"mi nio", "endpoint"},
+        {"minio:99999", "wrong port"}, {"minio:0", "wrong port"},
+        {"minio:", "wrong port"},      {"[::1]:x", "wrong port"},
     };
     struct err err;
     struct objstore_s3_place place;
