@@ -30,9 +30,10 @@ entry_of(struct pool_job *job)
 }
 
 static struct objstore_call
-call_of(const struct store_catalog *c)
+call_of(struct store_catalog *c)
 {
-    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel};
+    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel,
+                                  &c->patience};
 }
 
 static int

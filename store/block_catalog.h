@@ -5,6 +5,7 @@
 #define STORE_BLOCK_CATALOG_H
 
 #include "common/base/pool.h"
+#include "common/net/patience.h"
 #include "store/block.h"
 #include "store/block_filter.h"
 #include "store/sync_metrics.h"
@@ -44,6 +45,7 @@ struct store_catalog {
     struct store_sync_metrics *metrics;
     const struct cancel *cancel;
     unsigned meta_concurrency;
+    struct net_patience patience; /* of reads of metas and marks */
     /* read-only for others */
     atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
     bool is_complete;     /* of each block in the bucket is known what can be */

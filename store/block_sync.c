@@ -16,6 +16,7 @@
 #include "common/base/xmalloc.h"
 #include "store/block_catalog.h"
 #include "store/block_snapshot.h"
+#include "store/patience.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
  * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
@@ -57,6 +58,7 @@ struct store_block_sync {
     char *snapshot_path;
     /* owned by the thread that makes passes */
     struct store_catalog catalog;
+    struct net_patience list_patience;
     bool is_restored;    /* or there was nothing to restore */
     unsigned long saved; /* changes of the catalog that are in the snapshot */
     bool is_saved_complete;
@@ -118,7 +120,8 @@ catalog_of(struct store_block_sync *s)
     return (struct store_catalog){.bucket = o->bucket,
                                   .metrics = &s->metrics,
                                   .cancel = &s->cancel,
-                                  .meta_concurrency = o->meta_concurrency};
+                                  .meta_concurrency = o->meta_concurrency,
+                                  .patience = {.first_ns = STORE_PATIENCE_NS}};
 }
 
 /* One that cannot be written would fail every block later, one by one. */
@@ -140,6 +143,7 @@ store_block_sync_new(struct store_block_sync **out,
     s->options = *options;
     s->suggested_ns = SUGGESTED_NS;
     s->catalog = catalog_of(s);
+    s->list_patience.first_ns = STORE_PATIENCE_NS;
     s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
     cond_init(&s->changed);
@@ -310,7 +314,8 @@ note_progress(struct store_block_sync *s)
 static bool
 list_blocks(struct store_block_sync *s, struct store_listing *listing, struct err *err)
 {
-    struct objstore_call call = {clock_deadline(LIST_TIMEOUT_NS), &s->cancel};
+    struct objstore_call call = {clock_deadline(LIST_TIMEOUT_NS), &s->cancel,
+                                 &s->list_patience};
     metrics_add(s->metrics.listings, 1);
     if (!store_listing_read(listing, s->options.bucket, &call, err))
         return false;
