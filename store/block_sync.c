@@ -17,17 +17,13 @@
 #include "store/block_catalog.h"
 #include "store/block_snapshot.h"
 #include "store/patience.h"
+#include "store/sync_pause.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
  * with a bucket that throttles, waiting for a complete one could mean waiting for ever.
  */
 enum { PASSES_UNTIL_READY = 3 };
 
-/* Delay after a pass that has left something; it doubles up to another one, or, where
- * passes take long, to several times what they take. */
-static const int64_t RETRY_NS = 10 * CLOCK_NS_PER_S;
-static const int64_t MAX_RETRY_NS = 15 * CLOCK_NS_PER_S;
-enum { RETRY_TIMES = 10 };
 /* Between a pass and another one that was suggested; it doubles up to the interval
  * while these follow each other, because they cannot help. */
 static const int64_t SUGGESTED_NS = 5 * CLOCK_NS_PER_S;
@@ -525,21 +521,13 @@ jittered(int64_t wait_ns)
     return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
 }
 
-/* What a pass that has left something waits for at most; one that could not list the
- * bucket has cost it nothing. */
-static int64_t
-most_retry_ns(const struct store_block_sync *s, bool has_listed, int64_t took_ns)
-{
-    int64_t most_ns =
-        has_listed ? NUM_MAX(MAX_RETRY_NS, RETRY_TIMES * took_ns) : MAX_RETRY_NS;
-    return NUM_MIN(most_ns, s->options.interval_ns);
-}
-
 static void *
 sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
-    int64_t retry_ns = RETRY_NS, wait_ns, due_ns;
+    struct store_sync_pause pause = {.interval_ns = s->options.interval_ns};
+    const struct store_catalog *c = &s->catalog;
+    int64_t due_ns;
     bool complete;
     do {
         struct err err;
@@ -548,13 +536,13 @@ sync_loop(void *arg)
         if (!ok && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        wait_ns = NUM_MIN(retry_ns, most_retry_ns(s, ok, clock_mono_ns() - start_ns));
-        retry_ns = 2 * wait_ns;
-        if (complete && s->catalog.is_read) {
-            wait_ns = s->options.interval_ns;
-            retry_ns = RETRY_NS;
-        }
-        due_ns = clock_deadline(jittered(wait_ns));
+        int64_t now_ns = clock_mono_ns();
+        const struct store_sync_outcome outcome = {
+            .has_listed = ok,
+            .is_done = complete && c->is_read,
+            .took_ns = now_ns - start_ns,
+            .refused_ns = complete && !c->is_read ? now_ns - c->unread_since_ns : 0};
+        due_ns = clock_deadline(jittered(store_sync_pause_after(&pause, &outcome)));
         store_sync_progress_next(&s->progress, due_ns);
     } while (wait_for_pass(s, due_ns));
     return NULL;
