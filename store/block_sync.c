@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -510,17 +509,6 @@ store_block_sync_ask(struct store_block_sync *s)
     return s->is_passing ? STORE_BLOCK_SYNC_FOLLOWS : STORE_BLOCK_SYNC_BEGINS;
 }
 
-/* Give or take a tenth. */
-static int64_t
-jittered(int64_t wait_ns)
-{
-    uint64_t random = 0;
-    uint64_t spread_ns = (uint64_t)wait_ns / 5;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
-        random = 0;
-    return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
-}
-
 static void *
 sync_loop(void *arg)
 {
@@ -542,7 +530,7 @@ sync_loop(void *arg)
             .is_done = complete && c->is_read,
             .took_ns = now_ns - start_ns,
             .refused_ns = complete && !c->is_read ? now_ns - c->unread_since_ns : 0};
-        due_ns = clock_deadline(jittered(store_sync_pause_after(&pause, &outcome)));
+        due_ns = clock_deadline(store_sync_pause_after(&pause, &outcome));
         store_sync_progress_next(&s->progress, due_ns);
     } while (wait_for_pass(s, due_ns));
     return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/sync_pause.h"
 
+#include <sys/random.h>
+
 #include "common/base/clock.h"
 #include "common/base/num.h"
 
@@ -19,8 +21,8 @@ most_retry_ns(const struct store_sync_outcome *o)
                          : MAX_RETRY_NS;
 }
 
-int64_t
-store_sync_pause_after(struct store_sync_pause *p, const struct store_sync_outcome *o)
+static int64_t
+middle_of_pause(struct store_sync_pause *p, const struct store_sync_outcome *o)
 {
     if (o->has_listed && o->is_done) {
         p->retry_ns = 0;
@@ -30,4 +32,21 @@ store_sync_pause_after(struct store_sync_pause *p, const struct store_sync_outco
     wait_ns = NUM_MIN(wait_ns, p->interval_ns);
     p->retry_ns = 2 * wait_ns;
     return NUM_MIN(NUM_MAX(wait_ns, o->refused_ns), p->interval_ns);
+}
+
+/* Give or take a tenth. */
+static int64_t
+jittered(int64_t wait_ns)
+{
+    uint64_t random = 0;
+    uint64_t spread_ns = (uint64_t)wait_ns / 5;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = 0;
+    return wait_ns - (int64_t)(spread_ns / 2) + (int64_t)(random % (spread_ns + 1));
+}
+
+int64_t
+store_sync_pause_after(struct store_sync_pause *p, const struct store_sync_outcome *o)
+{
+    return jittered(middle_of_pause(p, o));
 }

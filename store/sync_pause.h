@@ -22,8 +22,9 @@ struct store_sync_outcome {
     int64_t refused_ns;
 };
 
-/* The pause after it. It is short where something is left, and grows, a little; where
- * what is left stays refused, up to the interval: each pass lists the whole bucket. */
+/* The pause after it, give or take a tenth. It is short where something is left, and
+ * grows, a little; where what is left stays refused, up to the interval: each pass
+ * lists the whole bucket. */
 int64_t store_sync_pause_after(struct store_sync_pause *p,
                                const struct store_sync_outcome *o);
 
