@@ -134,7 +134,8 @@ static bool
 read_range(struct objstore_bucket *bucket, const struct cancel *cancel,
            struct range *range, bool *usable, struct err *err)
 {
-    const struct objstore_call call = {clock_deadline(META_TIMEOUT_NS), cancel};
+    const struct objstore_call call = {.deadline_ns = clock_deadline(META_TIMEOUT_NS),
+                                       .cancel = cancel};
     struct tsdb_ulid_text name = tsdb_ulid_print(&range->id);
     CLEANUP(xfree) char *key = xasprintf("%s/" TSDB_BLOCK_PATH_META, name.text);
     CLEANUP(buf_fini) struct buf text = {0};
@@ -161,7 +162,8 @@ refresh(struct sidecar_overlap *o, struct objstore_bucket *bucket,
         const struct cancel *cancel, struct ranges *now, struct err *err)
 {
     const struct objstore_call call = {
-        clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS), cancel};
+        .deadline_ns = clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS),
+        .cancel = cancel};
     CLEANUP(ranges_fini) struct ranges listed = {0};
     if (!sidecar_block_remote_each(bucket, &call, list_block, &listed, err))
         return false;

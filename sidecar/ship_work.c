@@ -195,7 +195,8 @@ list_bucket(struct sidecar_ship_work *w)
 {
     const struct sidecar_ship_work_options *o = &w->options;
     const struct objstore_call call = {
-        clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS), o->cancel};
+        .deadline_ns = clock_deadline(SIDECAR_BUCKET_LISTING_TIMEOUT_NS),
+        .cancel = o->cancel};
     struct search s = {.options = o};
     struct err err;
     if (sidecar_block_remote_each(o->bucket, &call, find_shipped, &s, &err))

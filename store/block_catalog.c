@@ -30,9 +30,10 @@ entry_of(struct pool_job *job)
 }
 
 static struct objstore_call
-call_of(const struct store_catalog *c)
+call_of(struct store_catalog *c)
 {
-    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel};
+    return (struct objstore_call){clock_deadline(META_TIMEOUT_NS), c->cancel,
+                                  &c->patience};
 }
 
 static int
@@ -415,20 +416,28 @@ drop_gone(struct store_catalog *c)
     c->count = count;
 }
 
-static bool
-is_any_unread(const struct store_catalog *c)
+/* Yields since when the newest of what is unread is; 0: nothing is. */
+static int64_t
+note_unread(struct store_catalog *c)
 {
-    for (size_t i = 0; i < c->count; i++)
-        if (c->entries[i].is_unread)
-            return true;
-    return false;
+    int64_t newest_ns = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        struct store_entry *e = &c->entries[i];
+        if (!e->is_unread)
+            e->unread_since_ns = 0;
+        else if (e->unread_since_ns == 0)
+            e->unread_since_ns = clock_mono_ns();
+        newest_ns = NUM_MAX(newest_ns, e->unread_since_ns);
+    }
+    return newest_ns;
 }
 
 static void
 end_fetching(struct store_catalog *c)
 {
     c->is_complete = !is_any_to_heal(c);
-    c->is_read = !is_any_unread(c);
+    c->unread_since_ns = note_unread(c);
+    c->is_read = c->unread_since_ns == 0;
     drop_gone(c);
 }
 

@@ -5,6 +5,7 @@
 #define STORE_BLOCK_CATALOG_H
 
 #include "common/base/pool.h"
+#include "common/net/patience.h"
 #include "store/block.h"
 #include "store/block_filter.h"
 #include "store/sync_metrics.h"
@@ -21,6 +22,7 @@ struct store_entry {
     bool may_heal;  /* failed in this pass, and need not fail in the next */
     bool is_tried;  /* in this pass: it was fetched, well or not */
     bool is_unread; /* in this pass: not well, and another pass may do better */
+    int64_t unread_since_ns; /* the end of the first pass in a row; 0: of none */
     /* Since when the bucket has it no more, although what it became may be among the
      * blocks that could not be read; 0: the bucket has it. */
     int64_t gone_ns;
@@ -44,11 +46,13 @@ struct store_catalog {
     struct store_sync_metrics *metrics;
     const struct cancel *cancel;
     unsigned meta_concurrency;
+    struct net_patience patience; /* of reads of metas and marks */
     /* read-only for others */
-    atomic_ulong changes; /* of what a snapshot has (block_snapshot.h), so far */
-    bool is_complete;     /* of each block in the bucket is known what can be */
-    bool is_read;         /* nothing is left that another pass could read */
-    size_t unread;        /* blocks of which this pass has still to read something */
+    atomic_ulong changes;    /* of what a snapshot has (block_snapshot.h), so far */
+    bool is_complete;        /* of each block in the bucket is known what can be */
+    bool is_read;            /* nothing is left that another pass could read */
+    int64_t unread_since_ns; /* of what is left, that of the newest */
+    size_t unread;           /* blocks of which this pass has still to read something */
     size_t count;
     struct store_entry *entries; /* by ULID */
 };

@@ -11,6 +11,7 @@
 #include "common/base/xmalloc.h"
 #include "store/block_headers_priv.h"
 #include "store/header_walk.h"
+#include "store/patience.h"
 
 /* Builds that run or wait for a thread, at most; who wants another one waits. */
 enum { MOST_BUILDS = 64 };
@@ -176,7 +177,8 @@ static bool
 load_once(struct store_block_headers *h, struct store_block *b, struct err *err)
 {
     const struct store_block_headers_options *o = &h->options;
-    struct objstore_call call = {clock_deadline(BUILD_TIMEOUT_NS), &h->cancel};
+    struct objstore_call call = {clock_deadline(BUILD_TIMEOUT_NS), &h->cancel,
+                                 &h->patience};
     return store_block_load(b, o->data_dir, o->bucket, &call, o->cache, err);
 }
 
@@ -399,6 +401,7 @@ store_block_headers_new(struct store_block_headers **out,
     CLEANUP(store_block_headers_free)
     struct store_block_headers *h = xcalloc(1, sizeof *h);
     h->options = *o;
+    h->patience.first_ns = STORE_PATIENCE_NS;
     mutex_init(&h->lock, LOCK_HEADERS);
     cond_init(&h->changed);
     store_header_metrics_init(&h->metrics, o->metrics);

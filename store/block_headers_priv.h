@@ -4,6 +4,7 @@
 #ifndef STORE_BLOCK_HEADERS_PRIV_H
 #define STORE_BLOCK_HEADERS_PRIV_H
 
+#include "common/net/patience.h"
 #include "store/block_headers.h"
 #include "store/header_metrics.h"
 #include "store/header_room.h"
@@ -29,6 +30,7 @@ struct store_block_headers {
     struct store_block_headers_options options;
     struct store_header_metrics metrics;
     struct cancel cancel;
+    struct net_patience patience;
     struct pool *pool;
     pthread_t follower;
     bool has_follower; /* owned by the thread that makes and frees */

@@ -17,6 +17,7 @@
 #include "store/block_catalog.h"
 #include "store/block_snapshot.h"
 #include "store/leftovers.h"
+#include "store/patience.h"
 #include "store/sync_pace.h"
 
 /* A first pass that could not read everything need not mean a missing answer for long:
@@ -48,6 +49,7 @@ struct store_block_sync {
     char *snapshot_path;
     /* owned by the thread that makes passes */
     struct store_catalog catalog;
+    struct net_patience list_patience;
     bool is_restored;    /* or there was nothing to restore */
     unsigned long saved; /* changes of the catalog that are in the snapshot */
     bool is_saved_complete;
@@ -63,7 +65,8 @@ catalog_of(struct store_block_sync *s)
     return (struct store_catalog){.bucket = o->bucket,
                                   .metrics = &s->metrics,
                                   .cancel = &s->cancel,
-                                  .meta_concurrency = o->meta_concurrency};
+                                  .meta_concurrency = o->meta_concurrency,
+                                  .patience = {.first_ns = STORE_PATIENCE_NS}};
 }
 
 /* One that cannot be written would fail every block later, one by one. */
@@ -86,6 +89,7 @@ store_block_sync_new(struct store_block_sync **out,
     s->options = *options;
     store_sync_pace_init(&s->pace, options->interval_ns);
     s->catalog = catalog_of(s);
+    s->list_patience.first_ns = STORE_PATIENCE_NS;
     s->snapshot_path = xasprintf("%s/" STORE_BLOCK_SNAPSHOT_NAME, options->data_dir);
     mutex_init(&s->lock, LOCK_BLOCK_SYNC);
     cond_init(&s->changed);
@@ -256,7 +260,8 @@ note_progress(struct store_block_sync *s)
 static bool
 list_blocks(struct store_block_sync *s, struct store_listing *listing, struct err *err)
 {
-    struct objstore_call call = {clock_deadline(LIST_TIMEOUT_NS), &s->cancel};
+    struct objstore_call call = {clock_deadline(LIST_TIMEOUT_NS), &s->cancel,
+                                 &s->list_patience};
     metrics_add(s->metrics.listings, 1);
     if (!store_listing_read(listing, s->options.bucket, &call, err))
         return false;
@@ -475,6 +480,7 @@ static void *
 sync_loop(void *arg)
 {
     struct store_block_sync *s = arg;
+    const struct store_catalog *c = &s->catalog;
     int64_t due_ns;
     do {
         struct err err;
@@ -484,11 +490,15 @@ sync_loop(void *arg)
         if (!ok && err.code != ERR_CANCELLED)
             LOG_WARN("sync of blocks failed", LOG_ERR(&err));
         tell_readiness(s, complete);
-        due_ns = next_due_ns(s, &(struct store_sync_pass){
-                                    .has_listed = ok,
-                                    .is_complete = complete && s->catalog.is_read,
-                                    .took_ns = clock_mono_ns() - start_ns,
-                                });
+        int64_t now_ns = clock_mono_ns();
+        due_ns = next_due_ns(
+            s,
+            &(struct store_sync_pass){
+                .has_listed = ok,
+                .is_complete = complete && c->is_read,
+                .took_ns = now_ns - start_ns,
+                .refused_ns = complete && !c->is_read ? now_ns - c->unread_since_ns : 0,
+            });
         store_sync_progress_next(&s->progress, due_ns);
     } while (wait_for_pass(s, due_ns));
     return NULL;

@@ -11,7 +11,9 @@
 #include "common/base/num.h"
 #include "common/base/xmalloc.h"
 #include "common/codec/varint.h"
+#include "common/net/patience.h"
 #include "store/index_header_format.h"
+#include "store/patience.h"
 
 /* Rows of NAMES and VALUES are looked at one by one in a binary search and by the gulp
  * in a scan. A gulp of texts is one contiguous read, because values follow each other
@@ -29,6 +31,7 @@ struct store_index_header {
     char *path;
     char *key;
     struct store_index_source source;
+    struct net_patience patience; /* of repairs */
     struct store_page_cache *cache;
     uint64_t file_id;
     struct store_header_layout layout;
@@ -65,6 +68,7 @@ store_index_header_open(struct store_index_header **out,
     h->path = xstrdup(path);
     h->key = xstrdup(source->key);
     h->source = *source;
+    h->patience.first_ns = STORE_PATIENCE_NS;
     h->source.key = h->key;
     h->cache = cache;
     h->file_id = store_page_cache_file_id(cache);
@@ -136,7 +140,8 @@ repair(struct store_index_header *h, unsigned repairs, struct err *damage)
     LOG_AT(damage->code == ERR_NOT_FOUND ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
            "index header missing or damaged, building it again",
            LOG_STR("path", h->path), LOG_ERR(damage));
-    struct objstore_call call = {.deadline_ns = clock_deadline(REPAIR_TIMEOUT_NS)};
+    struct objstore_call call = {.deadline_ns = clock_deadline(REPAIR_TIMEOUT_NS),
+                                 .patience = &h->patience};
     struct store_header_layout layout;
     if (!store_index_header_build(&h->source, &call, h->path, damage) ||
         !read_layout(h, &layout, damage))

@@ -297,6 +297,31 @@ feed_postings(void *arg, struct bytes piece, struct err *err)
     return tsdb_index_table_feed(&b->postings, piece, err);
 }
 
+/* A server that cannot do what buckets can, such as a proxy that answers in its place,
+ * is no fault of the block. */
+static bool
+bucket_failed(struct err *err)
+{
+    if (err->code == ERR_UNSUPPORTED)
+        err->code = ERR_UNAVAILABLE;
+    return false;
+}
+
+/* Where a stream leads. */
+struct outlet {
+    struct build *build;
+    objstore_sink_fn *feed;
+    bool is_refused; /* the failure is that of feed */
+};
+
+static bool
+feed_outlet(void *arg, struct bytes piece, struct err *err)
+{
+    struct outlet *o = arg;
+    o->is_refused = !o->feed(o->build, piece, err);
+    return !o->is_refused;
+}
+
 /* Stream [begin, end) of the index, of which the tail is there already. */
 static bool
 stream(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
@@ -304,10 +329,11 @@ stream(struct build *b, uint64_t begin, uint64_t end, objstore_sink_fn *feed,
 {
     const struct store_index_source *source = b->source;
     uint64_t fetched = NUM_MIN(end, b->tail_at);
+    struct outlet outlet = {b, feed, false};
     if (begin < fetched &&
         !objstore_get_range(source->bucket, b->call, bytes_of_str(source->key), begin,
-                            fetched - begin, feed, b, err))
-        return false;
+                            fetched - begin, feed_outlet, &outlet, err))
+        return outlet.is_refused ? false : bucket_failed(err);
     uint64_t from = NUM_MAX(begin, b->tail_at);
     return from >= end ||
            feed(b, bytes_of(b->tail.at + (from - b->tail_at), (size_t)(end - from)),
@@ -407,7 +433,7 @@ read_exactly(struct build *b, uint64_t offset, uint8_t *into, size_t len,
     size_t got = 0;
     if (!objstore_read_range(b->source->bucket, b->call, bytes_of_str(b->source->key),
                              (struct objstore_range){offset, len}, into, &got, err))
-        return false;
+        return bucket_failed(err);
     return got == len || err_set(err, ERR_CORRUPT, "object is shorter than listed");
 }
 

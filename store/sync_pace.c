@@ -48,7 +48,7 @@ store_sync_pace_end(struct store_sync_pace *p, const struct store_sync_pass *pas
     }
     int64_t wait_ns = NUM_MIN(p->retry_ns, most_retry_ns(p, pass));
     p->retry_ns = 2 * wait_ns;
-    return wait_ns;
+    return NUM_MIN(NUM_MAX(wait_ns, pass->refused_ns), p->interval_ns);
 }
 
 int64_t

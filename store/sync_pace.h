@@ -20,6 +20,9 @@ struct store_sync_pass {
     bool has_listed;  /* the bucket */
     bool is_complete; /* nothing has failed or is left to be read */
     int64_t took_ns;
+    /* How long the newest of what is left has been refused, if all of it is refused in
+     * a way that a server means; 0: some of it failed in another way. */
+    int64_t refused_ns;
 };
 
 void store_sync_pace_init(struct store_sync_pace *p, int64_t interval_ns);
@@ -28,7 +31,8 @@ void store_sync_pace_init(struct store_sync_pace *p, int64_t interval_ns);
 void store_sync_pace_begin(struct store_sync_pace *p, bool is_suggested);
 
 /* How long to wait after a pass: the interval, or less while passes leave something,
- * twice as long each time. What takes long is not tried again at once. */
+ * twice as long each time. What takes long is not tried again at once, and what stays
+ * refused ever more rarely: each pass lists the whole bucket. */
 int64_t store_sync_pace_end(struct store_sync_pace *p,
                             const struct store_sync_pass *pass);
 

@@ -353,6 +353,7 @@ set_request(CURL *e, const struct net_http_request *q, const struct prepared *p)
 struct limit {
     int64_t at_ns;
     const char *passed; /* what to say then */
+    bool is_silence;
 };
 
 static int64_t
@@ -382,16 +383,16 @@ nearest_limit(const struct net_http_client_options *o,
 {
     struct limit l;
     if (x->is_connected)
-        l = (struct limit){later(x->progress_ns, o->first_byte_timeout_ns),
-                           "the server is silent"};
+        l = (struct limit){later(x->progress_ns, x->silence_limit_ns),
+                           "the server is silent", true};
     else if (x->handshake_ns != 0)
         l = (struct limit){later(x->handshake_ns, o->tls_handshake_timeout_ns),
-                           "the TLS handshake takes too long"};
+                           "the TLS handshake takes too long", false};
     else
         l = (struct limit){later(x->progress_ns, o->connect_timeout_ns),
-                           "connecting takes too long"};
+                           "connecting takes too long", false};
     if (x->request->deadline_ns <= l.at_ns)
-        l = (struct limit){x->request->deadline_ns, "the deadline has passed"};
+        l = (struct limit){x->request->deadline_ns, "the deadline has passed", false};
     return l;
 }
 
@@ -405,6 +406,7 @@ may_wait(const struct net_http_client *c, struct net_http_transfer *x, int *wait
     int64_t left_ns = clock_left_ns(limit.at_ns);
     if (cancel_is_raised(cancel))
         return net_http_transfer_stop(x, ERR_CANCELLED, "cancelled");
+    x->was_silent = left_ns == 0 && limit.is_silence;
     if (left_ns == 0)
         return net_http_transfer_stop(x, ERR_TIMEOUT, limit.passed);
     left_ns = cancel_max_sleep_ns(cancel, left_ns);
@@ -457,6 +459,20 @@ trace(const struct net_http_transfer *x, int64_t begin_ns, const struct err *err
               LOG_BYTES("answer", buf_bytes(&answer)));
 }
 
+/* What the exchange tells of the silences of its server. */
+static void
+note_patience(struct net_http_client *c, const struct net_http_transfer *x, bool ok)
+{
+    struct net_patience *p = x->request->patience;
+    if (x->was_silent) {
+        net_patience_note_silence(p, clock_mono_ns(), x->silence_limit_ns,
+                                  c->options.first_byte_timeout_ns);
+        net_http_connections_drop_idle(c);
+    } else if (ok) {
+        net_patience_note_answer(p, clock_mono_ns(), x->silence_ns);
+    }
+}
+
 static bool
 exchange(struct net_http_client *c, struct net_http_transfer *x,
          struct net_http_connection *connection, struct err *err)
@@ -467,12 +483,15 @@ exchange(struct net_http_client *c, struct net_http_transfer *x,
     CURLcode code = CURLE_OUT_OF_MEMORY;
     x->easy = e;
     x->progress_ns = clock_mono_ns();
+    x->silence_limit_ns = net_patience_limit(x->request->patience, x->progress_ns,
+                                             c->options.first_byte_timeout_ns);
     if (prepare(c, x->request, &prepared) && set_client(e, &c->options) &&
         set_proxy(e, c, x->request->url) && net_http_transfer_attach(x) &&
         set_request(e, x->request, &prepared) && SET(e, CURLOPT_ERRORBUFFER, detail))
         code = drive(c, x, connection->multi);
     bool ok = net_http_transfer_conclude(x, code, detail, err);
     net_http_connection_release(c, connection, ok && code == CURLE_OK);
+    note_patience(c, x, ok);
     return ok;
 }
 

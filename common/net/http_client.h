@@ -13,6 +13,7 @@
 #include "common/base/bytes.h"
 #include "common/base/cancel.h"
 #include "common/base/err.h"
+#include "common/net/patience.h"
 
 struct net_http_client;
 
@@ -71,6 +72,9 @@ struct net_http_request {
                                     that a refusal comes before it; 0: not at all */
     int64_t deadline_ns;         /* of the whole exchange, clock_mono_ns */
     const struct cancel *cancel; /* NULL: never */
+    /* Of who makes the request again when the server is silent, which then may come
+     * before first_byte_timeout_ns; NULL: that alone holds. */
+    struct net_patience *patience;
 };
 
 enum { NET_HTTP_HEADERS_MAX = 8192, NET_HTTP_ERROR_BODY_MAX = 4096 };

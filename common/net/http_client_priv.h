@@ -47,6 +47,10 @@ NODISCARD bool net_http_connection_acquire(struct net_http_client *c,
                                            struct net_http_connection *out,
                                            struct err *err);
 
+/* Close the idle ones: what has silenced one connection, a server that died or a
+ * firewall that forgot, has silenced those, too. */
+void net_http_connections_drop_idle(struct net_http_client *c);
+
 /* Give it back, to be used again or not, and let the next one in. Pointers into the
  * exchange are forgotten. */
 void net_http_connection_release(struct net_http_client *c,
@@ -59,9 +63,12 @@ struct net_http_transfer {
     CURL *easy;
     struct bytes host; /* and port; for errors */
     uint64_t sent;
-    int64_t progress_ns;  /* when a byte last moved, in either direction */
-    int64_t handshake_ns; /* when TCP stood; 0: not yet, or of no interest */
-    bool is_connected;    /* the request may be sent */
+    int64_t progress_ns;      /* when a byte last moved, in either direction */
+    int64_t silence_limit_ns; /* longest time without one, once it is connected */
+    int64_t silence_ns;       /* longest time without one so far, connected */
+    bool was_silent;          /* for too long */
+    int64_t handshake_ns;     /* when TCP stood; 0: not yet, or of no interest */
+    bool is_connected;        /* the request may be sent */
     bool headers_done;
     bool error_body_full;  /* we stopped it: the rest is of no interest */
     struct err failure;    /* why we stopped it, when code is not ERR_NONE */
@@ -78,6 +85,9 @@ uint64_t net_http_body_size(const struct net_http_request *q);
 
 /* Make a handle call back here. False without memory. */
 NODISCARD bool net_http_transfer_attach(struct net_http_transfer *x);
+
+/* A byte has moved now. */
+void net_http_transfer_note_progress(struct net_http_transfer *x);
 
 /* Record why the exchange is stopped, naming method and host. Yields false. */
 bool net_http_transfer_stop(struct net_http_transfer *x, enum err_code code,

@@ -159,6 +159,14 @@ take_idle(struct net_http_client *c, struct net_http_connection *out)
     return true;
 }
 
+void
+net_http_connections_drop_idle(struct net_http_client *c)
+{
+    struct net_http_connection idle;
+    while (take_idle(c, &idle))
+        close_connection(&idle);
+}
+
 static bool
 open_connection(struct net_http_client *c, struct net_http_connection *out)
 {

@@ -27,6 +27,15 @@ net_http_transfer_stop(struct net_http_transfer *x, enum err_code code, const ch
                    BYTES_FMT(x->host), why);
 }
 
+void
+net_http_transfer_note_progress(struct net_http_transfer *x)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (x->is_connected)
+        x->silence_ns = NUM_MAX(x->silence_ns, now_ns - x->progress_ns);
+    x->progress_ns = now_ns;
+}
+
 static struct bytes
 trimmed(struct bytes b)
 {
@@ -88,7 +97,7 @@ on_header(char *at, size_t size, size_t count, void *arg)
 {
     struct net_http_transfer *x = arg;
     struct bytes line = trimmed(bytes_of(at, size * count));
-    x->progress_ns = clock_mono_ns();
+    net_http_transfer_note_progress(x);
     if (x->headers_done && !begins_again(x, line))
         return size * count;
     if (bytes_starts_with(line, BYTES("HTTP/"))) {
@@ -132,6 +141,7 @@ on_body(char *at, size_t size, size_t count, void *arg)
     struct bytes piece = bytes_of(at, size * count);
     if (piece.len == 0)
         return 0;
+    net_http_transfer_note_progress(x);
     bool wanted = take_body(x, piece);
     x->progress_ns = clock_mono_ns();
     return wanted ? piece.len : 0;
@@ -174,7 +184,7 @@ on_read(char *into, size_t size, size_t count, void *arg)
     else if (!fill_from_source(x, (uint8_t *)into, size * count, &got))
         return CURL_READFUNC_ABORT;
     x->sent += got;
-    x->progress_ns = clock_mono_ns();
+    net_http_transfer_note_progress(x);
     return got;
 }
 
@@ -199,8 +209,8 @@ on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port,
 {
     struct net_http_transfer *x = arg;
     (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+    net_http_transfer_note_progress(x);
     x->is_connected = true;
-    x->progress_ns = clock_mono_ns();
     return CURL_PREREQFUNC_OK;
 }
 

@@ -27,10 +27,15 @@
 
 enum { OBJSTORE_KEY_MAX = 1024, OBJSTORE_ETAG_SIZE = 80 };
 
+struct net_patience; /* common/net/patience.h */
+
 /* Limits of one call, given by the caller. */
 struct objstore_call {
     int64_t deadline_ns;         /* clock_mono_ns; CLOCK_NEVER for none */
     const struct cancel *cancel; /* NULL: never */
+    /* How long its tries wait for a server that is silent, if shorter than the bucket's
+     * configuration says; NULL: as that says. Borrowed. */
+    struct net_patience *patience;
 };
 
 struct objstore_attrs {

@@ -178,7 +178,8 @@ send_another(struct hedged *h, struct read *r)
     struct objstore_memory memory = {.at = data, .room = (size_t)r->wanted.len};
     struct objstore_read read = r->wanted;
     read.memory = &memory;
-    const struct objstore_call call = {r->call->deadline_ns, &r->others};
+    const struct objstore_call call = {r->call->deadline_ns, &r->others,
+                                       r->call->patience};
     if (h->inner->ops->get_range(h->inner, &call, &read, objstore_memory_sink, &memory,
                                  &ignored) &&
         settle(h, r)) {
@@ -267,7 +268,8 @@ static bool
 read_hedged(struct hedged *h, struct read *r, struct objstore_outlet *outlet,
             struct err *err)
 {
-    const struct objstore_call call = {r->call->deadline_ns, &r->first};
+    const struct objstore_call call = {r->call->deadline_ns, &r->first,
+                                       r->call->patience};
     begin(h, r);
     struct objstore_read read = r->wanted;
     bool ok = h->inner->ops->get_range(h->inner, &call, &read, objstore_outlet_sink,

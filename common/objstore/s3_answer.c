@@ -30,6 +30,7 @@ objstore_s3_transfer(struct net_http_client *http, struct objstore_requests *req
 {
     request.deadline_ns = call->deadline_ns;
     request.cancel = call->cancel;
+    request.patience = call->patience;
     bool ok = net_http_perform(http, &request, response, err);
     objstore_requests_count(requests,
                             objstore_requests_kind(request.method, request.url),

@@ -6,7 +6,7 @@ files of its data directory, the clock and the process. No answer is wrong, ever
 says what it is about, nothing crashes, memory stays below its limit, and 30 s after the
 end of all faults everything is answered again.
 
-usage: store_chaos.py BUILD [--long] [--seconds=N] [--seed=N] [--minio=PROGRAM]
+usage: store_chaos.py BUILD [--long] [--seconds=N] [--seed=N] [--minio=PROGRAM] [--only=FAULT]
   --long   ten minutes instead of one
   --minio  the bucket is in a MinIO instead of a directory behind a small server
 
@@ -329,6 +329,8 @@ def bucket_faults(rng):
         "throttled": [f"status status=503 code=SlowDown {some}"],
         "failing": [f"status status=500 code=InternalError {some}"],
         "denied": ["status status=403 code=AccessDenied permille=500"],
+        "silent": ["hole"],
+        "silent in mid-answer": [f"stall after={after} {some}"],
         "reset": [f"reset after={after} {some}"],
         "cut": [f"cut after={after} {some}"],
         "damaged index": [f"flip after=-2 part=/index {few}"],
@@ -339,13 +341,15 @@ def bucket_faults(rng):
 class Faults:
     """That there are now. Those of the bucket stand in the proxy."""
 
-    def __init__(self, world):
-        self.world, self.rng, self.active = world, world.rng, {}
+    def __init__(self, world, only=None):
+        self.world, self.rng, self.active, self.only = world, world.rng, {}, only
 
     def choose(self):
         """(name, rules of the proxy or None)"""
         here = ["files damaged", "directory gone", "clock", "stopped", "killed"]
         there = bucket_faults(self.rng)
+        if self.only:
+            return self.only, there.get(self.only)
         if self.rng.random() < 0.4:
             return self.rng.choice(here), None
         return self.rng.choice(list(there.items()))
@@ -445,9 +449,9 @@ def heal(world):
     return time.monotonic() - begin
 
 
-def chaos(world, seconds):
+def chaos(world, seconds, only):
     """Rounds of faults, each with an end. Returns how long healing took."""
-    faults, healed, counts = Faults(world), [], collections.Counter()
+    faults, healed, counts = Faults(world, only), [], collections.Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(world.rng.randrange(1, 5)):
@@ -483,7 +487,8 @@ def run(world, arguments):
         heal(world)
         for thread in threads:
             thread.start()
-        healed = chaos(world, arguments.seconds or (LONG_S if arguments.long else SHORT_S))
+        seconds = arguments.seconds or (LONG_S if arguments.long else SHORT_S)
+        healed = chaos(world, seconds, arguments.only)
         world.ended.set()
         for thread in threads:
             thread.join()
@@ -518,6 +523,7 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--minio")
+    parser.add_argument("--only")
     arguments = parser.parse_args()
     print(f"--seed={arguments.seed}", flush=True)
     with contextlib.ExitStack() as stack:

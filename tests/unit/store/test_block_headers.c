@@ -353,6 +353,26 @@ does_not_blame_a_block_for_damage_on_the_way(void **state)
     assert_false(store_block_headers_is_broken(f->set->blocks[5]));
 }
 
+/* A proxy that answers in the bucket's place may be gone the next time. */
+static void
+does_not_blame_a_block_for_its_server(void **state)
+{
+    struct fixture *f = *state;
+    make_block(f, BLOCKS, MANY_SERIES);
+    make_set(f);
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "5/index",
+                                                      .code = ERR_UNSUPPORTED});
+    faulty_bucket_add(f->bucket, (struct faulty_rule){.ops = FAULTY_GET,
+                                                      .part = "6/index",
+                                                      .first = 2,
+                                                      .code = ERR_UNSUPPORTED});
+    for (size_t i = 5; i <= BLOCKS; i++) {
+        expect_fails(get(f, i, WAIT_S * CLOCK_NS_PER_S, &err), err, ERR_UNAVAILABLE);
+        assert_false(store_block_headers_is_broken(f->set->blocks[i]));
+    }
+}
+
 static void
 replaces_a_damaged_file(void **state)
 {
@@ -426,6 +446,7 @@ main(void)
         TEST(tells_of_broken_blocks_and_of_healed_ones),
         TEST(tells_of_a_block_that_is_gone),
         TEST(does_not_blame_a_block_for_damage_on_the_way),
+        TEST(does_not_blame_a_block_for_its_server),
         TEST(replaces_a_damaged_file),
         TEST(builds_again_what_made_room),
     };

@@ -76,6 +76,25 @@ waits_no_longer_than_the_interval(void **unused)
 }
 
 static void
+comes_back_rarely_for_what_stays_refused(void **unused)
+{
+    struct store_sync_pace p;
+    int64_t elapsed_ns = 1;
+    unsigned passes = 0;
+    (void)unused;
+    store_sync_pace_init(&p, 900 * S);
+    for (; elapsed_ns < 3600 * S; passes++)
+        elapsed_ns += store_sync_pace_end(
+            &p,
+            &(struct store_sync_pass){.has_listed = true, .refused_ns = elapsed_ns});
+    assert_in_range(passes, 6, 12);
+    assert_int_equal(
+        store_sync_pace_end(
+            &p, &(struct store_sync_pass){.has_listed = true, .refused_ns = S}),
+        15 * S);
+}
+
+static void
 suggestions_slow_down_while_they_follow_each_other(void **unused)
 {
     struct store_sync_pace p;
@@ -110,6 +129,7 @@ main(void)
         cmocka_unit_test(tries_again_sooner),
         cmocka_unit_test(spares_a_bucket_that_takes_long),
         cmocka_unit_test(waits_no_longer_than_the_interval),
+        cmocka_unit_test(comes_back_rarely_for_what_stays_refused),
         cmocka_unit_test(suggestions_slow_down_while_they_follow_each_other),
         cmocka_unit_test(jitter_is_a_tenth_at_most),
     };

@@ -502,6 +502,21 @@ silence_ends_an_exchange(void **state)
     }
 }
 
+static void
+patience_ends_a_silent_exchange(void **state)
+{
+    struct net_patience patience = {.first_ns = 50 * CLOCK_NS_PER_MS};
+    struct raw_peer p = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+                         .hang = true};
+    (void)state;
+    assert_false(ask(&p, (struct net_http_request){.patience = &patience}));
+    assert_int_equal(t.err.code, ERR_TIMEOUT);
+    assert_non_null(strstr(t.err.text, "silent"));
+    assert_int_equal(net_patience_limit(&patience, clock_mono_ns(), CLOCK_NS_PER_S),
+                     100 * CLOCK_NS_PER_MS);
+    buf_fini(&p.request);
+}
+
 static void *
 raise_soon(void *arg)
 {
@@ -644,6 +659,7 @@ main(void)
         CLIENT_TEST(refuses_more_headers_than_it_keeps),
         CLIENT_TEST(deadline_ends_a_silent_exchange),
         CLIENT_TEST(silence_ends_an_exchange),
+        CLIENT_TEST(patience_ends_a_silent_exchange),
         CLIENT_TEST(cancel_ends_an_exchange),
         CLIENT_TEST(errors_of_sink_and_source_come_back),
         CLIENT_TEST(a_connection_that_died_idle_is_replaced),
