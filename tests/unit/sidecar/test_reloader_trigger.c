@@ -18,10 +18,8 @@
 #define BEFORE "2026-11-23T10:20:30Z"
 #define AFTER "2026-11-23T10:20:31Z"
 
-/* Longer than the kernel keeps names. */
-#define OWN_NAME "reloader-under-test"
-
 struct world {
+    char own_name[32]; /* no other run's; longer than the kernel keeps names */
     struct fake_prometheus prometheus;
     struct sidecar_prom_client *client;
     struct sidecar_reloader_trigger trigger;
@@ -57,15 +55,16 @@ setup(void **state)
     static struct world w;
     struct err err;
     w = (struct world){.pauses_left = 1000};
+    snprintf(w.own_name, sizeof w.own_name, "reload-%d-under-test", (int)getpid());
     fake_prometheus_start(&w.prometheus);
     expect_ok(
         sidecar_prom_client_new(&w.client, w.prometheus.url, (struct bytes){0}, &err),
         err);
     w.trigger = (struct sidecar_reloader_trigger){.client = w.client,
-                                                  .process_name = OWN_NAME,
+                                                  .process_name = w.own_name,
                                                   .pause = count_pause,
                                                   .pause_arg = &w};
-    assert_int_equal(prctl(PR_SET_NAME, OWN_NAME), 0);
+    assert_int_equal(prctl(PR_SET_NAME, w.own_name), 0);
     signal(SIGHUP, take_signal);
     hung_up = 0;
     *state = &w;
