@@ -122,6 +122,7 @@ entry_keep_gone(struct store_entry *old)
 {
     struct store_entry e = *old;
     old->block = NULL;
+    old->failure = NULL;
     e.listed = NULL;
     e.state = STORE_BLOCK_SERVED;
     e.may_heal = e.is_tried = e.is_unread = e.is_wanted = false;
@@ -403,6 +404,7 @@ drop_gone(struct store_catalog *c)
         if (e->gone_ns != 0 && !has_unknown_successor(e, &newest)) {
             note_gone(e);
             store_block_unref(&e->block);
+            err_forget(&e->failure);
             continue;
         }
         if (e->gone_ns != 0)

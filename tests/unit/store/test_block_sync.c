@@ -531,6 +531,28 @@ keeps_a_deleted_block_until_newer_ones_can_be_read(void **state)
     }
 }
 
+/* What is known of it includes why its new meta could not be read. */
+static void
+keeps_a_deleted_block_whose_new_meta_could_not_be_read(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    assert_true(run(f));
+    put_meta(f, 1, "\"minTime\":1000,\"maxTime\":2001");
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "meta.json"});
+    assert_false(run(f));
+    put_block(f, 2, 1000);
+    remove_file(f, 1, "");
+    for (int passes = 0; passes < 3; passes++) {
+        (void)run(f);
+        CHECK_SERVED(f, 1);
+    }
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+}
+
 static void
 keeps_no_deleted_block_for_older_ones(void **state)
 {
@@ -917,6 +939,7 @@ main(void)
         TEST(tries_again_what_failed_in_passing),
         TEST(keeps_a_known_block_whose_new_meta_cannot_be_read),
         TEST(keeps_a_deleted_block_until_newer_ones_can_be_read),
+        TEST(keeps_a_deleted_block_whose_new_meta_could_not_be_read),
         TEST(keeps_no_deleted_block_for_older_ones),
         TEST(refuses_no_meta_that_was_damaged_on_its_way),
         TEST(drops_a_known_block_whose_files_are_gone),
