@@ -55,23 +55,24 @@ remove_oldest(struct store_disk_cache *c)
     (void)store_disk_log_remove(&c->log, number);
 }
 
-/* Ask for the room there is, and whether as many files as are there fit into what is
- * left of it. */
-static bool
-has_room(struct store_disk_cache *c, uint64_t wanted)
-{
-    uint64_t room = store_disk_usage_cache_room(c->options.usage);
-    MUTEX_SCOPE(&c->lock);
-    c->room = room;
-    return c->index.file_count == 0 ||
-           (c->index.bytes + wanted <= room && c->index.file_count < MAX_FILES);
-}
-
 static void
 note_bytes(struct store_disk_cache *c)
 {
     MUTEX_SCOPE(&c->lock);
     store_disk_usage_set_cache(c->options.usage, c->index.bytes);
+}
+
+/* Ask for the room there is, and whether as many files as are there fit into what is
+ * left of it. */
+static bool
+has_room(struct store_disk_cache *c, uint64_t wanted)
+{
+    note_bytes(c); /* what is free on the disk is so beside them */
+    uint64_t room = store_disk_usage_cache_room(c->options.usage);
+    MUTEX_SCOPE(&c->lock);
+    c->room = room;
+    return c->index.file_count == 0 ||
+           (c->index.bytes + wanted <= room && c->index.file_count < MAX_FILES);
 }
 
 /* Whether records of an old file have to go so that others can be found. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
@@ -137,24 +138,45 @@ size_of(const char *path)
     return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+/* Where files are summed up. */
+struct sum {
+    const char *dir;
+    uint64_t bytes;
+};
+
 static bool
 add_size(void *arg, const char *name, struct err *unused)
 {
-    struct fixture *f = ((void **)arg)[0];
-    uint64_t *sum = ((void **)arg)[1];
-    CLEANUP(xfree) char *path = xasprintf("%s/%s", f->dir, name);
+    struct sum *sum = arg;
+    CLEANUP(xfree) char *path = xasprintf("%s/%s", sum->dir, name);
     (void)unused;
-    *sum += size_of(path);
+    sum->bytes += size_of(path);
     return true;
 }
 
 static uint64_t
 on_disk(struct fixture *f)
 {
-    uint64_t sum = 0;
-    void *args[] = {f, &sum};
-    expect_ok(file_list(f->dir, add_size, args, &err), err);
-    return sum;
+    struct sum sum = {.dir = f->dir};
+    expect_ok(file_list(f->dir, add_size, &sum, &err), err);
+    return sum.bytes;
+}
+
+/* Bytes of the disk, on which nothing else is. */
+#define LARGE_DISK (UINT64_C(1) << 40)
+static uint64_t disk_bytes = LARGE_DISK;
+
+/* In place of that of the C library. */
+int
+statvfs(const char *path, struct statvfs *fs)
+{
+    struct sum used = {.dir = path};
+    struct err unused;
+    (void)!file_list(path, add_size, &used, &unused);
+    *fs = (struct statvfs){.f_frsize = 1,
+                           .f_blocks = disk_bytes,
+                           .f_bavail = disk_bytes - NUM_MIN(disk_bytes, used.bytes)};
+    return 0;
 }
 
 /* Without the fsync of file_replace: there are many. */
@@ -329,6 +351,27 @@ stays_below_its_limit_and_keeps_what_is_asked_for(void **state)
     assert_int_equal(on_disk(f), 0);
 }
 
+/* What is free then is less than what it holds. */
+static void
+keeps_what_it_has_when_it_starts_on_a_disk_that_it_fills(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t i = 0; i < 800; i++)
+        put(f, "A/index", i * LEN);
+    uint64_t ranges = store_disk_cache_counts(f->cache).ranges;
+    assert_int_equal(ranges, 800);
+    end(f);
+    disk_bytes = 10 * MIB;
+    begin(f);
+    assert_int_equal(store_disk_cache_counts(f->cache).ranges, ranges);
+    disk_bytes = 8 * MIB; /* a tenth of it stays free */
+    end(f);
+    begin(f);
+    disk_bytes = LARGE_DISK;
+    assert_true(store_disk_cache_counts(f->cache).ranges < ranges);
+    assert_true(on_disk(f) <= 8 * MIB / 10 * 9);
+}
+
 static void
 has_a_limit_of_memory(void **state)
 {
@@ -492,6 +535,7 @@ main(void)
         CASE(takes_damage_for_a_miss),
         CASE(heals_when_files_vanish_or_are_cut),
         CASE(stays_below_its_limit_and_keeps_what_is_asked_for),
+        CASE(keeps_what_it_has_when_it_starts_on_a_disk_that_it_fills),
         CASE(has_a_limit_of_memory),
         CASE(writes_of_a_broad_query_only_what_was_missed_before),
         CASE(forgets_a_block_also_for_later_processes),
