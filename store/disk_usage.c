@@ -14,6 +14,9 @@
 
 static const uint64_t CACHE_MAX = UINT64_C(16) << 30;
 
+/* Of a file system that does not tell its size. */
+static const uint64_t NO_LIMIT = INT64_MAX;
+
 /* Of the file system, that stays free, and of an automatic limit, that the cache takes
  * at most. */
 enum { FREE_SHARE = 10, CACHE_SHARE = 4 };
@@ -42,14 +45,18 @@ file_system(const char *path, uint64_t *available)
     return (uint64_t)fs.f_blocks * fs.f_frsize;
 }
 
+static uint64_t
+automatic_limit(const char *data_dir)
+{
+    uint64_t available, size = file_system(data_dir, &available);
+    return size > 0 ? size / FREE_SHARE * (FREE_SHARE - 1) : NO_LIMIT;
+}
+
 void
 store_disk_usage_init(struct store_disk_usage *u, const char *data_dir, uint64_t limit)
 {
-    uint64_t available;
     *u = (struct store_disk_usage){.data_dir = data_dir, .is_automatic = limit == 0};
-    u->limit = limit > 0
-                   ? limit
-                   : file_system(data_dir, &available) / FREE_SHARE * (FREE_SHARE - 1);
+    u->limit = limit > 0 ? limit : automatic_limit(data_dir);
     store_disk_usage_measure(u);
 }
 

@@ -29,7 +29,8 @@ struct store_disk_usage {
 };
 
 /* limit in bytes for all that is in data_dir, which is borrowed and exists; 0 is nine
- * tenths of the file system, of which the cache takes a quarter and 16 GiB at most.
+ * tenths of the file system, of which the cache takes a quarter and 16 GiB at most; one
+ * that does not tell its size has no limit, and no cache.
  * The cache leaves a tenth of the file system free, whatever the limit. */
 void store_disk_usage_init(struct store_disk_usage *u, const char *data_dir,
                            uint64_t limit);

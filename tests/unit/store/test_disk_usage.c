@@ -80,6 +80,21 @@ is_a_part_of_the_file_system_without_a_limit(void **state)
 }
 
 static void
+has_no_limit_where_the_file_system_tells_no_size(void **state)
+{
+    struct store_disk_usage u;
+    struct statvfs fs;
+    (void)state;
+    assert_int_equal(statvfs("/proc", &fs), 0);
+    assert_int_equal(fs.f_blocks, 0);
+    store_disk_usage_init(&u, "/proc", 0);
+    store_disk_usage_add_header(&u, 1 << 30);
+    assert_int_equal(store_disk_usage_to_free(&u), 0);
+    assert_false(store_disk_usage_is_crowded(&u));
+    assert_int_equal(store_disk_usage_cache_room(&u), 0);
+}
+
+static void
 leaves_a_tenth_of_the_file_system_free(void **state)
 {
     struct store_disk_usage u;
@@ -104,6 +119,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(lets_headers_go_first),
         CASE(is_a_part_of_the_file_system_without_a_limit),
+        CASE(has_no_limit_where_the_file_system_tells_no_size),
         CASE(leaves_a_tenth_of_the_file_system_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
