@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The key: the name of the block, so that it is forgotten with the block's ranges;
- * whether the selection is exact, and the labels that are dropped; the matchers,
- * sorted. External labels are the block's own. What is kept, numbers as varints:
+ * whether the selection is exact; if not, the labels that are dropped and the names of
+ * external labels, for a new meta.json may have others; the matchers, sorted. What is
+ * kept, numbers as varints:
  *
  *   | CRC-32C of the rest, 4 bytes, big endian            |
  *   | lists, bytes of postings that were needed           |
@@ -59,6 +60,18 @@ put_bytes(struct writer *w, struct bytes b)
     w->len += b.len;
 }
 
+/* What a selection is split by. */
+static void
+put_split(struct writer *w, const struct store_replica_labels *dropped,
+          struct tsdb_labels external)
+{
+    for (size_t i = 0; i < dropped->count; i++)
+        put_bytes(w, dropped->names[i]);
+    put_number(w, external.len);
+    for (size_t i = 0; i < external.len; i++)
+        put_bytes(w, external.at[i].name);
+}
+
 static void
 put_key(struct writer *w, const struct store_select_memo *memo,
         const struct store_select_question *q)
@@ -68,8 +81,8 @@ put_key(struct writer *w, const struct store_select_memo *memo,
         memcpy(w->at, name.at, name.len);
     w->len += name.len;
     put_number(w, q->dropped != NULL ? q->dropped->count + 1 : 0);
-    for (size_t i = 0; q->dropped != NULL && i < q->dropped->count; i++)
-        put_bytes(w, q->dropped->names[i]);
+    if (q->dropped != NULL)
+        put_split(w, q->dropped, q->block->meta.external);
     for (size_t i = 0; i < q->matchers.count; i++) {
         put_bytes(w, tsdb_matcher_name(memo->sorted[i]));
         put_number(w, tsdb_matcher_type(memo->sorted[i]));

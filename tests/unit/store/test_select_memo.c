@@ -173,6 +173,23 @@ tells_questions_apart(void **state)
     assert_true(find(f, &s));
 }
 
+/* They hide labels of series, by which the selection is split. */
+static void
+tells_new_external_labels_of_a_block(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_replica_labels none = {0};
+    struct tsdb_label zone = {BYTES("zone"), BYTES("a")};
+    struct store_selection s;
+    f->question.dropped = &none;
+    keep(f, SELECTED);
+    assert_true(find(f, &s));
+    f->block.meta.external = (struct tsdb_labels){&zone, 1};
+    assert_false(find(f, &s));
+    f->block.meta.external = (struct tsdb_labels){0};
+    assert_true(find(f, &s));
+}
+
 static void
 goes_with_the_block(void **state)
 {
@@ -259,6 +276,8 @@ main(void)
         cmocka_unit_test_setup_teardown(the_order_of_matchers_does_not_matter, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(tells_questions_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_new_external_labels_of_a_block, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(goes_with_the_block, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_nothing_large_or_out_of_order, set_up,
                                         tear_down),
