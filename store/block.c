@@ -129,6 +129,9 @@ store_block_open(struct store_block *b, const char *data_dir,
     struct store_index_header *none = NULL;
     if (atomic_compare_exchange_strong(&b->header, &none, header))
         header = NULL;
+    else if (!store_index_header_is_same(none, header))
+        return err_set(err, ERR_CORRUPT, "index %s has changed", b->index_key);
+    atomic_store(&b->is_header_gone, false);
     return true;
 }
 

@@ -31,6 +31,7 @@ struct store_block {
     struct store_segment *segments;
     /* NULL until it is had, and then the same for ever. */
     struct store_index_header *_Atomic header;
+    atomic_bool is_header_gone; /* its file made room for others (header_room.h) */
     /* When a query asked for it last, of the monotonic clock; 0: none did. */
     atomic_int_fast64_t header_used_ns;
     /* private, of block_headers.c */
@@ -65,7 +66,8 @@ struct bytes store_block_segment_name(const struct store_block *b, size_t segmen
 #define STORE_BLOCK_HEADER_SUFFIX ".bhx"
 
 /* Have the header: open the block's file in the folder data_dir. Any thread.
- * Errors ERR_NOT_FOUND, ERR_CORRUPT: it has to be built. */
+ * Errors ERR_NOT_FOUND, ERR_CORRUPT: it has to be built, or is not the one that the
+ * block has had. */
 NODISCARD bool store_block_open(struct store_block *b, const char *data_dir,
                                 struct objstore_bucket *bucket,
                                 struct store_page_cache *cache, struct err *err);

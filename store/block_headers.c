@@ -43,6 +43,12 @@ store_header_build_free(struct store_header_build **out)
     free(build);
 }
 
+bool
+store_block_headers_has(const struct store_block *b)
+{
+    return store_block_headers_had(b) && !atomic_load(&b->is_header_gone);
+}
+
 /* Whether the block cannot be read however often one tries. */
 static bool
 breaks(enum err_code code)

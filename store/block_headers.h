@@ -42,8 +42,12 @@ NODISCARD bool store_block_headers_get(struct store_block *b,
                                        const struct store_fetch_source *source,
                                        struct err *err);
 
-/* The same without waiting: whether the header is there now. Otherwise a build has
- * begun, if there was room for one. */
+/* Whether it is there now. A query that goes on with one that made room for others has
+ * it built again by itself. */
+NODISCARD bool store_block_headers_has(const struct store_block *b);
+
+/* The same as get without waiting: whether the header is there now. Otherwise a build
+ * has begun, if there was room for one. */
 bool store_block_headers_prepare(struct store_block *b);
 
 /* Whether a block could not be read although its bucket could, twice for the same
@@ -58,7 +62,7 @@ enum store_header_state {
     STORE_HEADER_READY,
     STORE_HEADER_BUILDING, /* or waits for its turn in that */
     STORE_HEADER_FAILED,
-    STORE_HEADER_NONE /* nobody has asked for it yet */
+    STORE_HEADER_NONE /* nobody has asked for it yet, or since it made room */
 };
 enum store_header_state store_block_headers_state(struct store_block *b);
 

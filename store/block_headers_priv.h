@@ -50,8 +50,9 @@ struct store_block_headers {
     int64_t pause_until_ns;
 };
 
+/* Whether it was had, be it gone by now. */
 static inline bool
-store_block_headers_has(const struct store_block *b)
+store_block_headers_had(const struct store_block *b)
 {
     return atomic_load_explicit(&b->header, memory_order_acquire) != NULL;
 }

@@ -17,6 +17,7 @@ static const int64_t LOG_NS = 60 * CLOCK_NS_PER_S;
 /* A file that may go. */
 struct header {
     struct tsdb_ulid_text name; /* of its block */
+    struct store_block *block;  /* borrowed; NULL: the set has none */
     int64_t used_ns;            /* monotonic; 0: by nobody */
     int64_t built_ns;           /* wall time */
     uint64_t bytes;
@@ -51,14 +52,13 @@ is_recent(int64_t then_ns, int64_t now_ns)
     return then_ns <= now_ns && now_ns - then_ns < KEEP_NS;
 }
 
-/* When a query used it last; 0: none did. */
-static int64_t
-use_of(const struct headers *h, const struct tsdb_ulid *id)
+static struct store_block *
+block_of(const struct headers *h, const struct tsdb_ulid *id)
 {
     struct store_block key = {.id = *id}, *key_at = &key;
     struct store_block **found =
         bsearch(&key_at, h->blocks, h->known, sizeof *h->blocks, by_id);
-    return found == NULL ? 0 : atomic_load(&(*found)->header_used_ns);
+    return found == NULL ? NULL : *found;
 }
 
 static char *
@@ -78,10 +78,12 @@ add_file(void *arg, const char *name, struct err *err)
         strcmp(name + TSDB_ULID_LEN, STORE_BLOCK_HEADER_SUFFIX) != 0 ||
         !tsdb_ulid_parse(&id, bytes_of(name, TSDB_ULID_LEN)))
         return true;
-    struct header one = {.name = tsdb_ulid_print(&id), .used_ns = use_of(h, &id)};
+    struct header one = {.name = tsdb_ulid_print(&id), .block = block_of(h, &id)};
     CLEANUP(xfree) char *path = path_of(h->data_dir, one.name.text);
     if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
         return true;
+    if (one.block != NULL)
+        one.used_ns = atomic_load(&one.block->header_used_ns);
     one.bytes = (uint64_t)st.st_size;
     one.built_ns = st.st_mtim.tv_sec * CLOCK_NS_PER_S + st.st_mtim.tv_nsec;
     if (!is_recent(one.built_ns, clock_wall_ns()) &&
@@ -142,6 +144,8 @@ store_header_room_make(struct store_header_room *r, const struct store_block_set
         CLEANUP(xfree) char *path = path_of(r->data_dir, all[i].name.text);
         if (unlink(path) != 0)
             continue;
+        if (all[i].block != NULL)
+            atomic_store(&all[i].block->is_header_gone, true);
         store_disk_usage_add_header(r->usage, -(int64_t)all[i].bytes);
         freed += all[i].bytes;
         removed++;

@@ -20,7 +20,8 @@ struct store_header_room {
 /* Remove files until bytes are free, or as many as headers are above the limit and a
  * little more: first those of blocks that are not in the set, then by the last use.
  * Those that were built or used in the last five seconds stay, lest queries take them
- * away from each other for ever. Returns how many were removed. O(files). */
+ * away from each other for ever. Blocks of the set are told. Returns how many were
+ * removed. O(files). */
 size_t store_header_room_make(struct store_header_room *r,
                               const struct store_block_set *set, uint64_t bytes);
 

@@ -125,7 +125,7 @@ walk(struct walk *w, bool tries_broken)
         struct store_block *b = w->set->blocks[i - 1];
         bool is_left = tries_broken || !store_block_headers_is_broken(b);
         log_progress(w, i);
-        if (store_block_headers_has(b) || !is_left || store_block_headers_open(b))
+        if (store_block_headers_had(b) || !is_left || store_block_headers_open(b))
             continue;
         if (!builds_ahead(w->h)) {
             w->left++;

@@ -119,6 +119,13 @@ is_same_layout(const struct store_header_layout *a, const struct store_header_la
     return memcmp(x, y, sizeof x) == 0;
 }
 
+bool
+store_index_header_is_same(const struct store_index_header *a,
+                           const struct store_index_header *b)
+{
+    return is_same_layout(&a->layout, &b->layout);
+}
+
 /* Build the file again, unless another thread has since repairs was read. damage is
  * what was found; it is replaced when the repair fails. */
 static bool

@@ -64,6 +64,11 @@ NODISCARD bool store_index_header_open(struct store_index_header **out,
                                        const char *path, struct store_page_cache *cache,
                                        struct err *err);
 
+/* Whether two headers are of one index, as far as what is known of their files tells.
+ */
+NODISCARD bool store_index_header_is_same(const struct store_index_header *a,
+                                          const struct store_index_header *b);
+
 /* *h becomes NULL; accepts NULL. */
 void store_index_header_free(struct store_index_header **h);
 

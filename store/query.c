@@ -200,7 +200,7 @@ prepare(struct selecting *t, const struct store_block_choice *choice, size_t beh
     for (; t->prepared < end; t->prepared++) {
         struct store_block *b = choice->at[t->prepared].block;
         size_t unused;
-        if (b->header == NULL &&
+        if (!store_block_headers_has(b) &&
             store_block_reduce(b, o->matchers, o->matcher_count, t->rest, &unused))
             store_block_headers_prepare(b);
     }

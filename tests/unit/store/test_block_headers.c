@@ -5,8 +5,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -14,6 +16,7 @@
 #include "common/base/xmalloc.h"
 #include "common/objstore/dir.h"
 #include "store/block_headers.h"
+#include "store/header_room.h"
 #include "tests/support/block_writer.h"
 #include "tests/support/expect.h"
 #include "tests/support/faulty_bucket.h"
@@ -31,6 +34,8 @@ struct fixture {
     struct metrics_registry *metrics;
     struct store_block_headers *headers;
     struct store_block_set *set;
+    struct store_disk_usage usage;
+    struct metrics_value *evictions;
     atomic_uint changes;
     atomic_uint vanished;
 };
@@ -94,7 +99,10 @@ set_up(void **state)
     budget_init(&f->budget, "test", SIZE_MAX, NULL);
     f->cache = store_page_cache_new(1 << 20, &f->budget);
     f->metrics = metrics_registry_new();
+    f->evictions = metrics_counter(f->metrics, "evictions_total", "For the test.");
+    store_disk_usage_init(&f->usage, f->data_dir, 1 << 30);
     const struct store_block_headers_options options = {.bucket = f->bucket,
+                                                        .usage = &f->usage,
                                                         .cache = f->cache,
                                                         .metrics = f->metrics,
                                                         .data_dir = f->data_dir,
@@ -357,6 +365,51 @@ replaces_a_damaged_file(void **state)
     make_set(f);
     expect_ok(get(f, 5, WAIT_S * CLOCK_NS_PER_S, &err), err);
 }
+/* As if nobody had used them for long. */
+static void
+remove_all(struct fixture *f)
+{
+    static const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct store_header_room room = {
+        .data_dir = f->data_dir, .usage = &f->usage, .evictions = f->evictions};
+    for (size_t i = 0; i < BLOCKS; i++) {
+        struct store_block *b = f->set->blocks[i];
+        CLEANUP(xfree)
+        char *path =
+            xasprintf("%s/%s" STORE_BLOCK_HEADER_SUFFIX, f->data_dir, b->name.text);
+        assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+        atomic_store(&b->header_used_ns, 0);
+    }
+    assert_int_equal(store_header_room_make(&room, f->set, 1 << 20), BLOCKS);
+}
+
+/* As those that were never built: counted, and within the time of who asks. */
+static void
+builds_again_what_made_room(void **state)
+{
+    struct fixture *f = *state;
+    follow(f);
+    uint64_t bytes = store_disk_usage_bytes(&f->usage, STORE_DISK_HEADERS);
+    assert_true(bytes > 0);
+    remove_all(f);
+    assert_int_equal(store_disk_usage_bytes(&f->usage, STORE_DISK_HEADERS), 0);
+    assert_int_equal(store_block_headers_state(f->set->blocks[0]), STORE_HEADER_NONE);
+    for (size_t i = 0; i < BLOCKS; i++)
+        expect_ok(get(f, i, WAIT_S * CLOCK_NS_PER_S, &err), err);
+    assert_int_equal(store_disk_usage_bytes(&f->usage, STORE_DISK_HEADERS), bytes);
+    unsigned before = gets(f);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        bool has = false;
+        expect_ok(store_index_header_has_name(f->set->blocks[i]->header, BYTES("id"),
+                                              &has, &err),
+                  err);
+        assert_true(has);
+    }
+    assert_int_equal(gets(f), before);
+    remove_all(f);
+    fail_index(f, FAULTY_HANG, 0);
+    expect_fails(get(f, 0, 20 * CLOCK_NS_PER_MS, &err), err, ERR_TIMEOUT);
+}
 
 int
 main(void)
@@ -374,6 +427,7 @@ main(void)
         TEST(tells_of_a_block_that_is_gone),
         TEST(does_not_blame_a_block_for_damage_on_the_way),
         TEST(replaces_a_damaged_file),
+        TEST(builds_again_what_made_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
