@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/disk_cache.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -56,17 +57,27 @@ note_miss(struct store_disk_cache *c, uint64_t hash)
     return was_missed;
 }
 
+/* Whether a read failed for a want of ours, and nothing is wrong with the record. */
+static bool
+is_want(const struct err *err)
+{
+    return err->code == ERR_BUDGET || err->code == ERR_NOMEM ||
+           (err->code == ERR_IO && (err->sys == EMFILE || err->sys == ENFILE));
+}
+
 void
 store_disk_cache_drop(struct store_disk_cache *c, uint64_t hash,
                       const struct store_disk_place *place, const struct err *err)
 {
     bool is_damaged = false;
+    if (is_want(err))
+        return;
     {
         MUTEX_SCOPE(&c->lock);
         struct store_disk_file *f = store_disk_index_file(&c->index, place->file);
         store_disk_index_drop(&c->index, hash, place);
-        if (f == NULL || err->code == ERR_CONFLICT || err->code == ERR_BUDGET)
-            return; /* it was removed by us; or nothing is wrong with it */
+        if (f == NULL || err->code == ERR_CONFLICT)
+            return; /* it was removed by us; or another range took its place */
         is_damaged = !f->is_blamed;
         f->is_blamed = true;
         c->counts.damaged++;

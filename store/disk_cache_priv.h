@@ -54,7 +54,8 @@ uint64_t store_disk_writer_file_bytes(const struct store_disk_cache *c);
 /* Drop what is in memory of the ranges of a block. */
 void store_disk_cache_forget_now(struct store_disk_cache *c, struct bytes block);
 
-/* Take out what could not be read, and say so where something is wrong. */
+/* Take out what could not be read, and say so where something is wrong; not what failed
+ * for want of memory or descriptors. */
 void store_disk_cache_drop(struct store_disk_cache *c, uint64_t hash,
                            const struct store_disk_place *place, const struct err *err);
 

@@ -400,6 +400,38 @@ writes_of_a_broad_query_only_what_was_missed_before(void **state)
     assert_in_range(store_disk_cache_counts(f->cache).written, 9, 10);
 }
 
+/* Unpacking takes memory. */
+static void
+keeps_what_there_is_no_memory_to_read(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "z/index", 0);
+    size_t rest = budget_limit(&f->budget) - budget_used(&f->budget);
+    assert_true(budget_try(&f->budget, rest));
+    assert_false(has(f, "z/index", 0));
+    budget_give(&f->budget, rest);
+    assert_true(has(f, "z/index", 0));
+    assert_int_equal(store_disk_cache_counts(f->cache).damaged, 0);
+}
+
+/* Nor is anything wrong with a file that could not be opened for want of descriptors.
+ */
+static void
+keeps_what_there_is_no_descriptor_to_read(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before, none;
+    put(f, "A/index", 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool found = has(f, "A/index", 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(found);
+    assert_true(has(f, "A/index", 0));
+    assert_int_equal(store_disk_cache_counts(f->cache).damaged, 0);
+}
+
 static void
 forgets_a_block_also_for_later_processes(void **state)
 {
@@ -538,6 +570,8 @@ main(void)
         CASE(keeps_what_it_has_when_it_starts_on_a_disk_that_it_fills),
         CASE(has_a_limit_of_memory),
         CASE(writes_of_a_broad_query_only_what_was_missed_before),
+        CASE(keeps_what_there_is_no_memory_to_read),
+        CASE(keeps_what_there_is_no_descriptor_to_read),
         CASE(forgets_a_block_also_for_later_processes),
         CASE(only_reads_while_it_cannot_write),
         CASE(serves_threads),
