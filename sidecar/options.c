@@ -77,13 +77,14 @@ has_cut_password(const char *url)
            port + 1 + strspn(port + 1, "0123456789") < end;
 }
 
-/* It may hold a password: errors do not show it. */
+/* Where it may hold a password, errors do not show it. */
 static bool
 check_url(const char *url, struct err *err)
 {
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
         return err_set(err, ERR_INVALID,
-                       "--prometheus.url does not begin with http:// or https://");
+                       "--prometheus.url=%s does not begin with http:// or https://",
+                       strchr(url, '@') == NULL ? url : "<secret>");
     return !has_cut_password(url) ||
            err_set(err, ERR_INVALID,
                    "--prometheus.url: in user and password, write / as %%2F, ? as %%3F "
