@@ -203,7 +203,8 @@ def check_runbook(path, name, known):
     for flag in re.findall(r"--([a-z][\w.-]*\w)", text):
         assert flag in known, f"{path}: nobody has a flag --{flag}"
     for command in re.findall(r"^blockhouse (.*)$", text, re.MULTILINE):
-        assert command.split()[:2] in (["bucket", "ls"], ["bucket", "verify"]), command
+        tool, verb = command.split()[:2]
+        assert tool == "bucket" and verb in ("ls", "inspect", "verify"), command
     for other in re.findall(r"\bBlockhouse\w+", text):
         assert other in SERIES, f"{path}: no alert {other}"
 
