@@ -79,7 +79,15 @@ class PlainS3:
             return self.rate and used > self.rate
 
     def listing(self):
-        """(key, size, time of change), in order, and looked at in this order."""
+        """(key, size, time of change), in order, of one moment: what came before another
+        thing went is in it if that is not."""
+        found, before = self.look(), None
+        while before is None or {key for key, *_ in found} != {key for key, *_ in before}:
+            found, before = self.look(), found
+        return found
+
+    def look(self):
+        """The same, but of many moments."""
         found = []
         for folder, folders, names in os.walk(self.folder):
             folders.sort()
