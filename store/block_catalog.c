@@ -117,19 +117,31 @@ note_gone(struct store_entry *e)
         note_change(e->catalog);
 }
 
-/* Move a served block that is not in the listing, as far as it is known. */
+/* Move a served block that is not in the listing, or only a rest of it, as it is known.
+ */
 static struct store_entry
 entry_keep_gone(struct store_entry *old)
 {
     struct store_entry e = *old;
     old->block = NULL;
     old->failure = NULL;
+    old->is_served = false;
     e.listed = NULL;
     e.state = STORE_BLOCK_SERVED;
     e.may_heal = e.is_tried = e.is_unread = e.is_wanted = false;
     if (e.gone_ns == 0)
         e.gone_ns = clock_mono_ns();
     return e;
+}
+
+/* A block whose meta is gone is about to be so itself. */
+static struct store_entry
+entry_of_listed(struct store_catalog *c, const struct store_listed *listed)
+{
+    struct store_entry *old = store_catalog_find(c, &listed->id);
+    bool is_going =
+        !listed->meta.exists && old != NULL && old->is_served && old->block != NULL;
+    return is_going ? entry_keep_gone(old) : entry_take_over(c, listed);
 }
 
 /* Files other than the meta count as well: a block may have been copied in any order.
@@ -170,7 +182,7 @@ store_catalog_update(struct store_catalog *c, const struct store_listing *listin
         xcalloc(listing->count + c->count + 1, sizeof *entries);
     size_t count = listing->count;
     for (size_t i = 0; i < listing->count; i++)
-        entries[i] = entry_take_over(c, &listing->blocks[i]);
+        entries[i] = entry_of_listed(c, &listing->blocks[i]);
     for (size_t i = 0; i < c->count; i++) {
         if (c->entries[i].is_served && c->entries[i].block != NULL)
             entries[count++] = entry_keep_gone(&c->entries[i]);

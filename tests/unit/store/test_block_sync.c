@@ -553,6 +553,32 @@ keeps_a_deleted_block_whose_new_meta_could_not_be_read(void **state)
     CHECK_SERVED(f, 2);
 }
 
+/* Tools delete the meta first, and the listing may come before the rest has gone. */
+static void
+keeps_a_half_deleted_block_until_newer_ones_can_be_read(void **state)
+{
+    struct fixture *f = *state;
+    put_block(f, 1, 1000);
+    assert_true(run(f));
+    faulty_bucket_add(f->bucket,
+                      (struct faulty_rule){.ops = FAULTY_GET, .part = "2/meta.json"});
+    put_block(f, 2, 1000);
+    remove_file(f, 1, "/meta.json");
+    (void)run(f);
+    CHECK_SERVED(f, 1);
+    remove_file(f, 1, "");
+    (void)run(f);
+    CHECK_SERVED(f, 1);
+    faulty_bucket_heal(f->bucket);
+    assert_true(run(f));
+    CHECK_SERVED(f, 2);
+    remove_file(f, 2, "/meta.json");
+    assert_true(run(f));
+    assert_true(run(f));
+    check_metric(f, "thanos_blocks_meta_synced{state=\"no-meta-json\"} 1");
+    check_metric(f, "thanos_blocks_meta_synced{state=\"loaded\"} 0");
+}
+
 static void
 keeps_no_deleted_block_for_older_ones(void **state)
 {
@@ -939,6 +965,7 @@ main(void)
         TEST(tries_again_what_failed_in_passing),
         TEST(keeps_a_known_block_whose_new_meta_cannot_be_read),
         TEST(keeps_a_deleted_block_until_newer_ones_can_be_read),
+        TEST(keeps_a_half_deleted_block_until_newer_ones_can_be_read),
         TEST(keeps_a_deleted_block_whose_new_meta_could_not_be_read),
         TEST(keeps_no_deleted_block_for_older_ones),
         TEST(refuses_no_meta_that_was_damaged_on_its_way),
