@@ -105,14 +105,6 @@ sidecar_status_retry_ms(const struct sidecar_status_view *view,
            CLOCK_NS_PER_MS;
 }
 
-/* A time that is not known is left out. */
-static void
-put_time(struct json_writer *w, const char *key, int64_t time_ms)
-{
-    if (time_ms != INT64_MIN)
-        json_writer_put_i64(w, key, time_ms);
-}
-
 static void
 put_row(struct json_writer *w, const struct sidecar_status_view *view,
         const struct sidecar_block_row *row)
@@ -160,10 +152,10 @@ sidecar_status_json(const struct sidecar_status_view *view, struct buf *out)
         json_writer_put_str(&w, "bucket", view->bucket);
     if (view->rows.trouble != NULL)
         json_writer_put_str(&w, "dataDirectoryTrouble", view->rows.trouble);
-    put_time(&w, "newestShippedMaxTime", view->newest_shipped_ms);
+    json_writer_put_time(&w, "newestShippedMaxTime", view->newest_shipped_ms);
     json_writer_put_u64(&w, "olderUnshippedBlocks", view->older_unshipped);
-    put_time(&w, "nextBlockMaxTime", view->next_end_ms);
-    put_time(&w, "nextBlockExpectedAt", view->next_at_ms);
+    json_writer_put_time(&w, "nextBlockMaxTime", view->next_end_ms);
+    json_writer_put_time(&w, "nextBlockExpectedAt", view->next_at_ms);
     json_writer_put_i64(&w, "nextBlockOverdueSeconds", view->overdue_ms / 1000);
     json_writer_put_i64(&w, "oldestUnshippedAgeSeconds", view->oldest_age_ms / 1000);
     if (view->has_requests)

@@ -3,14 +3,6 @@
 
 #include "common/codec/json_writer.h"
 
-/* A time that is not known is left out. */
-static void
-put_time(struct json_writer *w, const char *key, int64_t time_ms)
-{
-    if (time_ms != INT64_MIN)
-        json_writer_put_i64(w, key, time_ms);
-}
-
 static void
 put_sync(struct json_writer *w, const struct store_status_view *view)
 {
@@ -21,8 +13,8 @@ put_sync(struct json_writer *w, const struct store_status_view *view)
         json_writer_put_u64(w, "metasToRead", m->metas);
         json_writer_put_u64(w, "metasLeft", m->unread);
     }
-    put_time(w, "begunAt", m->begun_ms);
-    put_time(w, "endedAt", m->ended_ms);
+    json_writer_put_time(w, "begunAt", m->begun_ms);
+    json_writer_put_time(w, "endedAt", m->ended_ms);
     if (m->ended_ms != INT64_MIN) {
         json_writer_put_i64(w, "tookMilliseconds", m->took_ms);
         json_writer_put_bool(w, "complete", m->is_complete);
@@ -31,8 +23,8 @@ put_sync(struct json_writer *w, const struct store_status_view *view)
         json_writer_put_str(w, "code", err_code_name(m->failure.code));
         json_writer_put_str(w, "reason", m->failure.text);
     }
-    put_time(w, "nextAt", view->next_sync_ms);
-    put_time(w, "bucketReadAt", m->read_ms);
+    json_writer_put_time(w, "nextAt", view->next_sync_ms);
+    json_writer_put_time(w, "bucketReadAt", m->read_ms);
     json_writer_put_bool(w, "ofSnapshot", m->is_of_snapshot);
     json_writer_open(w, "states", '{');
     for (int i = 0; i < STORE_BLOCK_STATE_COUNT; i++)

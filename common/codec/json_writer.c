@@ -106,6 +106,13 @@ json_writer_put_i64(struct json_writer *w, const char *key, int64_t value)
 }
 
 void
+json_writer_put_time(struct json_writer *w, const char *key, int64_t time_ms)
+{
+    if (time_ms != INT64_MIN)
+        json_writer_put_i64(w, key, time_ms);
+}
+
+void
 json_writer_put_u64(struct json_writer *w, const char *key, uint64_t value)
 {
     begin(w, key);

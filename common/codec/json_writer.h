@@ -29,6 +29,8 @@ void json_writer_put_str(struct json_writer *w, const char *key, const char *tex
 void json_writer_put_i64(struct json_writer *w, const char *key, int64_t value);
 void json_writer_put_u64(struct json_writer *w, const char *key, uint64_t value);
 void json_writer_put_bool(struct json_writer *w, const char *key, bool value);
+/* A time in milliseconds since 1970; nothing at all for INT64_MIN, which is unknown. */
+void json_writer_put_time(struct json_writer *w, const char *key, int64_t time_ms);
 /* As json_writer_put_text, of a key that is any text. */
 void json_writer_put_member(struct json_writer *w, struct bytes key, struct bytes text);
 void json_writer_put_null(struct json_writer *w, const char *key);

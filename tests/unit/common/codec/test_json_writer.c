@@ -69,13 +69,15 @@ writes_documents(void **state)
     json_writer_close(&w, '[');
     json_writer_put_bool(&w, "yes", true);
     json_writer_put_bool(&w, "no", false);
+    json_writer_put_time(&w, "known", -1);
+    json_writer_put_time(&w, "unknown", INT64_MIN);
     json_writer_put_double(&w, "half", 0.5, 2);
     json_writer_put_double(&w, "none", 0.0 / 0.0, 2);
     json_writer_close(&w, '{');
     assert_string_equal(buf_text(&out),
                         "{\"text\":\"a\\\"b\",\"list\":[-9223372036854775808,"
                         "18446744073709551615,{},null],\"yes\":true,\"no\":false,"
-                        "\"half\":0.50,\"none\":null}");
+                        "\"known\":-1,\"half\":0.50,\"none\":null}");
 }
 
 int
